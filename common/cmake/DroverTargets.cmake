@@ -1,0 +1,60 @@
+# The four kinds of target. Everything of ours is compiled with the same flags, so that a formula
+# gives the same bits in every file: no contraction to FMA, no errno from sqrt, no fast-math.
+
+add_library(drover_flags INTERFACE)
+target_compile_options(drover_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+  -ffp-contract=off -fno-math-errno)
+target_include_directories(drover_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(DROVER_SANITIZE)
+  target_compile_options(drover_flags INTERFACE
+    -fsanitize=${DROVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(drover_flags INTERFACE -fsanitize=${DROVER_SANITIZE})
+endif()
+
+# drover_library(<name> SOURCES a.cc ... [DEPS public...] [PRIVATE_DEPS private...])
+function(drover_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE drover_flags ${ARG_PRIVATE_DEPS})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+endfunction()
+
+# drover_program(<name> SOURCES main.cc ... DEPS ...)
+function(drover_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE drover_flags ${ARG_DEPS})
+endfunction()
+
+# drover_test(<name> LABEL unit|sim|integration SOURCES a_test.cc ... DEPS ...)
+# One program per folder; CTest runs it whole.
+function(drover_test name)
+  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE drover_flags ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
+  set_property(GLOBAL APPEND PROPERTY DROVER_${ARG_LABEL}_TESTS ${name})
+endfunction()
+
+# drover_multi_isa(<target> <file_kernels.cc>): compiles the file once per instruction set, with
+# DROVER_ISA set to generic, avx2 or avx512. No FMA instruction may appear: it rounds once less.
+function(drover_multi_isa target source)
+  get_filename_component(stem ${source} NAME_WE)
+  foreach(isa generic avx2 avx512)
+    set(object ${target}_${stem}_${isa})
+    add_library(${object} OBJECT ${source})
+    target_link_libraries(${object} PRIVATE drover_flags)
+    target_compile_definitions(${object} PRIVATE DROVER_ISA=${isa})
+    target_compile_options(${object} PRIVATE -O3)
+    if(isa STREQUAL avx2)
+      target_compile_options(${object} PRIVATE -mavx2)
+    elseif(isa STREQUAL avx512)
+      target_compile_options(${object} PRIVATE
+        -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512)
+    endif()
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${object}>)
+  endforeach()
+endfunction()
