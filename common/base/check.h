@@ -7,12 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define DROVER_CHECK(condition)                                                         \
-  do {                                                                                  \
-    if (!(condition)) {                                                                 \
+#define DROVER_CHECK(condition)                                                            \
+  do {                                                                                     \
+    if (!(condition)) {                                                                    \
       std::fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                     \
-    }                                                                                   \
+      std::abort();                                                                        \
+    }                                                                                      \
   } while (false)
 
 #endif  // DROVER_COMMON_BASE_CHECK_H_

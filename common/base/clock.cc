@@ -8,7 +8,8 @@ namespace {
 class RealClock : public Clock {
  public:
   Instant Now() const override {
-    return {std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())};
+    return {
+        std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())};
   }
   int64_t UnixMilliseconds() const override {
     return std::chrono::duration_cast<std::chrono::milliseconds>(

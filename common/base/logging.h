@@ -15,7 +15,8 @@ namespace drover {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// Call once in main. `role` is printed on each line, e.g. "shard/1". Lines below `level` are dropped.
+// Call once in main. `role` is printed on each line, e.g. "shard/1". Lines below `level` are
+// dropped.
 void InitLogging(const std::string& role, LogLevel level);
 
 // "debug", "info", "warning" or "error".

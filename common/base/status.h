@@ -61,8 +61,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}             // NOLINT: implicit on purpose.
-  Result(Status status) : status_(std::move(status)) {      // NOLINT: implicit on purpose.
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit on purpose.
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit on purpose.
     DROVER_CHECK(!status_.ok());
   }
 
@@ -90,11 +90,11 @@ class [[nodiscard]] Result {
 
 }  // namespace drover
 
-#define DROVER_RETURN_IF_ERROR(expression)                          \
-  do {                                                              \
+#define DROVER_RETURN_IF_ERROR(expression)                                    \
+  do {                                                                        \
     if (::drover::Status drover_status = (expression); !drover_status.ok()) { \
-      return drover_status;                                         \
-    }                                                               \
+      return drover_status;                                                   \
+    }                                                                         \
   } while (false)
 
 #endif  // DROVER_COMMON_BASE_STATUS_H_

@@ -72,9 +72,8 @@ uint64_t HashOf(const std::vector<TensorSpec>& tensors) {
 
 Result<Layout> Layout::Make(std::vector<TensorSpec> tensors) {
   if (tensors.empty() || tensors.size() > kLayoutTensorsMax) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("layout of {} tensors: expected 1 to {}", tensors.size(),
-                              kLayoutTensorsMax));
+    return Status(Code::kInvalidArgument, fmt::format("layout of {} tensors: expected 1 to {}",
+                                                      tensors.size(), kLayoutTensorsMax));
   }
   Layout layout;
   std::set<std::string> names;
@@ -139,7 +138,8 @@ std::vector<BlockRange> Layout::Place(uint32_t shards) const {
     // The block that crosses the even share goes to the side where more of it lies.
     const uint64_t target = parameter_count_ * (shard + 1) / shards;
     uint32_t end = begin;
-    while (end < block_count() && placed + blocks_[end].size / 2 < target) placed += blocks_[end++].size;
+    while (end < block_count() && placed + blocks_[end].size / 2 < target)
+      placed += blocks_[end++].size;
     if (shard + 1 == shards) end = block_count();
     ranges.push_back({begin, end});
     begin = end;

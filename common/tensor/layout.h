@@ -70,8 +70,8 @@ class Layout {
 
   const std::vector<TensorSpec>& tensors() const { return tensors_; }
   uint64_t tensor_offset(size_t tensor) const { return offsets_[tensor]; }
-  uint64_t tensor_size(size_t tensor) const;       // Elements.
-  BlockRange tensor_blocks(size_t tensor) const;   // Its blocks.
+  uint64_t tensor_size(size_t tensor) const;      // Elements.
+  BlockRange tensor_blocks(size_t tensor) const;  // Its blocks.
 
   const std::vector<Block>& blocks() const { return blocks_; }
   uint32_t block_count() const { return static_cast<uint32_t>(blocks_.size()); }
