@@ -1,0 +1,98 @@
+// What a job may choose about its update rule, as one plain struct, with the named LAMB dialects.
+// Knows nothing of the wire, of tensors' values or of the learning rate (schedule.h). Pure values.
+
+#ifndef DROVER_SERVER_OPTIM_SETTINGS_H_
+#define DROVER_SERVER_OPTIM_SETTINGS_H_
+
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/status.h"
+#include "server/optim/rule.h"
+
+namespace drover {
+
+// LAMB: where the start-up bias of the moments is removed. kInLr multiplies the whole step, decay
+// included, by sqrt(1 - beta2^n) / (1 - beta1^n), so that the trust ratio does not see it.
+enum class BiasCorrection { kBoth, kNone, kInLr };
+
+// LAMB: sqrt(v) + eps, or sqrt(v + eps).
+enum class EpsMode { kOutside, kInsideSqrt };
+
+// LAMB: weight decay is added to the direction, or to the gradient, or shrinks the weights before
+// their norm is taken (so both norms see the shrunken weights).
+enum class DecayMode { kInUpdate, kL2, kDecoupledBefore };
+
+// LAMB: which tensors outside `no_adapt` have a trust ratio; kIfDecay: those with weight decay.
+enum class Adapt { kIfDecay, kAlways, kNever };
+
+// Biases and the parameters of normalisation layers: neither decayed nor adapted by default. A
+// zero-initialised bias would get a ratio near 1e-3 and never move.
+std::vector<std::string> DefaultExclusions();
+
+// Fields that a rule does not use are ignored. The defaults here are those of no rule: begin with
+// DefaultSettings or LambPreset.
+struct OptimizerSettings {
+  Rule rule = Rule::kSgd;
+
+  double momentum = 0.0;   // [0, 1). Rule momentum.
+  double dampening = 0.0;  // [0, 1]. Rule momentum; not applied in the first update.
+  double beta1 = 0.9;      // [0, 1). adam, adamw, lamb.
+  double beta2 = 0.999;    // [0, 1).
+  double eps = 1e-8;       // > 0.
+  double weight_decay =
+      0.0;  // >= 0. L2 for sgd, momentum, adam; decoupled for adamw; lamb: by mode.
+
+  bool grad_averaging = true;  // lamb: g enters m times 1 - beta1, else times 1.
+  BiasCorrection bias_correction = BiasCorrection::kBoth;
+  EpsMode eps_mode = EpsMode::kOutside;
+  DecayMode decay_mode = DecayMode::kInUpdate;
+  Adapt adapt = Adapt::kAlways;
+  double phi_min = 0.0;  // lamb: |w| is clamped to [phi_min, phi_max] before the ratio.
+  double phi_max = std::numeric_limits<double>::infinity();
+  double ratio_min = 0.0;  // lamb: the ratio is clamped to [ratio_min, ratio_max].
+  double ratio_max = std::numeric_limits<double>::infinity();
+  double ratio_eps = 0.0;  // lamb: added to |u| below the ratio.
+
+  // All rules: the gradient of the whole model and batch is divided by
+  // max(1, (norm + clip_eps) / max_grad_norm). 0: off.
+  double max_grad_norm = 0.0;
+  double clip_eps = 0.0;
+
+  // Tensors whose name contains one of these, case-sensitive, are not decayed or not adapted.
+  std::vector<std::string> no_decay = DefaultExclusions();
+  std::vector<std::string> no_adapt = DefaultExclusions();
+
+  friend bool operator==(const OptimizerSettings&, const OptimizerSettings&) = default;
+};
+
+// The usual settings of a rule: PyTorch's, momentum 0.9 for momentum, preset "tfa" for lamb.
+OptimizerSettings DefaultSettings(Rule rule);
+
+// Rule lamb as one of: tfa, apex, nvlamb, nvlamb_picture, paper_v3, ymcui, cybertron, deepspeed,
+// lambc (docs/optimizers.md). kInvalidArgument with this list for another name.
+Result<OptimizerSettings> LambPreset(std::string_view name);
+
+// kInvalidArgument naming the first field that is not finite or out of the range given above, the
+// value, and what was expected.
+Status Validate(const OptimizerSettings& settings);
+
+// How one tensor is treated.
+struct GroupSettings {
+  bool decay;  // Weight decay applies.
+  bool adapt;  // The trust ratio applies.
+
+  friend bool operator==(const GroupSettings&, const GroupSettings&) = default;
+};
+
+// By the tensor's name. adapt is final: rule, mode and both lists are accounted for.
+GroupSettings GroupOf(const OptimizerSettings& settings, std::string_view tensor_name);
+
+// As GroupOf, with the verdict of the two lists given.
+GroupSettings MakeGroup(const OptimizerSettings& settings, bool may_decay, bool may_adapt);
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_OPTIM_SETTINGS_H_

@@ -1,0 +1,28 @@
+// The layer-wise trust ratio of LAMB: how far a tensor moves in proportion to its own size. Norms
+// are those of the whole tensor, never of a block, chunk or shard. Pure.
+
+#ifndef DROVER_SERVER_OPTIM_TRUST_RATIO_H_
+#define DROVER_SERVER_OPTIM_TRUST_RATIO_H_
+
+#include "server/optim/settings.h"
+
+namespace drover {
+
+// Why a ratio is not just |w| / |u|. kMin and kMax: a limit on |w| or on the ratio took effect.
+enum class RatioLimit { kNone, kMin, kMax, kZeroNorm };
+
+struct TrustRatio {
+  double ratio = 1.0;
+  RatioLimit limit = RatioLimit::kNone;
+};
+
+// clamp(clamp(|w|, phi_min, phi_max) / (|u| + ratio_eps), ratio_min, ratio_max). Exactly 1 for a
+// tensor that is not adapted and for one whose |w| or |u| is 0. Norms are finite and not negative.
+TrustRatio ComputeTrustRatio(const OptimizerSettings& settings, const GroupSettings& group,
+                             double weight_norm, double direction_norm);
+
+const char* RatioLimitName(RatioLimit limit);  // "none", "min", "max", "zero_norm".
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_OPTIM_TRUST_RATIO_H_
