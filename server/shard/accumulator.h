@@ -1,0 +1,136 @@
+// Where batches become large, and why a bit never changes: int64 sums of the gradient over the
+// leaves of one step, for the blocks that this shard owns. Gate, check, add and set are one
+// critical section per chunk, so a frame counts wholly or not at all, and each leaf counts once
+// whatever is sent twice. Knows nothing of streams, votes or optimizers.
+//
+// Memory: 8 bytes per element. A chunk that has all leaves is converted in place: its mean gradient
+// takes the front half of its sums.
+//
+// Thread-safe. What reads the gradient may be called only between the Receive that said
+// step_complete (or LoadGradient) and the next Open; nothing writes in between.
+
+#ifndef DROVER_SERVER_SHARD_ACCUMULATOR_H_
+#define DROVER_SERVER_SHARD_ACCUMULATOR_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/mutex.h"
+#include "common/base/status.h"
+#include "common/rpc/frame.h"
+#include "common/tensor/buffer.h"
+#include "common/tensor/fixed_point.h"
+#include "common/tensor/layout.h"
+#include "common/tensor/leaf_set.h"
+#include "server/shard/chunk_gate.h"
+
+namespace drover {
+
+struct AccumulatorOptions {
+  uint64_t job = 0;
+  BlockRange owned;
+  uint32_t leaves = 0;    // Per step, 1 to kLeavesMax.
+  int64_t batch = 0;      // Samples per step, a multiple of `leaves`.
+  int fraction_bits = 0;  // F; DefaultFractionBits(batch) unless the job says otherwise.
+};
+
+// Why a step cannot be applied: the first gradient that was not finite or out of range.
+struct Culprit {
+  LeafRange leaves;
+  Verdict reason = Verdict::kNonfinite;  // Or kRange.
+  std::string tensor;                    // Its name, or what the worker reported.
+  uint64_t element = 0;                  // Index in the tensor.
+  std::string worker;
+
+  friend bool operator==(const Culprit&, const Culprit&) = default;
+};
+
+struct ReceiveResult {
+  Verdict verdict = Verdict::kNone;
+  bool chunk_complete = false;  // This frame brought the last leaf of its chunk.
+  bool step_complete = false;   // ... and of the last chunk: true once per step.
+  bool culprit = false;         // This frame says that the step must be skipped.
+  // A duplicate of the same leaves in the same encoding had another checksum: a worker does not
+  // compute the same bits as before. The first one stays.
+  bool nondeterministic = false;
+};
+
+struct AccumulatorCounters {
+  std::array<uint64_t, kVerdictsEnd> frames = {};  // By verdict.
+  uint64_t payload_bytes = 0;                      // Of stored and added frames.
+  uint64_t nondeterministic = 0;
+};
+
+class Accumulator {
+ public:
+  // kInvalidArgument when leaves, batch or fraction bits are out of bounds or could overflow.
+  static Result<std::unique_ptr<Accumulator>> Make(std::shared_ptr<const Layout> layout,
+                                                   const AccumulatorOptions& options);
+  ~Accumulator();
+
+  // Empties everything for a new step; nothing is zeroed, the first arrival stores. Frames of other
+  // steps or epochs are refused from now on.
+  void Open(uint32_t epoch, uint64_t step);
+  // Another epoch for the same step: keeps what is there.
+  void AdoptEpoch(uint32_t epoch);
+  // Back to refusing everything, after the step was applied. What was complete stays readable.
+  void Close();
+
+  // Takes a kGradient, kStats or kNonfinite frame (others are a broken promise). `worker` is only
+  // for the culprit's name. Blocks while another thread adds to the same chunk.
+  ReceiveResult Receive(const ReceivedFrame& frame, std::string_view worker = {});
+
+  // Restores a complete step from its redo record: gradient of all chunks one after the other,
+  // chunk_elements() each. kInvalidArgument when the length is another.
+  Status LoadGradient(uint32_t epoch, uint64_t step, std::span<const float> gradient,
+                      const StepStats& stats);
+
+  const Layout& layout() const { return *layout_; }
+  const AccumulatorOptions& options() const { return options_; }
+  size_t chunk_count() const { return chunks_.size(); }
+  BlockRange chunk_blocks(size_t chunk) const;
+  uint64_t gradient_elements() const;  // Sum over all chunks.
+
+  bool complete() const;
+  // The rest: see thread rule above.
+  // Mean gradient of a chunk: [SpanElements(chunk_blocks(chunk))] float32, gaps are 0.
+  std::span<const float> gradient(size_t chunk) const;
+  // Of one owned block: [blocks()[block].size] float32.
+  std::span<const float> block_gradient(uint32_t block) const;
+  // Sum of squares of each owned block's mean gradient, in order.
+  const std::vector<double>& block_squares() const { return block_squares_; }
+
+  StepStats stats() const;
+  // Leaves that every chunk and the statistics hold.
+  LeafSet complete_leaves() const;
+  std::optional<Culprit> culprit() const;
+  AccumulatorCounters counters() const;
+  // Memory held for sums: what does not shrink between steps.
+  size_t bytes() const { return sums_.bytes(); }
+
+ private:
+  struct Chunk;
+  struct Stats;
+  struct Arrival;
+
+  Accumulator(std::shared_ptr<const Layout> layout, const AccumulatorOptions& options);
+
+  const Chunk* FindChunk(const FrameHeader& header) const;
+  ReceiveResult ReceiveGradient(const ReceivedFrame& frame, std::string_view worker);
+  ReceiveResult ReceiveStats(const ReceivedFrame& frame);
+  ReceiveResult ReceiveNonfinite(const ReceivedFrame& frame, std::string_view worker);
+
+  const std::shared_ptr<const Layout> layout_;
+  const AccumulatorOptions options_;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_SHARD_ACCUMULATOR_H_
