@@ -1,0 +1,131 @@
+#include "server/optim/step_scalars.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "common/base/check.h"
+
+namespace drover {
+namespace {
+
+using Scalars = StepScalarsOf<double>;
+
+// 1 - beta^n: the share of the true mean that a moment which began at zero holds after n updates.
+double Bias(double beta, int64_t update) {
+  return 1.0 - std::pow(beta, static_cast<double>(update));
+}
+
+void SetAdaptiveMoments(const OptimizerSettings& settings, int64_t update, Scalars& s) {
+  s.keep1 = settings.beta1;
+  s.gain1 = 1.0 - settings.beta1;
+  s.keep2 = settings.beta2;
+  s.gain2 = 1.0 - settings.beta2;
+  s.inv_bias1 = 1.0 / Bias(settings.beta1, update);
+  s.inv_bias2 = 1.0 / Bias(settings.beta2, update);
+  s.eps_outside = settings.eps;
+}
+
+void SetLamb(const OptimizerSettings& settings, int64_t update, double learning_rate,
+             double weight_decay, Scalars& s) {
+  SetAdaptiveMoments(settings, update, s);
+  if (!settings.grad_averaging) s.gain1 = 1.0;
+  if (settings.bias_correction != BiasCorrection::kBoth) s.inv_bias1 = s.inv_bias2 = 1.0;
+  if (settings.eps_mode == EpsMode::kInsideSqrt) std::swap(s.eps_outside, s.eps_inside);
+  switch (settings.decay_mode) {
+    case DecayMode::kInUpdate:
+      s.decay_in_update = weight_decay;
+      break;
+    case DecayMode::kL2:
+      s.decay_l2 = weight_decay;
+      break;
+    case DecayMode::kDecoupledBefore:
+      s.decay_before = learning_rate * weight_decay;
+      break;
+  }
+}
+
+}  // namespace
+
+StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settings,
+                                                 const GroupSettings& group, int64_t update,
+                                                 double learning_rate, double clip_factor) {
+  DROVER_CHECK(update >= 1);
+  const double weight_decay = group.decay ? settings.weight_decay : 0.0;
+  Scalars s{};
+  s.clip = clip_factor;
+  switch (settings.rule) {
+    case Rule::kSgd:
+      s.decay_l2 = weight_decay;
+      break;
+    case Rule::kMomentum:
+      s.keep1 = settings.momentum;
+      s.gain1 = update == 1 ? 1.0 : 1.0 - settings.dampening;
+      s.decay_l2 = weight_decay;
+      break;
+    case Rule::kAdam:
+      SetAdaptiveMoments(settings, update, s);
+      s.decay_l2 = weight_decay;
+      break;
+    case Rule::kAdamW:
+      SetAdaptiveMoments(settings, update, s);
+      s.decay_in_update = weight_decay;
+      break;
+    case Rule::kLamb:
+      SetLamb(settings, update, learning_rate, weight_decay, s);
+      break;
+  }
+  return s;
+}
+
+StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSettings& group,
+                               int64_t update, double learning_rate, double clip_factor) {
+  const Scalars exact =
+      ComputeStepScalarsInDouble(settings, group, update, learning_rate, clip_factor);
+  StepScalars rounded{};
+  for (size_t i = 0; i < kStepScalarCount; ++i) {
+    rounded.*kStepScalarFields<float>[i] = static_cast<float>(exact.*kStepScalarFields<double>[i]);
+  }
+  return rounded;
+}
+
+double UpdateScale(const OptimizerSettings& settings, int64_t update, double learning_rate,
+                   double trust_ratio) {
+  DROVER_CHECK(update >= 1);
+  double scale = learning_rate * trust_ratio;
+  if (settings.rule == Rule::kLamb && settings.bias_correction == BiasCorrection::kInLr) {
+    scale *= std::sqrt(Bias(settings.beta2, update)) / Bias(settings.beta1, update);
+  }
+  return scale;
+}
+
+double ClipFactor(const OptimizerSettings& settings, double global_norm) {
+  if (settings.max_grad_norm == 0.0) return 1.0;
+  return 1.0 / std::max(1.0, (global_norm + settings.clip_eps) / settings.max_grad_norm);
+}
+
+std::array<float, kStepScalarCount> ToFloats(const StepScalars& scalars) {
+  std::array<float, kStepScalarCount> floats{};
+  for (size_t i = 0; i < kStepScalarCount; ++i) floats[i] = scalars.*kStepScalarFields<float>[i];
+  return floats;
+}
+
+Result<StepScalars> StepScalarsFromFloats(std::span<const float> floats) {
+  if (floats.size() != kStepScalarCount) {
+    return Status(Code::kInvalidArgument, fmt::format("{} step scalars came, expected {}",
+                                                      floats.size(), kStepScalarCount));
+  }
+  StepScalars scalars{};
+  for (size_t i = 0; i < kStepScalarCount; ++i) {
+    if (!std::isfinite(floats[i])) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("step scalar {} is {}, expected a finite number", i, floats[i]));
+    }
+    scalars.*kStepScalarFields<float>[i] = floats[i];
+  }
+  return scalars;
+}
+
+}  // namespace drover
