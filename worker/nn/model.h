@@ -94,17 +94,18 @@ class Model {
         int64_t classes, int64_t micro_batch);
 
   Status CheckBatch(const Batch& batch) const;
-  Result<BatchResult> Forward(const Batch& batch, const float* weights);
-  Status Backward(const float* weights, const GradientSink& gradient);
+  Status Forward(const Batch& batch, const float* weights);
+  Status Backward(const GradientSink& gradient);
 
   const Layout layout_;
   const int64_t micro_batch_;
   const int64_t input_size_;
   const int64_t classes_;
+  const std::unique_ptr<SoftmaxCrossEntropy> loss_;
   std::vector<Stage> stages_;
-  std::unique_ptr<SoftmaxCrossEntropy> loss_;
-  const float* input_ = nullptr;     // Of the current call: the batch's, or padded_input_.
+  std::vector<float> activation_gradients_[2];  // [micro_batch, widest layer] each.
   std::vector<float> padded_input_;  // [micro_batch, input_size]; empty until a short batch comes.
+  const float* input_ = nullptr;     // Of the current call: the batch's, or padded_input_.
 };
 
 }  // namespace drover
