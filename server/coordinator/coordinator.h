@@ -1,0 +1,70 @@
+// The core of the coordinator: composes queue, membership, leases and step commit. Everything it
+// decides comes out of Handle as actions, in order; it never calls out, reads a clock or keeps a
+// thread. Not thread-safe: CoordinatorRuntime owns it.
+//
+// One job runs at a time on all shards and workers; the others wait in the queue.
+
+#ifndef DROVER_SERVER_COORDINATOR_COORDINATOR_H_
+#define DROVER_SERVER_COORDINATOR_COORDINATOR_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "server/coordinator/coordinator_events.h"
+#include "server/coordinator/job.h"
+
+namespace drover {
+
+struct CoordinatorOptions {
+  uint32_t shards_min = 1;           // A job is placed on all shards once this many are there.
+  std::string checkpoint_directory;  // Under it: JOB/ckpt/VERSION-EPOCH.
+};
+
+class JobRun;
+struct Members;
+
+class Coordinator {
+ public:
+  explicit Coordinator(const CoordinatorOptions& options);
+  ~Coordinator();
+
+  // What `event` at time `now` leads to. `now` never goes back.
+  std::vector<CoordinatorAction> Handle(const CoordinatorEvent& event, Instant now);
+
+  // All jobs, for the API. Null when unknown.
+  const std::map<uint64_t, JobRecord>& jobs() const { return jobs_; }
+  const JobRecord* FindJob(uint64_t id) const;
+
+  // Serving the running job now; 0 when none runs.
+  uint32_t worker_count() const;
+  uint32_t shard_count() const;
+  std::optional<uint64_t> running_job() const;
+
+  // Figures for gauges: workers by name with their lag, open leases.
+  struct WorkerView {
+    std::string name;
+    bool described;
+    int64_t version;
+    uint32_t lanes;
+  };
+  std::vector<WorkerView> Workers() const;
+  size_t open_leases() const;
+
+ private:
+  void StartNextJob(Instant now, std::vector<CoordinatorAction>* actions);
+  void OnVerb(const JobVerbRequested& event, Instant now, std::vector<CoordinatorAction>* actions);
+
+  const CoordinatorOptions options_;
+  std::map<uint64_t, JobRecord> jobs_;
+  std::unique_ptr<Members> members_;
+  std::unique_ptr<JobRun> run_;  // The running job, or null.
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_COORDINATOR_H_
