@@ -1,0 +1,181 @@
+// What the coordinator must not forget: jobs, epochs, commits, checkpoints, events. SQLite, and the
+// only file with SQL; every method is one transaction that is durable (synced) when it returns OK.
+// Protobuf messages come and go as bytes. Thread-safe: calls are serialised by a mutex.
+
+#ifndef DROVER_SERVER_COORDINATOR_JOB_STORE_H_
+#define DROVER_SERVER_COORDINATOR_JOB_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/mutex.h"
+#include "common/base/status.h"
+#include "common/base/thread_annotations.h"
+#include "common/tensor/layout.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace drover {
+
+// Sums since the job began; see drover.v1.Ledger.
+struct LedgerRow {
+  int64_t leaves_expected = 0;
+  int64_t leaves_counted = 0;
+  int64_t leaf_chunks_expected = 0;
+  int64_t leaf_chunks_applied = 0;
+  int64_t duplicates = 0;
+  int64_t refused = 0;
+
+  friend bool operator==(const LedgerRow&, const LedgerRow&) = default;
+};
+
+struct JobRow {
+  uint64_t id = 0;
+  // Fixed when the job is created.
+  std::string request_id;  // Empty: the client sent none.
+  std::string spec_digest;
+  std::string spec;  // Serialized drover.v1.JobSpec.
+  std::string name;
+  int64_t created_unix_ms = 0;
+  // Changed only by RaiseEpoch.
+  uint32_t epoch = 0;
+  // Changed only by CommitStep and RollBack.
+  int64_t step = 0;     // Steps committed; the open step's number.
+  int64_t applied = 0;  // Of them, not skipped.
+  // Changed by every update.
+  LedgerRow ledger;
+  int32_t state = 0;  // drover.v1.JobState.
+  std::string reason;
+  std::string message;
+  int64_t priority = 0;
+  int64_t started_unix_ms = 0;  // 0 = not yet.
+  int64_t ended_unix_ms = 0;    // 0 = not yet.
+  std::string layout;           // Serialized drover.v1.Layout; empty = not yet.
+  uint64_t layout_hash = 0;
+  std::string numeric_class;
+  int64_t train_samples = 0;
+  int64_t eval_samples = 0;
+  int64_t workers_lost = 0;
+  int64_t shards_restarted = 0;
+  std::string weights_digest;
+  int64_t weights_digest_step = 0;
+  std::string last_eval;  // Serialized drover.v1.EvalReport; empty = none yet.
+
+  friend bool operator==(const JobRow&, const JobRow&) = default;
+};
+
+struct CommitRow {
+  int64_t step = 0;
+  int64_t applied = 0;  // Updates applied so far, this one included.
+  bool skip = false;
+  std::string commit;  // Serialized drover.v1.Commit.
+  std::string report;  // Serialized drover.v1.StepReport.
+
+  friend bool operator==(const CommitRow&, const CommitRow&) = default;
+};
+
+struct PlacementRow {
+  std::string shard;  // Name.
+  BlockRange blocks;
+
+  friend bool operator==(const PlacementRow&, const PlacementRow&) = default;
+};
+
+struct CheckpointRow {
+  uint64_t job = 0;
+  int64_t version = 0;
+  int64_t applied = 0;
+  std::string path;
+  int64_t bytes = 0;
+  std::string weights_digest;
+  int64_t created_unix_ms = 0;
+
+  friend bool operator==(const CheckpointRow&, const CheckpointRow&) = default;
+};
+
+struct EventRow {
+  int64_t sequence = 0;  // Counts from 1 in each job, no gaps.
+  int64_t time_unix_ms = 0;
+  std::string event;  // Serialized drover.v1.JobEvent.
+
+  friend bool operator==(const EventRow&, const EventRow&) = default;
+};
+
+// Errors of every method: kResourceExhausted when the disk is full, kUnavailable for other failures
+// of the disk, kDataLoss when the file is damaged.
+class JobStore {
+ public:
+  // Opens or creates; holds the file for itself until destroyed. kFailedPrecondition when another
+  // coordinator holds it, when a newer program made it, or when it is no job store.
+  static Result<std::unique_ptr<JobStore>> Open(const std::string& path);
+  ~JobStore();
+
+  struct Created {
+    uint64_t id = 0;
+    bool is_new = false;  // False: this request was answered before with this id.
+  };
+  // kAlreadyExists when the id is taken, or the request id came before with another spec digest.
+  Result<Created> CreateJob(const JobRow& job, const std::vector<EventRow>& events);
+
+  Result<JobRow> GetJob(uint64_t id);      // kNotFound.
+  Result<std::vector<JobRow>> ListJobs();  // Newest first.
+  Status DeleteJob(uint64_t id);           // With all that belongs to it; absent is fine.
+
+  // Compare and set, before the new epoch is first used. kFailedPrecondition when the stored epoch
+  // is not `from`; the message names it.
+  Status RaiseEpoch(uint64_t id, uint32_t from, uint32_t to);
+
+  // Everything of the row but what is fixed, epoch, step and applied. kFailedPrecondition when the
+  // stored epoch is not the row's: somebody else has taken over.
+  Status UpdateJob(const JobRow& job, const std::vector<EventRow>& events);
+
+  // UpdateJob, and step and applied go on to `commit`'s: job.step == commit.step + 1.
+  // kFailedPrecondition unless the stored step is commit.step. Keeps the newest kCommitsKept.
+  Status CommitStep(const JobRow& job, const CommitRow& commit,
+                    const std::vector<EventRow>& events);
+  static constexpr int64_t kCommitsKept = 4096;
+
+  // UpdateJob, and step and applied go back to the row's; later commits are forgotten.
+  Status RollBack(const JobRow& job, const std::vector<EventRow>& events);
+
+  Result<CommitRow> GetCommit(uint64_t id, int64_t step);  // kNotFound.
+
+  // Replaces all: index in the vector = shard index. Empty = none.
+  Status SetPlacements(uint64_t id, const std::vector<PlacementRow>& placements);
+  Result<std::vector<PlacementRow>> GetPlacements(uint64_t id);
+
+  // UpdateJob, and one more checkpoint of the job; one of the same version is replaced.
+  Status AddCheckpoint(const JobRow& job, const CheckpointRow& checkpoint,
+                       const std::vector<EventRow>& events);
+  Status RemoveCheckpoint(uint64_t id, int64_t version);  // Absent is fine.
+  Result<std::vector<CheckpointRow>> ListCheckpoints();   // Newest first, all jobs.
+  Result<std::vector<CheckpointRow>> ListCheckpoints(uint64_t id);
+
+  Status AppendEvents(uint64_t id, const std::vector<EventRow>& events);
+  // Events after `after_sequence`, oldest first, at most `count_max`.
+  Result<std::vector<EventRow>> ReadEvents(uint64_t id, int64_t after_sequence, int64_t count_max);
+  Result<int64_t> LastSequence(uint64_t id);  // 0 when there is none.
+
+ private:
+  class Statement;
+  class Transaction;
+  JobStore() = default;
+  Status Prepare();
+  Status Execute(const char* sql) DROVER_REQUIRES(mutex_);
+  Status Error(const char* doing) const DROVER_REQUIRES(mutex_);
+  Status PutJob(const JobRow& job, const std::vector<EventRow>& events, int64_t stored_step)
+      DROVER_REQUIRES(mutex_);
+  Status PutEvents(uint64_t id, const std::vector<EventRow>& events) DROVER_REQUIRES(mutex_);
+  Result<std::vector<CheckpointRow>> ReadCheckpoints(Statement& statement) DROVER_REQUIRES(mutex_);
+
+  Mutex mutex_;
+  std::string path_;
+  sqlite3* db_ DROVER_GUARDED_BY(mutex_) = nullptr;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_JOB_STORE_H_
