@@ -1,0 +1,288 @@
+#include "server/spec.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "common/base/quote.h"
+#include "common/tensor/fixed_point.h"
+#include "common/tensor/leaf_set.h"
+#include "server/spec_checker.h"
+
+namespace drover {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+constexpr int64_t kPriorityMax = 1'000'000;
+constexpr int64_t kKeepMax = 10'000;
+constexpr int64_t kSkipsMax = 1'000'000;
+constexpr int64_t kMicroBatchDefault = 256;
+constexpr int kLabelsMax = 64;
+constexpr size_t kLabelBytesMax = 255;
+constexpr size_t kPathBytesMax = 4096;
+
+bool IsWord(std::string_view text, std::string_view extra, size_t bytes_max) {
+  return !text.empty() && text.size() <= bytes_max &&
+         std::all_of(text.begin(), text.end(), [extra](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  extra.find(c) != std::string_view::npos;
+         });
+}
+
+bool HasControlBytes(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return (c >= 0 && c < ' ') || c == 127; });
+}
+
+// Fields and enum values that a newer client knows and this build would silently ignore.
+void CheckKnown(const std::string& path, const Message& message, SpecChecker* checker) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  const google::protobuf::UnknownFieldSet& unknown = reflection.GetUnknownFields(message);
+  if (!unknown.empty()) {
+    checker->Add(path.empty() ? message.GetDescriptor()->name() : path,
+                 "has field number {}, which this version does not know",
+                 unknown.field(0).number());
+  }
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string field_path = path.empty() ? field->name() : path + "." + field->name();
+    if (field->is_repeated()) continue;  // Lists and maps of plain values only.
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      CheckKnown(field_path, reflection.GetMessage(message, field), checker);
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+      const int value = reflection.GetEnumValue(message, field);
+      if (field->enum_type()->FindValueByNumber(value) == nullptr) {
+        checker->Add(field_path, "is number {}, which this version does not know", value);
+      }
+    }
+  }
+}
+
+void CheckModel(const v1::ModelSpec& model, SpecChecker* checker) {
+  if (!model.has_mlp()) {
+    checker->Add("model", "is missing, expected mlp");
+    return;
+  }
+  const auto& hidden = model.mlp().hidden();
+  if (hidden.size() > kHiddenLayersMax) {
+    checker->Add("model.mlp.hidden", "has {} layers, expected at most {}", hidden.size(),
+                 kHiddenLayersMax);
+    return;
+  }
+  int64_t parameters = 0;
+  int64_t inputs = 1;  // The dataset's; this is a lower bound.
+  for (const int64_t width : hidden) {
+    if (!checker->InRange("model.mlp.hidden", width, 1, kLayerWidthMax)) return;
+    parameters += inputs * width;
+    inputs = width;
+  }
+  if (parameters > kParametersMax) {
+    checker->Add("model.mlp.hidden", "makes more than {} parameters, expected at most {}",
+                 parameters, kParametersMax);
+  }
+}
+
+void CheckDataset(const v1::DatasetSpec& dataset, SpecChecker* checker) {
+  switch (dataset.source_case()) {
+    case v1::DatasetSpec::kIdx:
+      if (dataset.idx().path().empty()) {
+        checker->Add("dataset.idx.path",
+                     "is missing: the folder with the four IDX files, named as MNIST's");
+      } else if (dataset.idx().path().size() > kPathBytesMax ||
+                 HasControlBytes(dataset.idx().path())) {
+        checker->Add("dataset.idx.path", "is {}, expected the path of a folder",
+                     Quote(dataset.idx().path()));
+      }
+      break;
+    case v1::DatasetSpec::kSyntheticDigits:
+      break;
+    case v1::DatasetSpec::SOURCE_NOT_SET:
+      checker->Add("dataset", "is missing, expected one of idx, synthetic_digits");
+      break;
+  }
+}
+
+int64_t LargestDivisor(int64_t number, int64_t at_most) {
+  for (int64_t divisor = std::min(number, at_most); divisor > 1; --divisor) {
+    if (number % divisor == 0) return divisor;
+  }
+  return 1;
+}
+
+// batch, leaves, micro_batch, fraction_bits.
+void ReadBatch(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
+  plan->leaves = spec.has_leaves() ? spec.leaves() : 32;
+  plan->batch = spec.batch();
+  plan->micro_batch = spec.has_micro_batch() ? spec.micro_batch() : kMicroBatchDefault;
+  const bool leaves_fit = checker->InRange("leaves", plan->leaves, 1, kLeavesMax);
+  const bool micro_fits = checker->InRange("micro_batch", plan->micro_batch, 1, kMicroBatchMax);
+  if (spec.batch() == 0) checker->Add("batch", "is missing: samples per step, such as 32Ki");
+  if (spec.batch() == 0 || !checker->InRange("batch", plan->batch, 1, kBatchMax)) {
+    plan->batch = plan->leaves = plan->micro_batch = 1;
+    return;
+  }
+  plan->fraction_bits = DefaultFractionBits(plan->batch);
+  if (spec.numerics().has_fraction_bits()) {
+    const int64_t bits = spec.numerics().fraction_bits();
+    // More bits would leave less than 2^14 of room per sample: see fixed_point.h.
+    if (bits < kFractionBitsMin || bits > plan->fraction_bits) {
+      checker->Add("numerics.fraction_bits", "is {}, expected {} to {} for batch {}", bits,
+                   kFractionBitsMin, plan->fraction_bits, plan->batch);
+    } else {
+      plan->fraction_bits = static_cast<int>(bits);
+    }
+  }
+  if (!leaves_fit || !micro_fits) return;
+  if (plan->batch % plan->leaves != 0) {
+    checker->Add("batch", "is {}, not a multiple of leaves ({})", plan->batch, plan->leaves);
+    return;
+  }
+  const int64_t leaf = plan->leaf_samples();
+  if (!spec.has_micro_batch()) plan->micro_batch = std::min(plan->micro_batch, leaf);
+  if (leaf % plan->micro_batch == 0) return;
+  checker->Add("micro_batch", "is {}{}, and a leaf of {} samples is not a multiple of it; {} fits",
+               plan->micro_batch, spec.has_micro_batch() ? "" : " by default", leaf,
+               LargestDivisor(leaf, plan->micro_batch));
+}
+
+void ReadPolicies(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
+  plan->mixed = spec.numerics().mixed();
+  plan->fail_on_nonfinite = spec.on_nonfinite() == v1::JobSpec::ON_NONFINITE_FAIL;
+  if (spec.has_max_consecutive_skips()) plan->max_consecutive_skips = spec.max_consecutive_skips();
+  checker->InRange("max_consecutive_skips", plan->max_consecutive_skips, 1, kSkipsMax);
+  plan->checkpoint_every_steps = spec.checkpoint().every_steps();
+  checker->InRange("checkpoint.every_steps", plan->checkpoint_every_steps, 0, kStepsMax);
+  if (spec.checkpoint().has_keep()) plan->checkpoint_keep = spec.checkpoint().keep();
+  checker->InRange("checkpoint.keep", plan->checkpoint_keep, 2, kKeepMax);
+  plan->evaluation_every_steps = spec.evaluation().every_steps();
+  checker->InRange("evaluation.every_steps", plan->evaluation_every_steps, 0, kStepsMax);
+  plan->priority = spec.priority();
+  checker->InRange("priority", plan->priority, -kPriorityMax, kPriorityMax);
+  if (spec.has_target()) {
+    const double at_least = spec.target().at_least();
+    if (spec.target().metric() == v1::TargetSpec::METRIC_UNSPECIFIED) {
+      checker->Add("target.metric", "is missing, expected accuracy");
+    }
+    checker->Holds("target.at_least", at_least, at_least > 0.0 && at_least <= 1.0,
+                   "a share of the samples, 0 < at_least <= 1");
+    plan->target_accuracy = at_least;
+  }
+  if (spec.has_deadline()) {
+    const auto& deadline = spec.deadline();
+    if (deadline.seconds() < 0 || deadline.seconds() > kDeadlineSecondsMax ||
+        deadline.nanos() < 0 || deadline.nanos() > 999'999'999 ||
+        (deadline.seconds() == 0 && deadline.nanos() < 1'000'000)) {
+      checker->Add("deadline", "is {}s, expected 1ms to {}s", deadline.seconds(),
+                   kDeadlineSecondsMax);
+    } else {
+      plan->deadline_ms = deadline.seconds() * 1000 + deadline.nanos() / 1'000'000;
+    }
+  }
+}
+
+void ReadLabels(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
+  if (spec.labels_size() > kLabelsMax) {
+    checker->Add("labels", "has {} entries, expected at most {}", spec.labels_size(), kLabelsMax);
+    return;
+  }
+  plan->labels = {spec.labels().begin(), spec.labels().end()};
+  for (const auto& [key, value] : plan->labels) {
+    if (!IsWord(key, "_./-", 63)) {
+      checker->Add("labels", "has the key {}, expected [A-Za-z0-9_./-]{{1,63}}", Quote(key));
+    } else if (value.size() > kLabelBytesMax || HasControlBytes(value)) {
+      checker->Add("labels." + key, "is {}, expected at most {} printable bytes", Quote(value),
+                   kLabelBytesMax);
+    }
+  }
+}
+
+JobPlan ReadSpec(const v1::JobSpec& spec, SpecChecker* checker) {
+  JobPlan plan;
+  CheckKnown("", spec, checker);
+  plan.name = spec.name();
+  if (plan.name.empty()) {
+    checker->Add("name", "is missing, expected [A-Za-z0-9_-]{{1,63}}");
+  } else if (!IsWord(plan.name, "_-", 63)) {
+    checker->Add("name", "is {}, expected [A-Za-z0-9_-]{{1,63}}", Quote(plan.name));
+  }
+  CheckModel(spec.model(), checker);
+  CheckDataset(spec.dataset(), checker);
+  ReadBatch(spec, &plan, checker);
+  plan.steps = spec.steps();
+  if (spec.steps() == 0) checker->Add("steps", "is missing: the number of optimizer updates");
+  if (spec.steps() == 0 || !checker->InRange("steps", spec.steps(), 1, kStepsMax)) {
+    plan.steps = kStepsMax;  // So that the schedule is not blamed too.
+  }
+  if (spec.has_seed()) plan.seed = spec.seed();
+  plan.optimizer = ReadOptimizer(spec.optimizer(), checker);
+  plan.schedule = ReadSchedule(spec.schedule(), plan.steps, plan.batch, checker);
+  ReadPolicies(spec, &plan, checker);
+  ReadLabels(spec, &plan, checker);
+  return plan;
+}
+
+Status ToStatus(const std::vector<FieldViolation>& violations) {
+  if (violations.empty()) return Status();
+  std::string message;
+  for (const FieldViolation& violation : violations) {
+    if (!message.empty()) message += '\n';
+    message += violation.field + ": " + violation.what;
+  }
+  return Status(Code::kInvalidArgument, message);
+}
+
+}  // namespace
+
+Status CheckJobSpec(const v1::JobSpec& spec, std::vector<FieldViolation>* violations) {
+  SpecChecker checker;
+  ReadSpec(spec, &checker);
+  if (violations != nullptr) {
+    violations->insert(violations->end(), checker.violations().begin(), checker.violations().end());
+  }
+  return ToStatus(checker.violations());
+}
+
+Result<JobPlan> PlanJob(const v1::JobSpec& spec) {
+  SpecChecker checker;
+  JobPlan plan = ReadSpec(spec, &checker);
+  if (!checker.violations().empty()) return ToStatus(checker.violations());
+  return plan;
+}
+
+v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
+  v1::JobSpec full = spec;
+  full.set_leaves(plan.leaves);
+  full.set_micro_batch(plan.micro_batch);
+  full.set_seed(plan.seed);
+  *full.mutable_optimizer() = WriteOptimizer(plan.optimizer, spec.optimizer().lamb().preset());
+  v1::ScheduleSpec* const schedule = full.mutable_schedule();
+  if (plan.schedule.decay == Decay::kPolynomial) {
+    schedule->set_power(plan.schedule.power);
+  } else {
+    schedule->set_decay(v1::ScheduleSpec::DECAY_CONSTANT);
+  }
+  if (plan.schedule.lr_scaling == LrScaling::kNone) {
+    schedule->set_lr_scaling(v1::ScheduleSpec::LR_SCALING_NONE);
+  }
+  full.mutable_numerics()->set_wire(v1::NumericsSpec::WIRE_EXACT);
+  full.mutable_numerics()->set_fraction_bits(plan.fraction_bits);
+  full.set_on_nonfinite(plan.fail_on_nonfinite ? v1::JobSpec::ON_NONFINITE_FAIL
+                                               : v1::JobSpec::ON_NONFINITE_SKIP);
+  full.set_max_consecutive_skips(plan.max_consecutive_skips);
+  full.mutable_checkpoint()->set_every_steps(plan.checkpoint_every_steps);
+  full.mutable_checkpoint()->set_keep(plan.checkpoint_keep);
+  full.mutable_evaluation()->set_every_steps(plan.evaluation_every_steps);
+  v1::DatasetSpec* const dataset = full.mutable_dataset();
+  if (dataset->has_synthetic_digits() && !dataset->synthetic_digits().has_seed()) {
+    dataset->mutable_synthetic_digits()->set_seed(1);
+  }
+  return full;
+}
+
+}  // namespace drover

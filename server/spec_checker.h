@@ -1,0 +1,54 @@
+// Collects what is wrong with a JobSpec while it is read. Not thread-safe.
+
+#ifndef DROVER_SERVER_SPEC_CHECKER_H_
+#define DROVER_SERVER_SPEC_CHECKER_H_
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/spec.h"
+
+namespace drover {
+
+class SpecChecker {
+ public:
+  template <typename... Args>
+  void Add(std::string_view field, fmt::format_string<Args...> format, Args&&... args) {
+    violations_.push_back({std::string(field), fmt::format(format, std::forward<Args>(args)...)});
+  }
+
+  // Adds a violation unless min <= value <= max; says whether it is fine.
+  bool InRange(std::string_view field, int64_t value, int64_t min, int64_t max) {
+    if (value >= min && value <= max) return true;
+    Add(field, "is {}, expected {} to {}", value, min, max);
+    return false;
+  }
+
+  // Adds a violation unless `holds`; `expected` names the range.
+  void Holds(std::string_view field, double value, bool holds, std::string_view expected) {
+    if (!holds) Add(field, "is {}, expected {}", value, expected);
+  }
+
+  const std::vector<FieldViolation>& violations() const { return violations_; }
+
+ private:
+  std::vector<FieldViolation> violations_;
+};
+
+// The update rule with the defaults of its rule or preset, and back into a message with every field
+// set.
+OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* checker);
+v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& settings, std::string_view preset);
+
+// The schedule of a job of `steps` steps of `batch` samples, both in range.
+Schedule ReadSchedule(const v1::ScheduleSpec& spec, int64_t steps, int64_t batch,
+                      SpecChecker* checker);
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_SPEC_CHECKER_H_
