@@ -116,19 +116,43 @@ class Accumulator {
   size_t bytes() const { return sums_.bytes(); }
 
  private:
+  // The gate's view of a chunk, and what its arrivals were.
   struct Chunk;
-  struct Stats;
-  struct Arrival;
 
   Accumulator(std::shared_ptr<const Layout> layout, const AccumulatorOptions& options);
 
-  const Chunk* FindChunk(const FrameHeader& header) const;
+  // The chunk that begins at this block, or null.
+  Chunk* FindChunk(uint32_t block_begin) const;
   ReceiveResult ReceiveGradient(const ReceivedFrame& frame, std::string_view worker);
   ReceiveResult ReceiveStats(const ReceivedFrame& frame);
   ReceiveResult ReceiveNonfinite(const ReceivedFrame& frame, std::string_view worker);
+  Culprit MakeCulprit(const Chunk& chunk, const FrameHeader& header, Verdict reason,
+                      uint64_t element, std::string_view worker) const;
+  // Sums of a complete chunk become its mean gradient, in place, and its blocks' squares.
+  void Convert(const Chunk& chunk);
+  // Counts a part (chunk or statistics) that became complete in `generation`. True for the last
+  // one.
+  bool PartIsComplete(uint64_t generation) DROVER_EXCLUDES(mutex_);
+  void KeepCulprit(uint64_t generation, Culprit culprit) DROVER_EXCLUDES(mutex_);
+  void Count(const FrameHeader& header, const ReceiveResult& result) DROVER_EXCLUDES(mutex_);
 
   const std::shared_ptr<const Layout> layout_;
   const AccumulatorOptions options_;
+  const FixedPointPasses& passes_;
+  const int64_t leaf_samples_;
+  std::vector<std::unique_ptr<Chunk>> chunks_;  // In order of their blocks.
+  std::unique_ptr<Chunk> statistics_;           // A chunk without blocks.
+  // Each chunk's part is guarded by its lock while it fills; see the thread rule above.
+  Buffer<int64_t> sums_;
+  std::vector<double> block_squares_;
+
+  // Taken after, never while, a chunk's lock is held.
+  mutable Mutex mutex_;
+  // Grows with every Open, so that a frame of the last step cannot complete a part of this one.
+  uint64_t generation_ DROVER_GUARDED_BY(mutex_) = 0;
+  size_t parts_complete_ DROVER_GUARDED_BY(mutex_) = 0;
+  std::optional<Culprit> culprit_ DROVER_GUARDED_BY(mutex_);
+  AccumulatorCounters counters_ DROVER_GUARDED_BY(mutex_);
 };
 
 }  // namespace drover

@@ -1,0 +1,442 @@
+#include "server/shard/accumulator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "common/base/check.h"
+#include "server/shard/payload_sum.h"
+
+namespace drover {
+namespace {
+
+// Chunks begin on a cache line.
+constexpr uint64_t kChunkAlignment = kCacheLineBytes / sizeof(int64_t);
+// More of a worker's text is not kept.
+constexpr size_t kCulpritTextBytesMax = 256;
+// Statistics of one frame stay below this, so that all leaves together cannot overflow.
+constexpr int64_t kStatsLimit = int64_t{1} << 50;
+
+Status CheckOptions(const Layout& layout, const AccumulatorOptions& options) {
+  if (options.leaves < 1 || options.leaves > kLeavesMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("leaves={}: expected 1 to {}", options.leaves, kLeavesMax));
+  }
+  if (options.batch < 1 || options.batch % options.leaves != 0) {
+    return Status(Code::kInvalidArgument, fmt::format("batch={} is not a positive multiple of "
+                                                      "leaves={}",
+                                                      options.batch, options.leaves));
+  }
+  // The same bound as FixedPointLimit's: a sum over the batch must stay below 2^62.
+  if (options.fraction_bits < 0 || options.fraction_bits > kFractionBitsMax ||
+      options.batch > (int64_t{1} << 48) >> options.fraction_bits) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("fraction_bits={} with batch={}: expected 0 to 48 - log2(batch)",
+                              options.fraction_bits, options.batch));
+  }
+  if (options.owned.begin > options.owned.end || options.owned.end > layout.block_count()) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("owned blocks [{}, {}) of a layout with {} blocks",
+                              options.owned.begin, options.owned.end, layout.block_count()));
+  }
+  return Status();
+}
+
+bool StatsAreValid(const StepStats& stats, int64_t samples) {
+  return stats.samples == samples && stats.loss > -kStatsLimit && stats.loss < kStatsLimit &&
+         stats.correct >= 0 && stats.correct < kStatsLimit && stats.tokens >= 0 &&
+         stats.tokens < kStatsLimit;
+}
+
+std::string Printable(std::string text) {
+  if (text.size() > kCulpritTextBytesMax) text.resize(kCulpritTextBytesMax);
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text;
+}
+
+}  // namespace
+
+struct Accumulator::Chunk {
+  // What came: a second frame of the same leaves and encoding must have the same checksum.
+  struct Seen {
+    LeafRange leaves;
+    FrameEncoding encoding;
+    uint32_t payload_crc;
+  };
+
+  BlockRange blocks;
+  uint64_t first = 0;     // Index of its first element in sums_.
+  uint64_t elements = 0;  // Gaps between tensors included.
+
+  mutable Mutex mutex;
+  GateState gate DROVER_GUARDED_BY(mutex);
+  uint64_t generation DROVER_GUARDED_BY(mutex) = 0;
+  LeafSet leaves DROVER_GUARDED_BY(mutex);
+  std::vector<Seen> seen DROVER_GUARDED_BY(mutex);
+  StepStats stats DROVER_GUARDED_BY(mutex);  // Of the part that holds statistics.
+
+  bool DiffersFromSeen(const FrameHeader& header) const DROVER_REQUIRES(mutex) {
+    return std::any_of(seen.begin(), seen.end(), [&](const Seen& other) {
+      return other.leaves == header.leaves() && other.encoding == header.encoding &&
+             other.payload_crc != header.payload_crc;
+    });
+  }
+  void Add(const FrameHeader& header) DROVER_REQUIRES(mutex) {
+    leaves.Add(header.leaves());
+    seen.push_back({header.leaves(), header.encoding, header.payload_crc});
+  }
+  void Open(uint64_t new_generation, uint32_t epoch, uint64_t step) DROVER_EXCLUDES(mutex) {
+    MutexLock lock(&mutex);
+    generation = new_generation;
+    gate.epoch = epoch;
+    gate.step = step;
+    leaves.Clear();
+    seen.clear();
+    stats = StepStats();
+  }
+};
+
+Result<std::unique_ptr<Accumulator>> Accumulator::Make(std::shared_ptr<const Layout> layout,
+                                                       const AccumulatorOptions& options) {
+  DROVER_RETURN_IF_ERROR(CheckOptions(*layout, options).Annotate("accumulator"));
+  return std::unique_ptr<Accumulator>(new Accumulator(std::move(layout), options));
+}
+
+Accumulator::Accumulator(std::shared_ptr<const Layout> layout, const AccumulatorOptions& options)
+    : layout_(std::move(layout)),
+      options_(options),
+      passes_(FixedPointPassesFor(BestIsa())),
+      leaf_samples_(options.batch / options.leaves),
+      block_squares_(options.owned.size(), 0.0) {
+  const auto add_part = [&](BlockRange blocks, uint64_t first) {
+    auto part = std::make_unique<Chunk>();
+    part->blocks = blocks;
+    part->first = first;
+    part->elements = layout_->SpanElements(blocks);
+    MutexLock lock(&part->mutex);
+    part->gate = {options_.job, layout_->hash(), 0, std::nullopt};
+    part->leaves = LeafSet(options_.leaves);
+    return part;
+  };
+  uint64_t elements = 0;
+  for (const BlockRange blocks : layout_->Chunks(options_.owned)) {
+    chunks_.push_back(add_part(blocks, elements));
+    elements +=
+        (chunks_.back()->elements + kChunkAlignment - 1) / kChunkAlignment * kChunkAlignment;
+  }
+  statistics_ = add_part(BlockRange(), 0);
+  sums_ = Buffer<int64_t>(elements);
+}
+
+Accumulator::~Accumulator() = default;
+
+void Accumulator::Open(uint32_t epoch, uint64_t step) {
+  uint64_t generation;
+  {
+    MutexLock lock(&mutex_);
+    generation = ++generation_;
+    parts_complete_ = 0;
+    culprit_.reset();
+  }
+  for (const auto& chunk : chunks_) chunk->Open(generation, epoch, step);
+  statistics_->Open(generation, epoch, step);
+}
+
+void Accumulator::AdoptEpoch(uint32_t epoch) {
+  for (const auto& chunk : chunks_) {
+    MutexLock lock(&chunk->mutex);
+    chunk->gate.epoch = epoch;
+  }
+  MutexLock lock(&statistics_->mutex);
+  statistics_->gate.epoch = epoch;
+}
+
+void Accumulator::Close() {
+  for (const auto& chunk : chunks_) {
+    MutexLock lock(&chunk->mutex);
+    chunk->gate.step.reset();
+  }
+  MutexLock lock(&statistics_->mutex);
+  statistics_->gate.step.reset();
+}
+
+ReceiveResult Accumulator::Receive(const ReceivedFrame& frame, std::string_view worker) {
+  ReceiveResult result;
+  switch (frame.header().type) {
+    case FrameType::kGradient:
+      result = ReceiveGradient(frame, worker);
+      break;
+    case FrameType::kStats:
+      result = ReceiveStats(frame);
+      break;
+    case FrameType::kNonfinite:
+      result = ReceiveNonfinite(frame, worker);
+      break;
+    case FrameType::kHello:
+    case FrameType::kPull:
+    case FrameType::kWeights:
+    case FrameType::kAck:
+    case FrameType::kGone:
+      DROVER_CHECK(false);  // The stream's owner sorts frames by type.
+  }
+  Count(frame.header(), result);
+  return result;
+}
+
+Accumulator::Chunk* Accumulator::FindChunk(uint32_t block_begin) const {
+  const auto found = std::lower_bound(chunks_.begin(), chunks_.end(), block_begin,
+                                      [](const std::unique_ptr<Chunk>& chunk, uint32_t begin) {
+                                        return chunk->blocks.begin < begin;
+                                      });
+  if (found == chunks_.end() || (*found)->blocks.begin != block_begin) return nullptr;
+  return found->get();
+}
+
+ReceiveResult Accumulator::ReceiveGradient(const ReceivedFrame& frame, std::string_view worker) {
+  const FrameHeader& header = frame.header();
+  ReceiveResult result;
+  Chunk* chunk = FindChunk(header.block_begin);
+  if (chunk == nullptr) {
+    // The fence first: a worker of the past may believe in another placement.
+    MutexLock lock(&statistics_->mutex);
+    result.verdict = CheckFence(statistics_->gate, options_.leaves, header);
+    if (result.verdict == Verdict::kNone) result.verdict = Verdict::kLayout;
+    return result;
+  }
+  uint64_t generation;
+  PayloadOutcome outcome;
+  {
+    MutexLock lock(&chunk->mutex);
+    generation = chunk->generation;
+    result.verdict =
+        DecideGradient(chunk->gate, {chunk->blocks, chunk->elements, &chunk->leaves}, header);
+    if (result.verdict == Verdict::kDuplicate) {
+      result.nondeterministic = chunk->DiffersFromSeen(header);
+    }
+    if (result.verdict != Verdict::kStored && result.verdict != Verdict::kAdded) return result;
+    PayloadRules rules;
+    rules.store = result.verdict == Verdict::kStored;
+    rules.limit_f32 = LeafLimit(leaf_samples_);
+    rules.limit_i64 =
+        FixedPointLimit(leaf_samples_ * header.leaves().size(), options_.fraction_bits);
+    rules.scale = FixedPointScale(options_.fraction_bits);
+    outcome =
+        SumPayload(passes_, frame, rules, sums_.span().subspan(chunk->first, chunk->elements));
+    if (outcome.refusal == Verdict::kNone) {
+      chunk->Add(header);
+      result.chunk_complete = chunk->leaves.full();
+      if (result.chunk_complete) Convert(*chunk);
+    }
+  }
+  if (outcome.refusal != Verdict::kNone) {
+    result.verdict = outcome.refusal;
+    result.culprit = outcome.refusal != Verdict::kChecksum;
+    if (result.culprit) {
+      KeepCulprit(generation,
+                  MakeCulprit(*chunk, header, outcome.refusal, outcome.element, worker));
+    }
+  }
+  if (result.chunk_complete) result.step_complete = PartIsComplete(generation);
+  return result;
+}
+
+ReceiveResult Accumulator::ReceiveStats(const ReceivedFrame& frame) {
+  const FrameHeader& header = frame.header();
+  ReceiveResult result;
+  uint64_t generation;
+  {
+    MutexLock lock(&statistics_->mutex);
+    generation = statistics_->generation;
+    result.verdict = DecideStats(statistics_->gate, statistics_->leaves, header);
+    if (result.verdict == Verdict::kDuplicate) {
+      result.nondeterministic = statistics_->DiffersFromSeen(header);
+    }
+    if (result.verdict != Verdict::kStored && result.verdict != Verdict::kAdded) return result;
+    if (!frame.PayloadCrcMatches()) {
+      result.verdict = Verdict::kChecksum;
+      return result;
+    }
+    const std::string bytes = frame.PayloadText();
+    const StepStats stats = DecodeStepStats(AsBytes(bytes).first<kStepStatsBytes>());
+    if (!StatsAreValid(stats, leaf_samples_ * header.leaves().size())) {
+      result.verdict = Verdict::kRange;
+      return result;
+    }
+    statistics_->stats.loss += stats.loss;
+    statistics_->stats.correct += stats.correct;
+    statistics_->stats.samples += stats.samples;
+    statistics_->stats.tokens += stats.tokens;
+    statistics_->Add(header);
+    result.chunk_complete = statistics_->leaves.full();
+  }
+  if (result.chunk_complete) result.step_complete = PartIsComplete(generation);
+  return result;
+}
+
+ReceiveResult Accumulator::ReceiveNonfinite(const ReceivedFrame& frame, std::string_view worker) {
+  const FrameHeader& header = frame.header();
+  ReceiveResult result;
+  uint64_t generation;
+  {
+    MutexLock lock(&statistics_->mutex);
+    generation = statistics_->generation;
+    result.verdict = CheckFence(statistics_->gate, options_.leaves, header);
+  }
+  if (result.verdict != Verdict::kNone) return result;
+  if (!frame.PayloadCrcMatches()) {
+    result.verdict = Verdict::kChecksum;
+    return result;
+  }
+  result.verdict = Verdict::kNonfinite;
+  result.culprit = true;
+  KeepCulprit(generation, {header.leaves(), Verdict::kNonfinite, Printable(frame.PayloadText()), 0,
+                           std::string(worker)});
+  return result;
+}
+
+Culprit Accumulator::MakeCulprit(const Chunk& chunk, const FrameHeader& header, Verdict reason,
+                                 uint64_t element, std::string_view worker) const {
+  const uint64_t at = layout_->SpanOffset(chunk.blocks) + element;
+  uint32_t block = chunk.blocks.begin;
+  while (block + 1 < chunk.blocks.end && layout_->blocks()[block + 1].offset <= at) ++block;
+  const uint32_t tensor = layout_->blocks()[block].tensor;
+  return {header.leaves(), reason, layout_->tensors()[tensor].name,
+          at - layout_->tensor_offset(tensor), std::string(worker)};
+}
+
+void Accumulator::Convert(const Chunk& chunk) {
+  const double factor = FixedPointMeanFactor(options_.fraction_bits, options_.batch);
+  const uint64_t base = layout_->SpanOffset(chunk.blocks);
+  int64_t* sums = sums_.data() + chunk.first;
+  float* mean = reinterpret_cast<float*>(sums);
+  uint64_t done = 0;
+  for (uint32_t b = chunk.blocks.begin; b < chunk.blocks.end; ++b) {
+    const Block& block = layout_->blocks()[b];
+    const uint64_t begin = block.offset - base;
+    // Gaps between tensors, whatever was sent in them.
+    std::memset(static_cast<void*>(mean + done), 0, (begin - done) * sizeof(float));
+    double lanes[kSquareLanes] = {};
+    passes_.mean(sums + begin, block.size, factor, mean + begin, lanes);
+    block_squares_[b - options_.owned.begin] = FoldSquareLanes(lanes);
+    done = begin + block.size;
+  }
+}
+
+bool Accumulator::PartIsComplete(uint64_t generation) {
+  MutexLock lock(&mutex_);
+  if (generation != generation_) return false;
+  ++parts_complete_;
+  return parts_complete_ == chunks_.size() + 1;
+}
+
+void Accumulator::KeepCulprit(uint64_t generation, Culprit culprit) {
+  MutexLock lock(&mutex_);
+  if (generation == generation_ && !culprit_.has_value()) culprit_ = std::move(culprit);
+}
+
+void Accumulator::Count(const FrameHeader& header, const ReceiveResult& result) {
+  MutexLock lock(&mutex_);
+  ++counters_.frames[static_cast<size_t>(result.verdict)];
+  if (result.nondeterministic) ++counters_.nondeterministic;
+  if (result.verdict == Verdict::kStored || result.verdict == Verdict::kAdded) {
+    counters_.payload_bytes += header.payload_bytes;
+  }
+}
+
+Status Accumulator::LoadGradient(uint32_t epoch, uint64_t step, std::span<const float> gradient,
+                                 const StepStats& stats) {
+  if (gradient.size() != gradient_elements()) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("redo record of step {} holds a gradient of {} elements, expected {}",
+                              step, gradient.size(), gradient_elements()));
+  }
+  Open(epoch, step);
+  const LeafRange all = {0, options_.leaves};
+  for (const auto& chunk : chunks_) {
+    MutexLock lock(&chunk->mutex);
+    float* mean = reinterpret_cast<float*>(sums_.data() + chunk->first);
+    std::memcpy(static_cast<void*>(mean), gradient.data(), chunk->elements * sizeof(float));
+    gradient = gradient.subspan(chunk->elements);
+    for (uint32_t b = chunk->blocks.begin; b < chunk->blocks.end; ++b) {
+      const Block& block = layout_->blocks()[b];
+      double lanes[kSquareLanes] = {};
+      passes_.add_squares(mean + (block.offset - layout_->SpanOffset(chunk->blocks)), block.size,
+                          lanes);
+      block_squares_[b - options_.owned.begin] = FoldSquareLanes(lanes);
+    }
+    chunk->leaves.Add(all);
+  }
+  {
+    MutexLock lock(&statistics_->mutex);
+    statistics_->leaves.Add(all);
+    statistics_->stats = stats;
+  }
+  MutexLock lock(&mutex_);
+  parts_complete_ = chunks_.size() + 1;
+  return Status();
+}
+
+BlockRange Accumulator::chunk_blocks(size_t chunk) const { return chunks_[chunk]->blocks; }
+
+uint64_t Accumulator::gradient_elements() const {
+  uint64_t elements = 0;
+  for (const auto& chunk : chunks_) elements += chunk->elements;
+  return elements;
+}
+
+bool Accumulator::complete() const {
+  MutexLock lock(&mutex_);
+  return parts_complete_ == chunks_.size() + 1;
+}
+
+std::span<const float> Accumulator::gradient(size_t chunk) const {
+  const Chunk& part = *chunks_[chunk];
+  return {reinterpret_cast<const float*>(sums_.data() + part.first), part.elements};
+}
+
+std::span<const float> Accumulator::block_gradient(uint32_t block) const {
+  const auto after = std::upper_bound(chunks_.begin(), chunks_.end(), block,
+                                      [](uint32_t index, const std::unique_ptr<Chunk>& chunk) {
+                                        return index < chunk->blocks.begin;
+                                      });
+  DROVER_CHECK(after != chunks_.begin());
+  const auto chunk = static_cast<size_t>(after - chunks_.begin()) - 1;
+  DROVER_CHECK(block < chunks_[chunk]->blocks.end);
+  const Block& place = layout_->blocks()[block];
+  return gradient(chunk).subspan(place.offset - layout_->SpanOffset(chunks_[chunk]->blocks),
+                                 place.size);
+}
+
+StepStats Accumulator::stats() const {
+  MutexLock lock(&statistics_->mutex);
+  return statistics_->stats;
+}
+
+LeafSet Accumulator::complete_leaves() const {
+  LeafSet leaves;
+  {
+    MutexLock lock(&statistics_->mutex);
+    leaves = statistics_->leaves;
+  }
+  for (const auto& chunk : chunks_) {
+    MutexLock lock(&chunk->mutex);
+    leaves.IntersectWith(chunk->leaves);
+  }
+  return leaves;
+}
+
+std::optional<Culprit> Accumulator::culprit() const {
+  MutexLock lock(&mutex_);
+  return culprit_;
+}
+
+AccumulatorCounters Accumulator::counters() const {
+  MutexLock lock(&mutex_);
+  return counters_;
+}
+
+}  // namespace drover
