@@ -12,7 +12,7 @@
 
 #include "common/base/status.h"
 #include "common/tensor/layout.h"
-#include "server/spec.h"
+#include "server/job_plan.h"
 #include "server/step_messages.h"
 
 namespace drover {

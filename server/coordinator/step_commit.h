@@ -1,0 +1,83 @@
+// The votes of one step and the numbers that follow from them: OPEN -> PREPARED by all -> MEASURED
+// by all, if the rule has a trust ratio -> COMMIT -> APPLIED by all (STABLE). Sums of partials run
+// over blocks in their order, so that no count of shards changes a bit of a norm.
+// Pure; not thread-safe: JobRun owns it.
+
+#ifndef DROVER_SERVER_COORDINATOR_STEP_COMMIT_H_
+#define DROVER_SERVER_COORDINATOR_STEP_COMMIT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "server/coordinator/job.h"
+#include "server/optim/settings.h"
+#include "server/step_messages.h"
+
+namespace drover {
+
+class StepCommit {
+ public:
+  // The open step of `record`, which is placed and has a layout. Copies what it needs.
+  explicit StepCommit(const JobRecord& record);
+
+  int64_t step() const { return step_; }
+
+  // A vote of shard `index`; a repeated one changes nothing. kDataLoss when it contradicts the
+  // ledger or another shard: the job cannot go on.
+  Status AddPrepared(uint32_t index, const PreparedReply& reply);
+  Status AddMeasured(uint32_t index, const MeasuredReply& reply);
+  void AddApplied(uint32_t index);
+
+  bool has_prepared(uint32_t index) const { return shards_[index].prepared.has_value(); }
+  bool has_measured(uint32_t index) const { return shards_[index].measured.has_value(); }
+  bool has_applied(uint32_t index) const { return shards_[index].applied; }
+  bool all_prepared() const;
+  bool all_measured() const;
+  bool all_applied() const;
+
+  // After all_prepared(): what Measure carries.
+  UpdateNumbers NumbersForMeasure() const;
+
+  // After all_prepared() and, with a trust ratio, all_measured(): the commit and what is told of
+  // it; `fence` is put into the order. Adds the step to `ledger`.
+  struct Outcome {
+    CommitOrder commit;
+    StepSummary summary;
+  };
+  Outcome Commit(const Fence& fence, Ledger* ledger) const;
+
+  // A step that changes nothing, because of what `reason` names.
+  Outcome Skip(const Fence& fence, const std::string& reason) const;
+
+ private:
+  struct ShardVotes {
+    std::optional<PreparedReply> prepared;
+    std::optional<MeasuredReply> measured;
+    bool applied = false;
+  };
+  // One value per block of the whole layout, collected from the shards' parts.
+  std::vector<double> Gather(const std::vector<double> PreparedReply::* part) const;
+  std::vector<double> Gather(const std::vector<double> MeasuredReply::* part) const;
+  // Root of the sum over each tensor's blocks.
+  std::vector<double> TensorNorms(const std::vector<double>& block_squares) const;
+  double GlobalNorm() const;
+  double ClipFactorHere() const;
+  void AddRatios(StepSummary* summary, UpdateNumbers* numbers) const;
+
+  const JobPlan plan_;
+  const std::shared_ptr<const Layout> layout_;
+  const std::vector<Placement> placement_;
+  const int64_t step_;
+  const int64_t applied_before_;
+  const double learning_rate_;
+  std::vector<GroupSettings> groups_;
+  std::vector<uint32_t> tensor_groups_;
+  std::vector<ShardVotes> shards_;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_STEP_COMMIT_H_
