@@ -1,0 +1,292 @@
+#include "server/step_messages_proto.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "common/base/quote.h"
+#include "common/rpc/layout_proto.h"
+#include "common/tensor/fixed_point.h"
+#include "common/tensor/leaf_set.h"
+#include "server/optim/step_scalars.h"
+#include "server/spec.h"
+
+namespace drover {
+namespace {
+
+Status Bad(const char* what, const std::string& detail) {
+  return Status(Code::kInvalidArgument, fmt::format("{}: {}", what, detail));
+}
+
+Status CheckPath(const char* what, const std::string& path, bool may_be_empty) {
+  if (path.empty() && !may_be_empty) return Bad(what, "the folder is empty");
+  if (path.size() > kPathBytesMax || path.find('\0') != std::string::npos) {
+    return Bad(what, fmt::format("folder {}: expected at most {} bytes, none of them zero",
+                                 Quote(path), kPathBytesMax));
+  }
+  return Status();
+}
+
+template <typename Message>
+void FenceToProto(const Fence& fence, Message* out) {
+  out->set_job(fence.job);
+  out->set_epoch(fence.epoch);
+  out->set_step(fence.step);
+}
+
+// Message: v1::Measure or v1::Commit.
+template <typename Message>
+void NumbersToProto(const UpdateNumbers& numbers, Message* out) {
+  for (const StepScalars& group : numbers.groups) {
+    const auto floats = ToFloats(group);
+    out->add_groups()->mutable_values()->Add(floats.begin(), floats.end());
+  }
+  out->mutable_tensor_groups()->Add(numbers.tensor_groups.begin(), numbers.tensor_groups.end());
+}
+
+template <typename Message>
+Result<UpdateNumbers> NumbersFromProto(const char* what, const Message& message) {
+  const size_t groups = static_cast<size_t>(message.groups_size());
+  if (groups == 0 || groups > kUpdateGroupsMax) {
+    return Bad(what, fmt::format("{} groups, expected 1 to {}", groups, kUpdateGroupsMax));
+  }
+  const size_t tensors = static_cast<size_t>(message.tensor_groups_size());
+  if (tensors == 0 || tensors > kLayoutTensorsMax) {
+    return Bad(what, fmt::format("{} tensors, expected 1 to {}", tensors, kLayoutTensorsMax));
+  }
+  UpdateNumbers numbers;
+  numbers.groups.reserve(groups);
+  for (const v1::StepScalars& group : message.groups()) {
+    Result<StepScalars> scalars = StepScalarsFromFloats(
+        std::span(group.values().data(), static_cast<size_t>(group.values_size())));
+    if (!scalars.ok()) return scalars.status().Annotate(what);
+    numbers.groups.push_back(scalars.value());
+  }
+  numbers.tensor_groups.assign(message.tensor_groups().begin(), message.tensor_groups().end());
+  for (const uint32_t group : numbers.tensor_groups) {
+    if (group >= groups) return Bad(what, fmt::format("group {} of {}", group, groups));
+  }
+  return numbers;
+}
+
+v1::Place PlaceToProto(const PlaceOrder& order) {
+  v1::Place out;
+  out.set_job(order.job);
+  out.set_epoch(order.epoch);
+  out.set_shard_index(order.shard_index);
+  out.set_shard_count(order.shard_count);
+  if (order.layout != nullptr) *out.mutable_layout() = LayoutToProto(*order.layout);
+  out.set_block_begin(order.blocks.begin);
+  out.set_block_end(order.blocks.end);
+  out.set_leaves(order.leaves);
+  out.set_batch(order.batch);
+  out.set_fraction_bits(static_cast<uint32_t>(order.fraction_bits));
+  out.set_seed(order.seed);
+  out.set_rule(std::string(InfoOf(order.rule).name));
+  out.set_checkpoint(order.origin.checkpoint);
+  out.set_checkpoint_version(order.origin.version);
+  out.set_discard(order.discard);
+  return out;
+}
+
+Status CheckPlaceNumbers(const v1::Place& message) {
+  if (message.shard_count() > kCountMax || message.shard_index() >= message.shard_count()) {
+    return Bad("Place",
+               fmt::format("shard {} of {}", message.shard_index(), message.shard_count()));
+  }
+  if (message.leaves() < 1 || message.leaves() > kLeavesMax) {
+    return Bad("Place", fmt::format("leaves={}, expected 1 to {}", message.leaves(), kLeavesMax));
+  }
+  if (message.batch() < 1 || message.batch() > kBatchMax ||
+      message.batch() % message.leaves() != 0) {
+    return Bad("Place", fmt::format("batch={}, expected a multiple of leaves={} up to {}",
+                                    message.batch(), message.leaves(), kBatchMax));
+  }
+  const int fraction_bits_max = DefaultFractionBits(message.batch());
+  if (message.fraction_bits() < static_cast<uint32_t>(kFractionBitsMin) ||
+      message.fraction_bits() > static_cast<uint32_t>(fraction_bits_max)) {
+    return Bad("Place", fmt::format("fraction_bits={}, expected {} to {}", message.fraction_bits(),
+                                    kFractionBitsMin, fraction_bits_max));
+  }
+  return CheckPath("Place", message.checkpoint(), /*may_be_empty=*/true);
+}
+
+Result<ShardOrder> PlaceFromProto(const v1::Place& message) {
+  DROVER_RETURN_IF_ERROR(CheckPlaceNumbers(message));
+  Result<Fence> fence =
+      FenceFromProto(message.job(), message.epoch(), message.checkpoint_version(), "Place");
+  if (!fence.ok()) return fence.status();
+  Result<Layout> layout = LayoutFromProto(message.layout());
+  if (!layout.ok()) return layout.status().Annotate("Place");
+  const BlockRange blocks = {message.block_begin(), message.block_end()};
+  if (blocks.begin > blocks.end || blocks.end > layout.value().block_count()) {
+    return Bad("Place", fmt::format("blocks [{}, {}) of {}", blocks.begin, blocks.end,
+                                    layout.value().block_count()));
+  }
+  const RuleInfo* rule = FindRule(message.rule());
+  if (rule == nullptr) {
+    return Bad("Place", fmt::format("rule {} is not known here: run the same release everywhere",
+                                    Quote(message.rule())));
+  }
+  PlaceOrder order;
+  order.job = message.job();
+  order.epoch = message.epoch();
+  order.shard_index = message.shard_index();
+  order.shard_count = message.shard_count();
+  order.layout = std::make_shared<const Layout>(std::move(layout).value());
+  order.blocks = blocks;
+  order.leaves = message.leaves();
+  order.batch = message.batch();
+  order.fraction_bits = static_cast<int>(message.fraction_bits());
+  order.seed = message.seed();
+  order.rule = rule->rule;
+  order.origin = {message.checkpoint(), message.checkpoint_version()};
+  order.discard = message.discard();
+  return ShardOrder(std::move(order));
+}
+
+Result<ShardOrder> MeasureFromProto(const v1::Measure& message) {
+  Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.step(), "Measure");
+  if (!fence.ok()) return fence.status();
+  Result<UpdateNumbers> numbers = NumbersFromProto("Measure", message);
+  if (!numbers.ok()) return numbers.status();
+  return ShardOrder(MeasureOrder{fence.value(), std::move(numbers).value()});
+}
+
+Result<ShardOrder> WriteCheckpointFromProto(const v1::WriteCheckpoint& message) {
+  Result<Fence> fence =
+      FenceFromProto(message.job(), message.epoch(), message.version(), "WriteCheckpoint");
+  if (!fence.ok()) return fence.status();
+  DROVER_RETURN_IF_ERROR(CheckPath("WriteCheckpoint", message.directory(), /*may_be_empty=*/false));
+  return ShardOrder(WriteCheckpointOrder{fence.value(), message.directory()});
+}
+
+struct OrderWriter {
+  v1::ShardOrder* out;
+
+  void operator()(const PlaceOrder& order) const { *out->mutable_place() = PlaceToProto(order); }
+  void operator()(const MeasureOrder& order) const {
+    FenceToProto(order.fence, out->mutable_measure());
+    NumbersToProto(order.numbers, out->mutable_measure());
+  }
+  void operator()(const CommitOrder& order) const { *out->mutable_commit() = CommitToProto(order); }
+  void operator()(const StableOrder& order) const {
+    FenceToProto(order.fence, out->mutable_stable());
+  }
+  void operator()(const WriteCheckpointOrder& order) const {
+    v1::WriteCheckpoint* message = out->mutable_write_checkpoint();
+    message->set_job(order.fence.job);
+    message->set_epoch(order.fence.epoch);
+    message->set_version(order.fence.step);
+    message->set_directory(order.directory);
+  }
+  void operator()(const ReleaseOrder& order) const { out->mutable_release()->set_job(order.job); }
+};
+
+}  // namespace
+
+Result<Fence> FenceFromProto(uint64_t job, uint32_t epoch, int64_t step, const char* what) {
+  if (job == 0) return Bad(what, "job is 0");
+  if (epoch == 0) return Bad(what, "epoch is 0");
+  if (step < 0 || step > kStepMax) {
+    return Bad(what, fmt::format("step or version is {}, expected 0 to {}", step, kStepMax));
+  }
+  return Fence{job, epoch, step};
+}
+
+Status CheckPeerName(const std::string& name) {
+  const bool fits = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  });
+  if (fits && !name.empty() && name.size() <= 63) return Status();
+  return Status(Code::kInvalidArgument,
+                fmt::format("name {}: expected 1 to 63 of A-Z a-z 0-9 _ . -", Quote(name)));
+}
+
+std::string PeerText(const std::string& text) {
+  std::string out = text.substr(0, kPeerTextBytesMax);
+  // Not in the middle of a UTF-8 character: protobuf would refuse to send it on.
+  if (out.size() < text.size()) {
+    size_t end = out.size();
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+    out.resize(end);
+  }
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  }
+  return out;
+}
+
+v1::Commit CommitToProto(const CommitOrder& order) {
+  v1::Commit out;
+  FenceToProto(order.fence, &out);
+  out.set_skip(order.skip);
+  NumbersToProto(order.numbers, &out);
+  out.mutable_tensor_scales()->Add(order.numbers.tensor_scales.begin(),
+                                   order.numbers.tensor_scales.end());
+  return out;
+}
+
+Result<CommitOrder> CommitFromProto(const v1::Commit& message) {
+  Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.step(), "Commit");
+  if (!fence.ok()) return fence.status();
+  CommitOrder order;
+  order.fence = fence.value();
+  order.skip = message.skip();
+  // What a skipped step would have used is nobody's business.
+  if (order.skip) return order;
+  Result<UpdateNumbers> numbers = NumbersFromProto("Commit", message);
+  if (!numbers.ok()) return numbers.status();
+  order.numbers = std::move(numbers).value();
+  if (message.tensor_scales_size() != message.tensor_groups_size()) {
+    return Bad("Commit", fmt::format("{} scales for {} tensors", message.tensor_scales_size(),
+                                     message.tensor_groups_size()));
+  }
+  order.numbers.tensor_scales.assign(message.tensor_scales().begin(),
+                                     message.tensor_scales().end());
+  for (const float scale : order.numbers.tensor_scales) {
+    if (!std::isfinite(scale)) return Bad("Commit", "a tensor's scale is not finite");
+  }
+  return order;
+}
+
+v1::ShardOrder OrderToProto(const ShardOrder& order) {
+  v1::ShardOrder out;
+  std::visit(OrderWriter{&out}, order);
+  return out;
+}
+
+Result<ShardOrder> OrderFromProto(const v1::ShardOrder& message) {
+  switch (message.kind_case()) {
+    case v1::ShardOrder::kPlace:
+      return PlaceFromProto(message.place());
+    case v1::ShardOrder::kMeasure:
+      return MeasureFromProto(message.measure());
+    case v1::ShardOrder::kCommit: {
+      Result<CommitOrder> order = CommitFromProto(message.commit());
+      if (!order.ok()) return order.status();
+      return ShardOrder(std::move(order).value());
+    }
+    case v1::ShardOrder::kStable: {
+      const v1::Stable& stable = message.stable();
+      Result<Fence> fence = FenceFromProto(stable.job(), stable.epoch(), stable.step(), "Stable");
+      if (!fence.ok()) return fence.status();
+      return ShardOrder(StableOrder{fence.value()});
+    }
+    case v1::ShardOrder::kWriteCheckpoint:
+      return WriteCheckpointFromProto(message.write_checkpoint());
+    case v1::ShardOrder::kRelease:
+      if (message.release().job() == 0) return Bad("Release", "job is 0");
+      return ShardOrder(ReleaseOrder{message.release().job()});
+    case v1::ShardOrder::KIND_NOT_SET:
+      break;
+  }
+  return Bad("ShardOrder", "no kind that is known here: run the same release everywhere");
+}
+
+}  // namespace drover
