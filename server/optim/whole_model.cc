@@ -12,7 +12,11 @@ namespace drover {
 namespace {
 
 // Scalars that leave the gradient as it is.
-constexpr StepScalars kGradientAlone = {.clip = 1.0f};
+StepScalars GradientAlone() {
+  StepScalars scalars{};
+  scalars.clip = 1.0f;
+  return scalars;
+}
 
 BlockView BlockOf(WholeModel::Tensor& tensor, const std::vector<float>& gradient, size_t begin,
                   std::vector<float>* next_weight) {
@@ -63,7 +67,7 @@ std::vector<TrustRatio> WholeModel::Update(double learning_rate,
   for (size_t i = 0; i < tensors_.size(); ++i) {
     DROVER_CHECK(gradients[i].size() == tensors_[i].weight.size());
     gradient_squares +=
-        MeasureTensor(sgd_passes_, kGradientAlone, tensors_[i], gradients[i]).direction;
+        MeasureTensor(sgd_passes_, GradientAlone(), tensors_[i], gradients[i]).direction;
   }
   const double clip_factor = ClipFactor(settings_, std::sqrt(gradient_squares));
 
