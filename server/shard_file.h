@@ -70,7 +70,9 @@ class ShardFileReader {
 
  private:
   ShardFileReader() = default;
-  Status LoadSegment(uint64_t index);  // Into segment_, verified.
+  Status ReadHeader(const Layout& layout);
+  Status ReadFooter(std::string* footer) const;  // Its own crc and length checked.
+  Status LoadSegment(uint64_t index);            // Into segment_, verified.
   Status Damaged(const std::string& what) const;
 
   std::string path_;
