@@ -1,0 +1,102 @@
+#include "common/config/flags.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "common/base/parse.h"
+#include "common/base/quote.h"
+
+namespace drover {
+namespace {
+
+// What CLI11 wants of a validator: the empty text, or what is wrong.
+std::string AddressProblem(const std::string& address) {
+  const Status status = CheckAddress(address);
+  return status.ok() ? "" : status.message();
+}
+
+bool IsNameByte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '.' || c == '-';
+}
+
+std::string NameProblem(const std::string& name) {
+  const bool fits =
+      !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), IsNameByte);
+  return fits ? "" : fmt::format("{}: expected [A-Za-z0-9_.-]{{1,63}}", Quote(name));
+}
+
+}  // namespace
+
+Status CheckAddress(const std::string& address) {
+  if (address.starts_with("unix:") && address.size() > 5) return Status();
+  const size_t colon = address.rfind(':');
+  const std::string host = address.substr(0, colon);
+  const bool bracketed = host.starts_with('[') && host.ends_with(']') && host.size() > 2;
+  if (colon != std::string::npos && !host.empty() &&
+      (bracketed || host.find(':') == std::string::npos)) {
+    const Result<int64_t> port = ParseInt(address.substr(colon + 1));
+    if (port.ok() && port.value() >= 0 && port.value() <= 65535) return Status();
+  }
+  return Status(Code::kInvalidArgument,
+                fmt::format("{}: expected HOST:PORT such as 127.0.0.1:50050", Quote(address)));
+}
+
+void AddListenFlag(CLI::App* app, std::string* address) {
+  app->add_option("--listen", *address, "Address to serve on; port 0 takes a free one")
+      ->type_name("HOST:PORT")
+      ->check(AddressProblem)
+      ->capture_default_str();
+}
+
+void AddCoordinatorFlag(CLI::App* app, std::string* address) {
+  app->add_option("--coordinator", *address, "Address of the coordinator")
+      ->type_name("HOST:PORT")
+      ->check(AddressProblem)
+      ->required();
+}
+
+void AddMetricsFlag(CLI::App* app, std::string* address) {
+  app->add_option("--metrics", *address, "Address of /metrics; empty = off")
+      ->type_name("HOST:PORT")
+      ->check([](const std::string& text) {
+        return text.empty() ? std::string() : AddressProblem(text);
+      })
+      ->capture_default_str();
+}
+
+void AddNameFlag(CLI::App* app, std::string* name) {
+  app->add_option("--name", *name, "Name of this process, unique among its kind")
+      ->type_name("NAME")
+      ->check(NameProblem);
+}
+
+void AddLogLevelFlag(CLI::App* app, LogLevel* level) {
+  app->add_option_function<std::string>(
+         "--log-level",
+         [level](const std::string& text) {
+           const Result<LogLevel> parsed = ParseLogLevel(text);
+           if (parsed.ok()) *level = parsed.value();
+         },
+         "Least serious messages to log")
+      ->type_name("LEVEL")
+      ->check([](const std::string& text) {
+        const Result<LogLevel> parsed = ParseLogLevel(text);
+        return parsed.ok() ? std::string() : parsed.status().message();
+      })
+      ->default_str("info");
+}
+
+std::optional<int> ParseDaemonFlags(CLI::App* app, int argc, const char* const* argv) {
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app->exit(error);
+    return code == 0 ? 0 : kExitConfiguration;
+  }
+  return std::nullopt;
+}
+
+}  // namespace drover

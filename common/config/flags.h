@@ -1,0 +1,39 @@
+// Flags that several programs share, so that they are spelt and checked alike. No environment
+// variable changes behaviour. Not thread-safe: for main.
+
+#ifndef DROVER_COMMON_CONFIG_FLAGS_H_
+#define DROVER_COMMON_CONFIG_FLAGS_H_
+
+#include <optional>
+#include <string>
+
+#include "common/base/logging.h"
+#include "common/base/status.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace drover {
+
+// Exit code of a daemon that cannot start as configured: supervisors must not retry it.
+inline constexpr int kExitConfiguration = 78;
+
+// Each adds a flag to `app` with *value as its default. *value must live until the parse; a bad
+// value is a parse error that names the flag.
+void AddListenFlag(CLI::App* app, std::string* address);       // --listen HOST:PORT
+void AddCoordinatorFlag(CLI::App* app, std::string* address);  // --coordinator HOST:PORT, required
+void AddMetricsFlag(CLI::App* app, std::string* address);      // --metrics HOST:PORT, "" = off
+void AddNameFlag(CLI::App* app, std::string* name);            // --name, of worker or shard
+void AddLogLevelFlag(CLI::App* app, LogLevel* level);          // --log-level
+
+// kInvalidArgument unless "host:port", "[v6]:port" or "unix:path"; port 0 to 65535.
+Status CheckAddress(const std::string& address);
+
+// Parses the command line: nothing when the program should run, else its exit code, after help or
+// an error was printed. 78 for errors.
+std::optional<int> ParseDaemonFlags(CLI::App* app, int argc, const char* const* argv);
+
+}  // namespace drover
+
+#endif  // DROVER_COMMON_CONFIG_FLAGS_H_
