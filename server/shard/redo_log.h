@@ -19,24 +19,16 @@
 #include "common/base/file_system.h"
 #include "common/base/status.h"
 #include "common/tensor/layout.h"
+#include "server/step_messages.h"
 
 namespace drover {
-
-// Sums over the counted samples of a step, as in drover.v1.LeafStats.
-struct StepStats {
-  int64_t loss_fixed = 0;  // Sum of losses * 2^20.
-  int64_t correct = 0;
-  int64_t samples = 0;
-
-  friend bool operator==(const StepStats&, const StepStats&) = default;
-};
 
 // One record as replayed; valid only during the call.
 struct RedoRecord {
   enum class Type : uint32_t { kGradient = 1, kCommit = 2 };
   Type type;
   int64_t step;
-  StepStats stats;                             // kGradient.
+  LeafStatsSum stats;                          // kGradient.
   std::vector<std::span<const float>> chunks;  // kGradient, as they were appended.
   std::string commit_bytes;                    // kCommit: a serialized drover.v1.Commit.
 };
@@ -63,7 +55,7 @@ class RedoLog {
   // The mean gradient of a step: chunks in the order of Layout::Chunks, written from where they
   // lie. The record is in the page cache when this returns OK. After an error every later append
   // fails with it, until Restart.
-  Status AppendGradient(int64_t step, const StepStats& stats,
+  Status AppendGradient(int64_t step, const LeafStatsSum& stats,
                         std::span<const std::span<const float>> chunk_gradients);
   Status AppendCommit(int64_t step, const std::string& commit_bytes);
 
