@@ -38,11 +38,13 @@ struct CheckedCase {
 
 struct CheckReport {
   std::vector<CheckedCase> cases;
+  bool filtered = false;  // By CheckOptions::rule.
 
   int64_t passed() const;
   int64_t failed() const;
   int64_t not_checked() const;
-  // Some case was checked, and all of them passed. The command's exit code is 0 only then.
+  // Nothing failed and something passed; cases that were not checked are forgiven only to who
+  // filtered. The command's exit code is 0 if so, else 1.
   bool ok() const;
 };
 
