@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "common/base/quote.h"
@@ -25,19 +24,6 @@ Status Bad(const char* what, const std::string& detail) {
 Status CheckCount(const char* what, const char* field, int64_t count) {
   if (count >= 0 && count <= kCountMax) return Status();
   return Bad(what, fmt::format("{}={}, expected 0 to {}", field, count, kCountMax));
-}
-
-template <typename Squares>
-Status CheckSquares(const char* what, const char* field, const Squares& squares) {
-  for (int i = 0; i < squares.size(); ++i) {
-    if (!std::isfinite(squares[i]) || squares[i] < 0) {
-      return Bad(what,
-                 fmt::format("{} of block {} is {}, expected a finite sum of squares: did the "
-                             "weights diverge?",
-                             field, i, squares[i]));
-    }
-  }
-  return Status();
 }
 
 bool IsFileName(const std::string& name) {
@@ -82,7 +68,6 @@ Result<ShardReply> PreparedFromProto(const v1::Prepared& message) {
   Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.step(), "Prepared");
   if (!fence.ok()) return fence.status();
   DROVER_RETURN_IF_ERROR(CheckStats(message.stats()));
-  DROVER_RETURN_IF_ERROR(CheckSquares("Prepared", "gradient_squares", message.gradient_squares()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "leaf_chunks", message.leaf_chunks()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "duplicates", message.duplicates()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "refused", message.refused()));
@@ -106,9 +91,6 @@ Result<ShardReply> MeasuredFromProto(const v1::Measured& message) {
                fmt::format("{} sums of weights but {} of directions", message.weight_squares_size(),
                            message.direction_squares_size()));
   }
-  DROVER_RETURN_IF_ERROR(CheckSquares("Measured", "weight_squares", message.weight_squares()));
-  DROVER_RETURN_IF_ERROR(
-      CheckSquares("Measured", "direction_squares", message.direction_squares()));
   MeasuredReply reply;
   reply.fence = fence.value();
   reply.weight_squares.assign(message.weight_squares().begin(), message.weight_squares().end());
