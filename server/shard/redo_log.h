@@ -60,8 +60,10 @@ class RedoLog {
   Status AppendCommit(int64_t step, const std::string& commit_bytes);
 
   // A snapshot of version `base_version` is safe: begins an empty log, then removes the older ones.
-  // A kill in between leaves an older log whose records the snapshot already holds: skip records
-  // of steps before the snapshot's version. After an error the log goes on as it was.
+  // Every record so far is forgotten, those of later steps too: no step is prepared meanwhile. A
+  // kill before it leaves a log whose first records the snapshot holds already: skip records of
+  // steps before the snapshot's version. After an error the log goes on as it was, or (only when
+  // the new log could not be opened again) refuses to be appended to.
   Status Restart(int64_t base_version);
 
   uint64_t bytes() const { return bytes_; }  // Of the current log.
@@ -69,12 +71,13 @@ class RedoLog {
  private:
   RedoLog(FileSystem& fs, std::string directory, uint64_t job, uint64_t layout_hash,
           BlockRange range);
-  struct Header;
   Result<std::vector<std::string>> ListLogs() const;
   Result<bool> Adopt(const std::string& name);
   Status Append(RedoRecord::Type type, int64_t step, const std::string& head,
                 std::span<const std::span<const float>> rest);
-  Status RemoveOthers() const;
+  Status Write(RedoRecord::Type type, int64_t step, const std::string& head,
+               std::span<const std::span<const float>> rest);
+  void RemoveOthers() const;
   std::string PathOf(const std::string& name) const { return directory_ + "/" + name; }
 
   FileSystem& fs_;
@@ -87,6 +90,7 @@ class RedoLog {
   bool replayed_ = false;
   std::unique_ptr<WritableFile> file_;
   uint64_t bytes_ = 0;
+  uint32_t records_ = 0;
   Status broken_;  // The first failed append.
 };
 
