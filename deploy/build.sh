@@ -19,19 +19,23 @@ phase_failed() { # log
 }
 
 packages_of_kinds() { # kind...
-  awk -v kinds=" $* " '!/^#/ && index(kinds, " " $1 " ") {print $2}' "$root/deploy/packages.txt" | sort
+  awk -v kinds=" $* " '!/^#/ && index(kinds, " " $1 " ") {print $2}' \
+    "$root/deploy/packages.txt" | sort
 }
 
 packages_missing() { # kind...
   local wanted
   wanted=$(packages_of_kinds "$@")
   # shellcheck disable=SC2086  # One word per package.
-  comm -23 <(echo "$wanted") <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
-    awk '$1 == "installed" {print $2}' | sort -u)
+  comm -23 <(echo "$wanted") \
+    <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
+      awk '$1 == "installed" {print $2}' | sort -u)
 }
 
 may_be_root() {
-  [[ $(id -u) == 0 ]] || { command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; }
+  if [[ $(id -u) == 0 ]]; then return 0; fi
+  command -v sudo >/dev/null || return 1
+  [[ -t 0 ]] || sudo -n true 2>/dev/null
 }
 
 as_root() {
@@ -113,7 +117,9 @@ make_targets() { # log, preset, with-tests|as-it-is, target...
   local log=$1 preset=$2
   shift
   configure_and_make "$@" >"$log" 2>&1 </dev/null && return
-  if grep -qE '(^[^ ]*: (fatal )?error: |undefined reference|No space left)' "$log"; then return 1; fi
+  if grep -qE '^[^ ]*: (fatal )?error: |undefined reference|No space left' "$log"; then
+    return 1
+  fi
   rm -rf "$root/build/$preset"
   configure_and_make "$@" >>"$log" 2>&1 </dev/null
 }

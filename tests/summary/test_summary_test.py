@@ -12,7 +12,8 @@ import test_summary
 GOOGLETEST = """<testsuites><testsuite name="A">
 <testcase name="Passes" status="run" result="completed" classname="A"/>
 <testcase name="Fails" status="run" classname="A"><failure message="a.cc:5&#x0A;1 != 2"/></testcase>
-<testcase name="Skips" status="run" classname="A"><skipped message="a.cc:2&#x0A;no data"/></testcase>
+<testcase name="Skips" status="run" classname="A"><skipped message="a.cc:2&#x0A;no data"/>
+</testcase>
 <testcase name="DISABLED_B" status="notrun" result="suppressed" classname="A"/>
 </testsuite></testsuites>"""
 ALL_PASS = """<testsuites><testsuite name="A">
