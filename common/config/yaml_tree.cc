@@ -117,10 +117,12 @@ class TreeBuilder : public YAML::EventHandler {
     full_ = true;
   }
 
-  void CheckKeys(const YamlNode& map) {
+  void CheckKeys(YamlNode& map) {
     std::set<std::string_view> seen;
     for (size_t i = 0; i < map.items.size(); i += 2) {
       const YamlNode& key = map.items[i];
+      // yaml-cpp places a missing value at whatever comes next.
+      if (map.items[i + 1].kind == YamlNode::Kind::kNull) map.items[i + 1].at = key.at;
       if (key.kind != YamlNode::Kind::kScalar) {
         problems_->push_back(
             {key.at, fmt::format("{} as a key, expected the name of a field", DescribeYaml(key))});
