@@ -27,6 +27,7 @@ struct CoordinatorOptions {
 
 class JobRun;
 struct Members;
+struct Turn;
 
 class Coordinator {
  public:
@@ -56,8 +57,10 @@ class Coordinator {
   size_t open_leases() const;
 
  private:
-  void StartNextJob(Instant now, std::vector<CoordinatorAction>* actions);
-  void OnVerb(const JobVerbRequested& event, Instant now, std::vector<CoordinatorAction>* actions);
+  struct Visitor;
+
+  void StartNextJob(Turn* turn);
+  void OnVerb(const JobVerbRequested& event, Turn* turn);
 
   const CoordinatorOptions options_;
   std::map<uint64_t, JobRecord> jobs_;

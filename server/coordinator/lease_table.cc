@@ -11,8 +11,7 @@ LeaseTable::LeaseTable(const LeafSet& done, bool singles, uint64_t last_id)
 }
 
 std::optional<LeaseTable::Lease> LeaseTable::Grant(SessionId worker, uint32_t leaves_max,
-                                                   Instant now, Instant overdue,
-                                                   Instant deadline) {
+                                                   Instant now, Instant overdue, Instant deadline) {
   uint32_t begin = 0;
   while (begin < done_.leaves() && !IsOpen(begin)) ++begin;
   if (begin == done_.leaves() || leaves_max == 0) return std::nullopt;
@@ -21,8 +20,7 @@ std::optional<LeaseTable::Lease> LeaseTable::Grant(SessionId worker, uint32_t le
          group_[end] == group_[begin]) {
     ++end;
   }
-  Lease lease{++last_id_, {begin, end}, worker,           now,
-              overdue,    deadline,     group_[begin] != 0, false};
+  Lease lease{++last_id_, {begin, end}, worker, now, overdue, deadline, group_[begin] != 0, false};
   for (uint32_t leaf = begin; leaf < end; ++leaf) {
     ++leased_[leaf];
     group_[leaf] = lease.id;

@@ -25,8 +25,8 @@ class LeaseTable {
     LeafRange leaves;
     SessionId worker = 0;
     Instant granted;
-    Instant overdue;   // From here on an idle worker may get a copy.
-    Instant deadline;  // From here on it is void.
+    Instant overdue;     // From here on an idle worker may get a copy.
+    Instant deadline;    // From here on it is void.
     bool again = false;  // Some of it was leased before.
     bool copy = false;
   };
@@ -39,7 +39,8 @@ class LeaseTable {
   std::optional<Lease> Grant(SessionId worker, uint32_t leaves_max, Instant now, Instant overdue,
                              Instant deadline);
 
-  // A second lease of the oldest overdue range that `worker` does not hold and nobody has a copy of.
+  // A second lease of the oldest overdue range that `worker` does not hold and nobody has a copy
+  // of.
   std::optional<Lease> Copy(SessionId worker, Instant now, Instant overdue, Instant deadline);
 
   // The lease, when it is live and this worker's: its leaves are done, and it is gone.
@@ -48,6 +49,9 @@ class LeaseTable {
   // Leases that end now; their leaves are open again unless done or leased to somebody else too.
   std::vector<Lease> Expire(Instant now);
   std::vector<Lease> ReleaseWorker(SessionId worker);
+
+  // False when its result is in already, from another lease of the same leaves.
+  bool NeedsResult(LeafRange leaves) const { return !done_.ContainsAll(leaves); }
 
   bool all_done() const { return done_.full(); }
   uint32_t open_count() const;  // Leaves neither leased nor done.

@@ -43,11 +43,11 @@ Status StepCommit::AddPrepared(uint32_t index, const PreparedReply& reply) {
   const int64_t chunks = static_cast<int64_t>(layout_->Chunks(placement.blocks).size());
   if (reply.gradient_squares.size() != placement.blocks.size() ||
       !AllFinite(reply.gradient_squares)) {
-    return Status(Code::kDataLoss, fmt::format("step {}: shard {} sent {} squares for {} blocks, "
-                                               "or one that is not finite",
-                                               step_, placement.shard,
-                                               reply.gradient_squares.size(),
-                                               placement.blocks.size()));
+    return Status(Code::kDataLoss,
+                  fmt::format("step {}: shard {} sent {} squares for {} blocks, "
+                              "or one that is not finite",
+                              step_, placement.shard, reply.gradient_squares.size(),
+                              placement.blocks.size()));
   }
   if (reply.leaf_chunks != chunks * plan_.leaves || reply.stats.samples != plan_.batch) {
     return Status(Code::kDataLoss,
@@ -102,7 +102,7 @@ bool StepCommit::all_applied() const {
                      [](const ShardVotes& votes) { return votes.applied; });
 }
 
-std::vector<double> StepCommit::Gather(const std::vector<double> PreparedReply::* part) const {
+std::vector<double> StepCommit::Gather(const std::vector<double> PreparedReply::*part) const {
   std::vector<double> squares;
   for (const ShardVotes& votes : shards_) {
     const std::vector<double>& values = (*votes.prepared).*part;
@@ -111,7 +111,7 @@ std::vector<double> StepCommit::Gather(const std::vector<double> PreparedReply::
   return squares;
 }
 
-std::vector<double> StepCommit::Gather(const std::vector<double> MeasuredReply::* part) const {
+std::vector<double> StepCommit::Gather(const std::vector<double> MeasuredReply::*part) const {
   std::vector<double> squares;
   for (const ShardVotes& votes : shards_) {
     const std::vector<double>& values = (*votes.measured).*part;
@@ -156,8 +156,8 @@ void StepCommit::AddRatios(StepSummary* summary, UpdateNumbers* numbers) const {
   std::vector<double> adapted;
   for (size_t tensor = 0; tensor < layout_->tensors().size(); ++tensor) {
     const GroupSettings& group = groups_[tensor_groups_[tensor]];
-    const TrustRatio ratio = ComputeTrustRatio(plan_.optimizer, group, summary->weight_norms[tensor],
-                                               summary->direction_norms[tensor]);
+    const TrustRatio ratio = ComputeTrustRatio(
+        plan_.optimizer, group, summary->weight_norms[tensor], summary->direction_norms[tensor]);
     summary->trust_ratios.push_back(ratio.ratio);
     summary->adapted.push_back(group.adapt);
     if (group.adapt) adapted.push_back(ratio.ratio);
@@ -183,8 +183,8 @@ StepCommit::Outcome StepCommit::Commit(const Fence& fence, Ledger* ledger) const
   summary.step = step_;
   summary.applied = applied_before_ + 1;
   summary.samples = stats.samples;
-  summary.loss = static_cast<double>(stats.loss_fixed) * kLossUnit /
-                 static_cast<double>(stats.samples);
+  summary.loss =
+      static_cast<double>(stats.loss_fixed) * kLossUnit / static_cast<double>(stats.samples);
   summary.accuracy = static_cast<double>(stats.correct) / static_cast<double>(stats.samples);
   summary.learning_rate = learning_rate_;
   summary.gradient_norm = GlobalNorm();

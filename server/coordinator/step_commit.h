@@ -59,8 +59,8 @@ class StepCommit {
     bool applied = false;
   };
   // One value per block of the whole layout, collected from the shards' parts.
-  std::vector<double> Gather(const std::vector<double> PreparedReply::* part) const;
-  std::vector<double> Gather(const std::vector<double> MeasuredReply::* part) const;
+  std::vector<double> Gather(const std::vector<double> PreparedReply::*part) const;
+  std::vector<double> Gather(const std::vector<double> MeasuredReply::*part) const;
   // Root of the sum over each tensor's blocks.
   std::vector<double> TensorNorms(const std::vector<double>& block_squares) const;
   double GlobalNorm() const;

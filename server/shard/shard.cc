@@ -116,8 +116,8 @@ std::vector<ShardAction> Shard::OnStable(const StableOrder& order) {
   const std::string why = CheckFence(order.fence);
   if (!why.empty()) return {RefuseOrder{order.fence, why}};
   if (order.fence.step >= version_) {
-    return {RefuseOrder{order.fence, fmt::format("stable step {}, here {}", order.fence.step,
-                                                 version_)}};
+    return {RefuseOrder{order.fence,
+                        fmt::format("stable step {}, here {}", order.fence.step, version_)}};
   }
   return {DropPrevious{order.fence}};
 }
