@@ -1,0 +1,351 @@
+#include "server/spec.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace drover {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+v1::JobSpec SmallestSpec() {
+  v1::JobSpec spec;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(R"(
+    name: "a"
+    model { mlp { hidden: 8 } }
+    dataset { synthetic_digits {} }
+    batch: 32768
+    steps: 100
+    optimizer { lamb {} }
+    schedule { peak: 0.02 }
+  )",
+                                                            &spec));
+  return spec;
+}
+
+// "field: what" of every violation, one per line.
+std::string Violations(const v1::JobSpec& spec) {
+  const Result<JobPlan> plan = PlanJob(spec);
+  if (plan.ok()) return "";
+  EXPECT_EQ(plan.status().code(), Code::kInvalidArgument);
+  return plan.status().message();
+}
+
+std::string ViolationsAfter(const std::function<void(v1::JobSpec*)>& change) {
+  v1::JobSpec spec = SmallestSpec();
+  change(&spec);
+  return Violations(spec);
+}
+
+TEST(PlanJobTest, FillsInTheDefaultsOfTheProto) {
+  const Result<JobPlan> plan = PlanJob(SmallestSpec());
+
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ(plan.value().leaves, 32);
+  EXPECT_EQ(plan.value().micro_batch, 256);
+  EXPECT_EQ(plan.value().leaf_samples(), 1024);
+  EXPECT_EQ(plan.value().seed, 1U);
+  EXPECT_EQ(plan.value().fraction_bits, 33);  // 48 - log2 32768.
+  EXPECT_EQ(plan.value().optimizer, DefaultSettings(Rule::kLamb));
+  EXPECT_EQ(plan.value().schedule.peak, 0.02);
+  EXPECT_EQ(plan.value().schedule.total_steps, 100);
+  EXPECT_EQ(plan.value().schedule.decay, Decay::kConstant);
+  EXPECT_FALSE(plan.value().fail_on_nonfinite);
+  EXPECT_EQ(plan.value().max_consecutive_skips, 5);
+  EXPECT_EQ(plan.value().checkpoint_keep, 3);
+  EXPECT_EQ(plan.value().target_accuracy, std::nullopt);
+  EXPECT_EQ(plan.value().deadline_ms, 0);
+}
+
+TEST(PlanJobTest, MicroBatchIsTheLeafWhenThatIsSmaller) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.set_batch(32 * 100);
+
+  const Result<JobPlan> plan = PlanJob(spec);
+
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ(plan.value().micro_batch, 100);
+  EXPECT_EQ(plan.value().fraction_bits, 36);  // 48 - ceil(log2 3200).
+}
+
+TEST(PlanJobTest, TakesOverWhatIsSet) {
+  v1::JobSpec spec = SmallestSpec();
+  ASSERT_TRUE(google::protobuf::TextFormat::MergeFromString(R"(
+    leaves: 16 micro_batch: 512 seed: 0
+    optimizer { lamb { preset: "deepspeed" beta1: 0.8 no_decay: "none" adapt: ADAPT_IF_DECAY } }
+    schedule { warmup_steps: 10 decay: DECAY_POLYNOMIAL end: 0.001 power: 0.5
+               lr_scaling: LR_SCALING_SQRT base_batch: 512 }
+    numerics { fraction_bits: 20 mixed: true }
+    on_nonfinite: ON_NONFINITE_FAIL
+    evaluation { every_steps: 20 } checkpoint { every_steps: 50 keep: 2 }
+    target { metric: METRIC_ACCURACY at_least: 0.97 }
+    deadline { seconds: 5400 } priority: -3
+    labels { key: "team" value: "vision" }
+  )",
+                                                            &spec));
+
+  const Result<JobPlan> planned = PlanJob(spec);
+
+  ASSERT_TRUE(planned.ok()) << planned.status().message();
+  const JobPlan& plan = planned.value();
+  EXPECT_EQ(plan.leaves, 16);
+  EXPECT_EQ(plan.seed, 0U);
+  EXPECT_EQ(plan.optimizer.bias_correction, BiasCorrection::kInLr);
+  EXPECT_EQ(plan.optimizer.ratio_max, 10.0);
+  EXPECT_EQ(plan.optimizer.beta1, 0.8);
+  EXPECT_THAT(plan.optimizer.no_decay, IsEmpty());
+  EXPECT_EQ(plan.optimizer.adapt, Adapt::kIfDecay);
+  EXPECT_EQ(plan.schedule.decay, Decay::kPolynomial);
+  EXPECT_EQ(plan.schedule.power, 0.5);
+  EXPECT_EQ(plan.schedule.base_batch, 512.0);
+  EXPECT_EQ(plan.schedule.batch, 32768.0);
+  EXPECT_EQ(plan.fraction_bits, 20);
+  EXPECT_TRUE(plan.mixed);
+  EXPECT_TRUE(plan.fail_on_nonfinite);
+  EXPECT_EQ(plan.target_accuracy, 0.97);
+  EXPECT_EQ(plan.deadline_ms, 5'400'000);
+  EXPECT_EQ(plan.priority, -3);
+  EXPECT_EQ(plan.labels.at("team"), "vision");
+}
+
+TEST(PlanJobTest, NoAdaptFollowsNoDecayUnlessThePresetSaysNone) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.mutable_optimizer()->mutable_lamb()->add_no_decay("scale");
+  EXPECT_EQ(PlanJob(spec).value().optimizer.no_adapt, std::vector<std::string>{"scale"});
+
+  spec.mutable_optimizer()->mutable_lamb()->set_preset("apex");
+  EXPECT_THAT(PlanJob(spec).value().optimizer.no_adapt, IsEmpty());
+
+  spec.mutable_optimizer()->mutable_lamb()->add_no_adapt("bias");
+  EXPECT_EQ(PlanJob(spec).value().optimizer.no_adapt, std::vector<std::string>{"bias"});
+}
+
+TEST(PlanJobTest, AnEmptySpecNamesEverythingThatIsMissing) {
+  EXPECT_EQ(Violations(v1::JobSpec()),
+            "name: is missing, expected [A-Za-z0-9_-]{1,63}\n"
+            "model: is missing, expected mlp\n"
+            "dataset: is missing, expected one of idx, synthetic_digits\n"
+            "batch: is missing: samples per step, such as 32Ki\n"
+            "steps: is missing: the number of optimizer updates\n"
+            "optimizer: is missing, expected one of sgd, momentum, adam, adamw, lamb\n"
+            "schedule.peak: is missing: the highest learning rate, a number > 0");
+}
+
+TEST(PlanJobTest, CheckJobSpecGivesTheSameViolationsAsPairs) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.mutable_optimizer()->mutable_lamb()->set_beta2(1);
+  std::vector<FieldViolation> violations;
+
+  const Status status = CheckJobSpec(spec, &violations);
+
+  EXPECT_EQ(status.message(), "optimizer.lamb.beta2: is 1, expected 0 <= beta2 < 1");
+  EXPECT_THAT(violations, testing::ElementsAre(FieldViolation{"optimizer.lamb.beta2",
+                                                              "is 1, expected 0 <= beta2 < 1"}));
+  EXPECT_TRUE(CheckJobSpec(SmallestSpec(), nullptr).ok());
+}
+
+struct BadSpec {
+  const char* what;
+  std::function<void(v1::JobSpec*)> change;
+  const char* violation;
+};
+
+class BadSpecTest : public ::testing::TestWithParam<BadSpec> {};
+
+TEST_P(BadSpecTest, IsRefusedByTheNameOfTheField) {
+  EXPECT_EQ(ViolationsAfter(GetParam().change), GetParam().violation);
+}
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Cases 42 to 64 of the catalogue of bad inputs, as far as they are about the spec.
+INSTANTIATE_TEST_SUITE_P(
+    All, BadSpecTest,
+    ::testing::Values(
+        BadSpec{"NegativeBatch", [](v1::JobSpec* s) { s->set_batch(-1); },
+                "batch: is -1, expected 1 to 16777216"},
+        BadSpec{"LargestBatch", [](v1::JobSpec* s) { s->set_batch(INT64_MAX); },
+                "batch: is 9223372036854775807, expected 1 to 16777216"},
+        BadSpec{"BatchAndLeaves", [](v1::JobSpec* s) { s->set_batch(1000); },
+                "batch: is 1000, not a multiple of leaves (32)"},
+        BadSpec{"LeafAndMicroBatch", [](v1::JobSpec* s) { s->set_batch(32 * 384); },
+                "micro_batch: is 256 by default, and a leaf of 384 samples is not a multiple of "
+                "it; 192 fits"},
+        BadSpec{"MicroBatchLargerThanLeaf", [](v1::JobSpec* s) { s->set_micro_batch(2048); },
+                "micro_batch: is 2048, and a leaf of 1024 samples is not a multiple of it; 1024 "
+                "fits"},
+        BadSpec{"NoLeaves", [](v1::JobSpec* s) { s->set_leaves(0); },
+                "leaves: is 0, expected 1 to 4096"},
+        BadSpec{"TooManyLeaves", [](v1::JobSpec* s) { s->set_leaves(4097); },
+                "leaves: is 4097, expected 1 to 4096"},
+        BadSpec{"MicroBatchZero", [](v1::JobSpec* s) { s->set_micro_batch(0); },
+                "micro_batch: is 0, expected 1 to 65536"},
+        BadSpec{"ManySteps", [](v1::JobSpec* s) { s->set_steps(int64_t{1} << 62); },
+                "steps: is 4611686018427387904, expected 1 to 2147483648"},
+        BadSpec{"NegativeSteps", [](v1::JobSpec* s) { s->set_steps(-5); },
+                "steps: is -5, expected 1 to 2147483648"},
+        BadSpec{"NanPeak", [](v1::JobSpec* s) { s->mutable_schedule()->set_peak(kNan); },
+                "schedule.peak: is nan, expected a learning rate from 0 (not included) to 1e6"},
+        BadSpec{"InfinitePeak", [](v1::JobSpec* s) { s->mutable_schedule()->set_peak(kInfinity); },
+                "schedule.peak: is inf, expected a learning rate from 0 (not included) to 1e6"},
+        BadSpec{"NegativePeak", [](v1::JobSpec* s) { s->mutable_schedule()->set_peak(-1); },
+                "schedule.peak: is -1, expected a learning rate from 0 (not included) to 1e6"},
+        BadSpec{"BetaOne",
+                [](v1::JobSpec* s) { s->mutable_optimizer()->mutable_adam()->set_beta1(1); },
+                "optimizer.adam.beta1: is 1, expected 0 <= beta1 < 1"},
+        BadSpec{"BetaNan",
+                [](v1::JobSpec* s) { s->mutable_optimizer()->mutable_lamb()->set_beta2(kNan); },
+                "optimizer.lamb.beta2: is nan, expected 0 <= beta2 < 1"},
+        BadSpec{"EpsZero",
+                [](v1::JobSpec* s) { s->mutable_optimizer()->mutable_adamw()->set_eps(0); },
+                "optimizer.adamw.eps: is 0, expected 1e-30 <= eps <= 1"},
+        BadSpec{"InfiniteDecay",
+                [](v1::JobSpec* s) {
+                  s->mutable_optimizer()->mutable_sgd()->set_weight_decay(kInfinity);
+                },
+                "optimizer.sgd.weight_decay: is inf, expected 0 <= weight_decay <= 1e30"},
+        BadSpec{"NegativeMomentum",
+                [](v1::JobSpec* s) { s->mutable_optimizer()->mutable_momentum()->set_momentum(-1); },
+                "optimizer.momentum.momentum: is -1, expected 0 <= momentum < 1"},
+        BadSpec{"LimitsInTheWrongOrder",
+                [](v1::JobSpec* s) {
+                  s->mutable_optimizer()->mutable_lamb()->set_phi_min(2);
+                  s->mutable_optimizer()->mutable_lamb()->set_phi_max(1);
+                },
+                "optimizer.lamb: optimizer phi_max is 1, expected > 0 and >= phi_min, or infinity "
+                "for no limit"},
+        BadSpec{"Preset",
+                [](v1::JobSpec* s) { s->mutable_optimizer()->mutable_lamb()->set_preset("x\n"); },
+                "optimizer.lamb.preset: is \"x\\x0a\", expected one of tfa, apex, nvlamb, "
+                "nvlamb_picture, paper_v3, ymcui, cybertron, deepspeed, lambc"},
+        BadSpec{"EmptyExclusion",
+                [](v1::JobSpec* s) { s->mutable_optimizer()->mutable_lamb()->add_no_decay(""); },
+                "optimizer.lamb.no_decay: holds \"\", expected parts of tensor names such as "
+                "\"bias\""},
+        BadSpec{"WarmupTooLong",
+                [](v1::JobSpec* s) { s->mutable_schedule()->set_warmup_steps(100); },
+                "schedule.warmup_steps: is 100: the warm-up would end at step 100, expected before "
+                "the last of 100 steps"},
+        BadSpec{"WarmupOverflow",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_warmup_steps(INT64_MAX);
+                  s->mutable_schedule()->set_start_warmup_step(INT64_MIN);
+                },
+                "schedule.start_warmup_step: is -9223372036854775808, expected -2147483648 to 0\n"
+                "schedule.warmup_steps: is 9223372036854775807, expected 0 to 4294967296"},
+        BadSpec{"PowerOfNothing", [](v1::JobSpec* s) { s->mutable_schedule()->set_power(2); },
+                "schedule.power: needs schedule.decay: polynomial"},
+        BadSpec{"ScalingWithoutBase",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_lr_scaling(v1::ScheduleSpec::LR_SCALING_LINEAR);
+                },
+                "schedule.base_batch: is missing: the batch for which schedule.peak is meant"},
+        BadSpec{"BaseWithoutScaling",
+                [](v1::JobSpec* s) { s->mutable_schedule()->set_base_batch(256); },
+                "schedule.base_batch: needs schedule.lr_scaling: sqrt or linear"},
+        BadSpec{"NoHeadroom", [](v1::JobSpec* s) { s->mutable_numerics()->set_fraction_bits(34); },
+                "numerics.fraction_bits: is 34, expected 8 to 33 for batch 32768"},
+        BadSpec{"NameWithNewline", [](v1::JobSpec* s) { s->set_name("a\nb"); },
+                "name: is \"a\\x0ab\", expected [A-Za-z0-9_-]{1,63}"},
+        BadSpec{"NameWithNul", [](v1::JobSpec* s) { s->set_name(std::string("a\0", 2)); },
+                "name: is \"a\\x00\", expected [A-Za-z0-9_-]{1,63}"},
+        BadSpec{"NameOfAFile", [](v1::JobSpec* s) { s->set_name("../a"); },
+                "name: is \"../a\", expected [A-Za-z0-9_-]{1,63}"},
+        BadSpec{"WideLayer",
+                [](v1::JobSpec* s) { s->mutable_model()->mutable_mlp()->add_hidden(INT64_MAX); },
+                "model.mlp.hidden: is 9223372036854775807, expected 1 to 65536"},
+        BadSpec{"TooManyParameters",
+                [](v1::JobSpec* s) {
+                  for (int i = 0; i < 3; ++i) s->mutable_model()->mutable_mlp()->add_hidden(65536);
+                },
+                "model.mlp.hidden: makes more than 8590458888 parameters, expected at most "
+                "2147483648"},
+        BadSpec{"ManyLayers",
+                [](v1::JobSpec* s) {
+                  for (int i = 0; i < 64; ++i) s->mutable_model()->mutable_mlp()->add_hidden(1);
+                },
+                "model.mlp.hidden: has 65 layers, expected at most 64"},
+        BadSpec{"NoPath", [](v1::JobSpec* s) { s->mutable_dataset()->mutable_idx(); },
+                "dataset.idx.path: is missing: the folder with the four IDX files, named as "
+                "MNIST's"},
+        BadSpec{"PathWithNewline",
+                [](v1::JobSpec* s) { s->mutable_dataset()->mutable_idx()->set_path("/a\n"); },
+                "dataset.idx.path: is \"/a\\x0a\", expected the path of a folder"},
+        BadSpec{"KeepOne", [](v1::JobSpec* s) { s->mutable_checkpoint()->set_keep(1); },
+                "checkpoint.keep: is 1, expected 2 to 10000"},
+        BadSpec{"TargetWithoutMetric",
+                [](v1::JobSpec* s) { s->mutable_target()->set_at_least(1.5); },
+                "target.metric: is missing, expected accuracy\n"
+                "target.at_least: is 1.5, expected a share of the samples, 0 < at_least <= 1"},
+        BadSpec{"NoTimeAtAll", [](v1::JobSpec* s) { s->mutable_deadline(); },
+                "deadline: is 0s, expected 1ms to 315360000s"},
+        BadSpec{"DeadlineOverflow",
+                [](v1::JobSpec* s) { s->mutable_deadline()->set_seconds(INT64_MAX); },
+                "deadline: is 9223372036854775807s, expected 1ms to 315360000s"},
+        BadSpec{"LabelKey", [](v1::JobSpec* s) { (*s->mutable_labels())["a b"] = "c"; },
+                "labels: has the key \"a b\", expected [A-Za-z0-9_./-]{1,63}"},
+        BadSpec{"LabelValue", [](v1::JobSpec* s) { (*s->mutable_labels())["a"] = "c\x1b"; },
+                "labels.a: is \"c\\x1b\", expected at most 255 printable bytes"},
+        BadSpec{"UnknownEnum",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_decay(static_cast<v1::ScheduleSpec::Decay>(99));
+                },
+                "schedule.decay: is number 99, which this version does not know"}),
+    [](const auto& test) { return test.param.what; });
+
+TEST(PlanJobTest, AFieldOfANewerClientIsNotIgnored) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.mutable_optimizer()
+      ->mutable_lamb()
+      ->GetReflection()
+      ->MutableUnknownFields(spec.mutable_optimizer()->mutable_lamb())
+      ->AddVarint(500, 1);
+
+  EXPECT_EQ(Violations(spec),
+            "optimizer.lamb: has field number 500, which this version does not know");
+}
+
+TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
+  for (const char* rule : {"sgd", "momentum", "adam", "adamw", "lamb"}) {
+    v1::JobSpec spec = SmallestSpec();
+    v1::OptimizerSpec optimizer;
+    ASSERT_TRUE(
+        google::protobuf::TextFormat::ParseFromString(std::string(rule) + " {}", &optimizer));
+    *spec.mutable_optimizer() = optimizer;
+    const JobPlan plan = PlanJob(spec).value();
+
+    const v1::JobSpec full = WithDefaults(spec, plan);
+    const Result<JobPlan> again = PlanJob(full);
+
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(again.value().optimizer, plan.optimizer) << rule;
+    EXPECT_EQ(again.value().schedule, plan.schedule);
+    EXPECT_EQ(again.value().fraction_bits, plan.fraction_bits);
+    EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
+  }
+}
+
+TEST(WithDefaultsTest, KeepsEveryDialectOfLamb) {
+  for (const char* preset : {"tfa", "apex", "nvlamb", "nvlamb_picture", "paper_v3", "ymcui",
+                             "cybertron", "deepspeed", "lambc"}) {
+    v1::JobSpec spec = SmallestSpec();
+    spec.mutable_optimizer()->mutable_lamb()->set_preset(preset);
+    const JobPlan plan = PlanJob(spec).value();
+
+    const v1::JobSpec full = WithDefaults(spec, plan);
+
+    EXPECT_EQ(plan.optimizer, LambPreset(preset).value());
+    EXPECT_EQ(PlanJob(full).value().optimizer, plan.optimizer) << preset;
+  }
+}
+
+}  // namespace
+}  // namespace drover
