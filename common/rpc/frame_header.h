@@ -23,7 +23,7 @@
 // of 1.0:
 //   44 52 56 46 01 02 01 00  07 00 00 00 00 00 00 00  02 00 00 00 04 00 00 00
 //   09 00 00 00 00 00 00 00  10 00 00 00 02 00 00 00  03 00 00 00 04 00 00 00
-//   88 77 66 55 44 33 22 11  payload_crc              header_crc             | 00 00 80 3f
+//   88 77 66 55 44 33 22 11  ab c4 54 dd d7 bb f4 c7  | 00 00 80 3f
 
 #ifndef DROVER_COMMON_RPC_FRAME_HEADER_H_
 #define DROVER_COMMON_RPC_FRAME_HEADER_H_
