@@ -40,9 +40,10 @@ double DecayedRate(const Schedule& s, int64_t step, int64_t warmup_end) {
   if (s.decay == Decay::kConstant) return s.peak;
   if (step >= s.total_steps) return s.end;
   const int64_t origin = s.decay_origin == DecayOrigin::kWarmupEnd ? warmup_end : 0;
-  const double progress =
-      static_cast<double>(step - origin) / static_cast<double>(s.total_steps - origin);
-  return s.end + (s.peak - s.end) * std::pow(1.0 - progress, s.power);
+  // 1 - x without cancellation.
+  const double remaining =
+      static_cast<double>(s.total_steps - step) / static_cast<double>(s.total_steps - origin);
+  return s.end + (s.peak - s.end) * std::pow(remaining, s.power);
 }
 
 }  // namespace

@@ -1,0 +1,168 @@
+#include "server/optim/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace drover {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+OptimizerSettings Preset(std::string_view name) { return LambPreset(name).value(); }
+
+TEST(OptimizerSettingsTest, DefaultsAndPresetsAreValid) {
+  for (const RuleInfo& info : kRules) {
+    const OptimizerSettings settings = DefaultSettings(info.rule);
+    EXPECT_EQ(settings.rule, info.rule);
+    EXPECT_TRUE(Validate(settings).ok()) << info.name;
+  }
+  for (const char* name : {"tfa", "apex", "nvlamb", "nvlamb_picture", "paper_v3", "ymcui",
+                           "cybertron", "deepspeed", "lambc"}) {
+    EXPECT_EQ(Preset(name).rule, Rule::kLamb);
+    EXPECT_TRUE(Validate(Preset(name)).ok()) << name;
+  }
+}
+
+TEST(OptimizerSettingsTest, TheDefaultOfLambIsTensorFlowAddons) {
+  EXPECT_EQ(DefaultSettings(Rule::kLamb), Preset("tfa"));
+}
+
+TEST(OptimizerSettingsTest, PresetsDifferFromEachOtherAsTheirSourcesDo) {
+  OptimizerSettings apex = Preset("apex");
+  apex.adapt = Adapt::kAlways;
+  EXPECT_EQ(apex, Preset("nvlamb"));
+  apex.eps_mode = EpsMode::kInsideSqrt;
+  EXPECT_EQ(apex, Preset("nvlamb_picture"));
+
+  OptimizerSettings lambc = Preset("apex");
+  lambc.ratio_max = 1.0;
+  EXPECT_EQ(lambc, Preset("lambc"));
+
+  OptimizerSettings cybertron = Preset("ymcui");
+  cybertron.phi_max = 10.0;
+  EXPECT_EQ(cybertron, Preset("cybertron"));
+}
+
+TEST(OptimizerSettingsTest, DeepSpeedLimitsTheRatioAndCorrectsTheLearningRate) {
+  const OptimizerSettings deepspeed = Preset("deepspeed");
+
+  EXPECT_EQ(deepspeed.bias_correction, BiasCorrection::kInLr);
+  EXPECT_EQ(deepspeed.ratio_min, 0.01);
+  EXPECT_EQ(deepspeed.ratio_max, 10.0);
+  EXPECT_EQ(deepspeed.eps, 1e-8);
+}
+
+TEST(OptimizerSettingsTest, AnUnknownPresetIsAnsweredWithTheList) {
+  const Result<OptimizerSettings> preset = LambPreset("nvLAMB");
+
+  ASSERT_FALSE(preset.ok());
+  EXPECT_EQ(preset.status().code(), Code::kInvalidArgument);
+  EXPECT_THAT(preset.status().message(), HasSubstr("\"nvLAMB\""));
+  EXPECT_THAT(preset.status().message(), HasSubstr("nvlamb_picture"));
+}
+
+struct BadField {
+  const char* name;
+  double OptimizerSettings::*field;
+  std::vector<double> values;  // Besides NaN.
+};
+
+TEST(OptimizerSettingsTest, ValuesOutOfRangeAreRefusedByName) {
+  const std::vector<BadField> fields = {
+      {"momentum", &OptimizerSettings::momentum, {-0.1, 1.0, kInfinity}},
+      {"dampening", &OptimizerSettings::dampening, {-0.1, 1.1, kInfinity}},
+      {"beta1", &OptimizerSettings::beta1, {-0.1, 1.0, kInfinity}},
+      {"beta2", &OptimizerSettings::beta2, {-0.1, 1.0, kInfinity}},
+      {"eps", &OptimizerSettings::eps, {-1e-6, 0.0, 1e-40, kInfinity}},
+      {"weight_decay", &OptimizerSettings::weight_decay, {-0.01, kInfinity}},
+      {"phi_min", &OptimizerSettings::phi_min, {-1.0, kInfinity}},
+      {"phi_max", &OptimizerSettings::phi_max, {-1.0, 0.0}},
+      {"ratio_min", &OptimizerSettings::ratio_min, {-1.0, kInfinity}},
+      {"ratio_max", &OptimizerSettings::ratio_max, {-1.0, 0.0}},
+      {"ratio_eps", &OptimizerSettings::ratio_eps, {-1.0, kInfinity}},
+      {"max_grad_norm", &OptimizerSettings::max_grad_norm, {-1.0, kInfinity}},
+      {"clip_eps", &OptimizerSettings::clip_eps, {-1.0, kInfinity}},
+  };
+  for (const BadField& bad : fields) {
+    std::vector<double> values = bad.values;
+    values.push_back(std::nan(""));
+    for (const double value : values) {
+      OptimizerSettings settings = DefaultSettings(Rule::kLamb);
+      settings.*bad.field = value;
+
+      const Status status = Validate(settings);
+
+      EXPECT_EQ(status.code(), Code::kInvalidArgument) << bad.name << " = " << value;
+      EXPECT_THAT(status.message(), HasSubstr(std::string("optimizer ") + bad.name + " is "));
+    }
+  }
+}
+
+TEST(OptimizerSettingsTest, LimitsMustNotCross) {
+  OptimizerSettings settings = DefaultSettings(Rule::kLamb);
+  settings.ratio_min = 2.0;
+  settings.ratio_max = 1.0;
+  EXPECT_THAT(Validate(settings).message(), HasSubstr("ratio_max"));
+
+  settings = DefaultSettings(Rule::kLamb);
+  settings.phi_min = 2.0;
+  settings.phi_max = 1.0;
+  EXPECT_THAT(Validate(settings).message(), HasSubstr("phi_max"));
+}
+
+TEST(OptimizerSettingsTest, AnEmptyNameWouldExcludeEveryTensorAndIsRefused) {
+  OptimizerSettings settings = DefaultSettings(Rule::kLamb);
+  settings.no_decay = {"bias", ""};
+  EXPECT_THAT(Validate(settings).message(), HasSubstr("no_decay"));
+
+  settings = DefaultSettings(Rule::kLamb);
+  settings.no_adapt = {""};
+  EXPECT_THAT(Validate(settings).message(), HasSubstr("no_adapt"));
+}
+
+TEST(GroupTest, BiasesAndNormalisationsAreExcludedByDefault) {
+  const OptimizerSettings settings = DefaultSettings(Rule::kLamb);
+  const GroupSettings excluded{false, false};
+  const GroupSettings included{true, true};
+
+  EXPECT_EQ(GroupOf(settings, "layer1/kernel"), included);
+  EXPECT_EQ(GroupOf(settings, "layer1/bias"), excluded);
+  EXPECT_EQ(GroupOf(settings, "encoder.LayerNorm.weight"), excluded);
+  EXPECT_EQ(GroupOf(settings, "norm/gamma"), excluded);
+  EXPECT_EQ(GroupOf(settings, "layer1/Bias"), included);
+}
+
+TEST(GroupTest, RulesWithoutTrustRatioAreNeverAdapted) {
+  EXPECT_EQ(GroupOf(DefaultSettings(Rule::kAdamW), "w"), (GroupSettings{true, false}));
+  EXPECT_EQ(GroupOf(DefaultSettings(Rule::kSgd), "w"), (GroupSettings{false, false}));
+}
+
+TEST(GroupTest, AdaptModesDecideForTensorsOutsideTheList) {
+  OptimizerSettings settings = Preset("nvlamb");  // Lists: biases are not decayed; all adapt.
+  EXPECT_EQ(GroupOf(settings, "bias"), (GroupSettings{false, true}));
+
+  settings.adapt = Adapt::kIfDecay;
+  EXPECT_EQ(GroupOf(settings, "bias"), (GroupSettings{false, false}));
+  EXPECT_EQ(GroupOf(settings, "w"), (GroupSettings{true, true}));
+
+  settings.adapt = Adapt::kNever;
+  EXPECT_EQ(GroupOf(settings, "w"), (GroupSettings{true, false}));
+}
+
+TEST(GroupTest, ApexWithoutDecayIsPlainAdamAndTensorFlowAddonsIsNot) {
+  OptimizerSettings apex = Preset("apex");
+  apex.weight_decay = 0.0;
+  EXPECT_EQ(GroupOf(apex, "w"), (GroupSettings{false, false}));
+
+  OptimizerSettings tfa = Preset("tfa");
+  tfa.weight_decay = 0.0;
+  EXPECT_EQ(GroupOf(tfa, "w"), (GroupSettings{false, true}));
+}
+
+}  // namespace
+}  // namespace drover
