@@ -39,11 +39,13 @@ def python_cases(program, output):
         return []
     counts = {key: int(n) for key, n in re.findall(r"(failures|errors|skipped)=(\d+)",
                                                    output[ran.end():])}
-    failed = re.findall(r"^(?:FAIL|ERROR): (\w+)", output, re.MULTILINE)
+    failed = re.findall(r"^(?:FAIL|ERROR): (\w+).*\n-{9,}\n((?:.*\n)*?)(?=={9,}|-{9,})", output,
+                        re.MULTILINE)
     skipped = re.findall(r"\.\.\. skipped (['\"])(.*)\1$", output, re.MULTILINE)
-    failed += ["?"] * (counts.get("failures", 0) + counts.get("errors", 0) - len(failed))
+    failed += [("?", "")] * (counts.get("failures", 0) + counts.get("errors", 0) - len(failed))
     skipped += [("", "no reason given")] * (counts.get("skipped", 0) - len(skipped))
-    cases = [(f"{program}: {name} #{i}", FAILED, "") for i, name in enumerate(failed)]
+    cases = [(f"{program}: {name}", FAILED, re.split(r"(?m)^\w*Error: ?", trace)[-1].strip())
+             for name, trace in failed]
     cases += [(f"{program}: skipped #{i}", SKIPPED, why) for i, (_, why) in enumerate(skipped)]
     passed = int(ran.group(1)) - len(cases)
     return cases + [(f"{program}: passed #{i}", PASSED, "") for i in range(passed)]

@@ -97,9 +97,11 @@ class TestSummaryTest(unittest.TestCase):
         self.phase("tidy", "fail", code="8", output=(
             "test_a (T.test_a) ... skipped 'no clang-format'\n"
             "test_b (T.test_b) ... ok\ntest_c (T.test_c) ... FAIL\n"
-            "FAIL: test_c (T.test_c)\nRan 3 tests in 0.1s\nFAILED (failures=1, skipped=1)\n"))
+            "==========\nFAIL: test_c (T.test_c)\n----------\nTraceback\nAssertionError: 1 != 2\n\n"
+            "----------\nRan 3 tests in 0.1s\nFAILED (failures=1, skipped=1)\n"))
 
-        self.assertEqual(self.summary()[1][1:], [
+        self.assertEqual(self.summary()[1], [
+            "failed    a_test: test_c: [tidy] 1 != 2",
             "skipped   a_test: skipped #0: no clang-format", "1 passed, 1 failed, 1 skipped"])
 
 
