@@ -89,13 +89,13 @@ class Deformation {
  private:
   static constexpr int kTerms = 6;
   static constexpr float kWarp = 0.7f;
-  static constexpr float kHalfAngleTangent = 0.2f;  // 23 degrees at most.
-  static constexpr float kHeightMin = 15.0f;        // Pixels.
+  static constexpr float kHalfAngleTangent = 0.16f;  // 18 degrees at most.
+  static constexpr float kHeightMin = 16.5f;         // Pixels.
   static constexpr float kHeightMax = 22.0f;
   static constexpr float kAspectMin = 0.65f;
   static constexpr float kAspectMax = 1.05f;
   static constexpr float kShear = 0.4f;
-  static constexpr float kShift = 3.5f;  // Pixels.
+  static constexpr float kShift = 2.55f;  // Pixels.
 
   std::array<float, kTerms> warp_x_;
   std::array<float, kTerms> warp_y_;
@@ -190,7 +190,7 @@ uint8_t DrawSyntheticDigit(uint64_t seed, Split split, uint64_t index, uint8_t* 
   const float pen_radius = draws.Uniform(0.6f, 1.6f);  // Pixels.
   const float edge = draws.Uniform(0.8f, 1.6f);        // Pixels from full ink to none.
   const float ink = draws.Uniform(170.0f, 255.0f);
-  const float noise = draws.Uniform(0.0f, 40.0f);
+  const float noise = draws.Uniform(0.0f, 30.0f);
 
   Canvas canvas(pen_radius + edge);
   for (const PenStroke& stroke : glyph) DrawStroke(stroke, deformation, &draws, &canvas);

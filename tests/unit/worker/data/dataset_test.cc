@@ -1,0 +1,42 @@
+#include "worker/data/dataset.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace drover {
+namespace {
+
+TEST(ImageDatasetTest, ReadsPixelsOver255AndLabelsInTheOrderAsked) {
+  const ImageDataset dataset(2, 10, {0, 255, 51, 102, 1, 254}, {3, 0, 9});
+  const std::vector<uint64_t> indices = {2, 0, 2};
+  std::vector<float> inputs(6);
+  std::vector<int32_t> labels(3);
+
+  dataset.Read(indices, inputs.data(), labels.data());
+
+  const float low = 1.0f / 255.0f;
+  const float high = 254.0f / 255.0f;
+  EXPECT_EQ(inputs, std::vector<float>({low, high, 0.0f, 1.0f, low, high}));
+  EXPECT_EQ(labels, std::vector<int32_t>({9, 3, 9}));
+  EXPECT_EQ(dataset.size(), 3u);
+  EXPECT_EQ(dataset.input_size(), 2);
+  EXPECT_EQ(dataset.classes(), 10);
+}
+
+TEST(ImageDatasetTest, FingerprintSeesPixelsLabelsAndTheirOrder) {
+  const uint64_t fingerprint = ImageDataset(1, 10, {1, 2}, {3, 4}).fingerprint();
+
+  EXPECT_EQ(ImageDataset(1, 10, {1, 2}, {3, 4}).fingerprint(), fingerprint);
+  EXPECT_NE(ImageDataset(1, 10, {1, 3}, {3, 4}).fingerprint(), fingerprint);
+  EXPECT_NE(ImageDataset(1, 10, {1, 2}, {4, 3}).fingerprint(), fingerprint);
+  EXPECT_NE(ImageDataset(1, 10, {2, 1}, {4, 3}).fingerprint(), fingerprint);
+}
+
+TEST(ImageDatasetDeathTest, LabelOutsideTheClassesIsABrokenPromise) {
+  EXPECT_DEATH(ImageDataset(1, 10, {1}, {10}), "label < classes_");
+}
+
+}  // namespace
+}  // namespace drover
