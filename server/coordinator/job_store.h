@@ -16,7 +16,6 @@
 #include "common/tensor/layout.h"
 
 struct sqlite3;
-struct sqlite3_stmt;
 
 namespace drover {
 
@@ -163,16 +162,20 @@ class JobStore {
   class Statement;
   class Transaction;
   JobStore() = default;
-  Status Prepare();
-  Status Execute(const char* sql) DROVER_REQUIRES(mutex_);
-  Status Error(const char* doing) const DROVER_REQUIRES(mutex_);
-  Status PutJob(const JobRow& job, const std::vector<EventRow>& events, int64_t stored_step)
-      DROVER_REQUIRES(mutex_);
+  Status OpenDatabase(const std::string& path);
+  Status CheckIdentity() DROVER_REQUIRES(mutex_);
+  Status CreateSchema() DROVER_REQUIRES(mutex_);
+  Status QuickCheck() DROVER_REQUIRES(mutex_);
+  // `doing` says in an error what failed.
+  Status Execute(const char* sql, const char* doing) DROVER_REQUIRES(mutex_);
+  Result<int64_t> QueryInteger(const char* sql) DROVER_REQUIRES(mutex_);
+  Status CheckEpoch(uint64_t id, uint32_t epoch) DROVER_REQUIRES(mutex_);
+  Status PutJob(const JobRow& job, const std::vector<EventRow>& events) DROVER_REQUIRES(mutex_);
   Status PutEvents(uint64_t id, const std::vector<EventRow>& events) DROVER_REQUIRES(mutex_);
   Result<std::vector<CheckpointRow>> ReadCheckpoints(Statement& statement) DROVER_REQUIRES(mutex_);
+  Result<int64_t> LastSequenceLocked(uint64_t id) DROVER_REQUIRES(mutex_);
 
   Mutex mutex_;
-  std::string path_;
   sqlite3* db_ DROVER_GUARDED_BY(mutex_) = nullptr;
 };
 
