@@ -52,6 +52,9 @@ class ReceivedFrame {
   bool PayloadCrcMatches() const { return PayloadCrc(payload_) == header_.payload_crc; }
   // A copy; for small payloads.
   std::string PayloadText() const;
+  // Copies the payload to `out`, which has its length, and computes its checksum in the same pass.
+  // False when it does not match: then what is in `out` is not to be used.
+  bool CopyPayload(std::span<std::byte> out) const;
 
  private:
   friend Result<ReceivedFrame> ParseFrame(const grpc::ByteBuffer& message);

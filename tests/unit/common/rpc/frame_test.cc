@@ -167,6 +167,23 @@ TEST(FrameTest, SurvivesRandomMessages) {
   }
 }
 
+TEST(FrameTest, CopiesAndChecksThePayloadInOnePass) {
+  std::string payload(100000, '\0');
+  for (size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<char>(i * 7);
+  std::string bytes = SmallFrameBytes(payload);
+  std::string copy(payload.size(), '\0');
+
+  const Result<ReceivedFrame> whole = ParseFrame(Message(bytes, {100, 17, 30000}));
+  ASSERT_TRUE(whole.ok());
+  EXPECT_TRUE(whole.value().CopyPayload(std::as_writable_bytes(std::span(copy))));
+  EXPECT_EQ(copy, payload);
+
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  const Result<ReceivedFrame> damaged = ParseFrame(Message(bytes, {100, 17, 30000}));
+  ASSERT_TRUE(damaged.ok());
+  EXPECT_FALSE(damaged.value().CopyPayload(std::as_writable_bytes(std::span(copy))));
+}
+
 TEST(FrameTest, ChecksumOfSpansIsThatOfTheWhole) {
   // RFC 3720 B.4: 32 zero bytes.
   const std::string zeros(32, '\0');
