@@ -3,18 +3,17 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include <cerrno>
 #include <charconv>
 #include <utility>
 
 #include "common/base/check.h"
 #include "common/base/quote.h"
+#include "server/coordinator/job_store_schema.h"
+#include "server/coordinator/sqlite_statement.h"
 
 namespace drover {
 namespace {
 
-constexpr int kSchemaVersion = 1;
-constexpr int64_t kApplicationId = 0x44525652;  // "DRVR", so that no other database is taken.
 // A coordinator that was killed a moment ago may still be dying.
 constexpr int kBusyTimeoutMs = 500;
 
@@ -26,76 +25,6 @@ constexpr const char kPragmas[] =
     "PRAGMA trusted_schema = OFF;"
     "PRAGMA wal_autocheckpoint = 1000;";
 
-constexpr const char kSchema[] = R"sql(
-CREATE TABLE jobs (
-  id TEXT PRIMARY KEY NOT NULL CHECK (length(id) = 16),
-  request_id TEXT UNIQUE,
-  spec_digest TEXT NOT NULL,
-  spec BLOB NOT NULL,
-  name TEXT NOT NULL,
-  created_unix_ms INTEGER NOT NULL,
-  epoch INTEGER NOT NULL,
-  step INTEGER NOT NULL,
-  applied INTEGER NOT NULL,
-  leaves_expected INTEGER NOT NULL,
-  leaves_counted INTEGER NOT NULL,
-  leaf_chunks_expected INTEGER NOT NULL,
-  leaf_chunks_applied INTEGER NOT NULL,
-  duplicates INTEGER NOT NULL,
-  refused INTEGER NOT NULL,
-  state INTEGER NOT NULL,
-  reason TEXT NOT NULL,
-  message TEXT NOT NULL,
-  priority INTEGER NOT NULL,
-  started_unix_ms INTEGER NOT NULL,
-  ended_unix_ms INTEGER NOT NULL,
-  layout BLOB NOT NULL,
-  layout_hash TEXT NOT NULL,
-  numeric_class TEXT NOT NULL,
-  train_samples INTEGER NOT NULL,
-  eval_samples INTEGER NOT NULL,
-  workers_lost INTEGER NOT NULL,
-  shards_restarted INTEGER NOT NULL,
-  weights_digest TEXT NOT NULL,
-  weights_digest_step INTEGER NOT NULL,
-  last_eval BLOB NOT NULL
-) STRICT;
-CREATE TABLE commits (
-  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
-  step INTEGER NOT NULL,
-  applied INTEGER NOT NULL,
-  skip INTEGER NOT NULL,
-  record BLOB NOT NULL,
-  report BLOB NOT NULL,
-  PRIMARY KEY (job, step)
-) STRICT;
-CREATE TABLE placements (
-  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
-  shard_index INTEGER NOT NULL,
-  shard TEXT NOT NULL,
-  block_begin INTEGER NOT NULL,
-  block_end INTEGER NOT NULL,
-  PRIMARY KEY (job, shard_index)
-) STRICT;
-CREATE TABLE checkpoints (
-  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
-  version INTEGER NOT NULL,
-  applied INTEGER NOT NULL,
-  path TEXT NOT NULL,
-  bytes INTEGER NOT NULL,
-  weights_digest TEXT NOT NULL,
-  created_unix_ms INTEGER NOT NULL,
-  PRIMARY KEY (job, version)
-) STRICT;
-CREATE TABLE events (
-  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
-  sequence INTEGER NOT NULL,
-  time_unix_ms INTEGER NOT NULL,
-  event BLOB NOT NULL,
-  PRIMARY KEY (job, sequence)
-) STRICT;
-)sql";
-
 // The columns of a job in the order of ReadJob and CreateJob: fixed ones, then epoch, step and
 // applied, then those that every update sets.
 constexpr const char kFixedColumns[] =
@@ -104,10 +33,11 @@ constexpr const char kUpdatedColumns[] =
     "leaves_expected, leaves_counted, leaf_chunks_expected, leaf_chunks_applied, duplicates, "
     "refused, state, reason, message, priority, started_unix_ms, ended_unix_ms, layout, "
     "layout_hash, numeric_class, train_samples, eval_samples, workers_lost, shards_restarted, "
-    "weights_digest, weights_digest_step, last_eval";
-constexpr const char kUpdatedMarks[] = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
+    "weights_digest, weights_digest_step, consecutive_skips, run_ms, last_eval";
+constexpr const char kUpdatedMarks[] = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
 constexpr const char kCheckpointColumns[] =
-    "job, version, applied, path, bytes, weights_digest, created_unix_ms";
+    "job, version, applied, path, bytes, weights_digest, created_unix_ms, leaves_expected, "
+    "leaves_counted, leaf_chunks_expected, leaf_chunks_applied, duplicates, refused";
 
 std::string Hex(uint64_t value) { return fmt::format("{:016x}", value); }
 
@@ -117,143 +47,29 @@ uint64_t FromHex(const std::string& text) {
   return value;
 }
 
-Code CodeOf(sqlite3* db, int result) {
-  const int system_error = sqlite3_system_errno(db);
-  switch (result & 0xff) {
-    case SQLITE_FULL:
-    case SQLITE_NOMEM:
-      return Code::kResourceExhausted;
-    case SQLITE_IOERR:
-      return system_error == EFBIG || system_error == EDQUOT || system_error == ENOSPC
-                 ? Code::kResourceExhausted
-                 : Code::kUnavailable;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-    case SQLITE_NOTADB:
-      return Code::kFailedPrecondition;
-    case SQLITE_CORRUPT:
-      return Code::kDataLoss;
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-      return Code::kPermissionDenied;
-    case SQLITE_CANTOPEN:
-      return Code::kUnavailable;
-    case SQLITE_TOOBIG:
-      return Code::kInvalidArgument;
-    default:
-      return Code::kInternal;
-  }
+void BindLedger(const LedgerRow& ledger, SqliteStatement* statement) {
+  statement->Integer(ledger.leaves_expected)
+      .Integer(ledger.leaves_counted)
+      .Integer(ledger.leaf_chunks_expected)
+      .Integer(ledger.leaf_chunks_applied)
+      .Integer(ledger.duplicates)
+      .Integer(ledger.refused);
 }
 
-const char* HintOf(int result) {
-  switch (result & 0xff) {
-    case SQLITE_FULL:
-      return ": free some space on its disk";
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return ": another coordinator has it open; stop that one or choose another data directory";
-    case SQLITE_NOTADB:
-      return ": choose another data directory";
-    default:
-      return "";
+LedgerRow TakeLedger(SqliteStatement* row) {
+  LedgerRow ledger;
+  for (int64_t* sum :
+       {&ledger.leaves_expected, &ledger.leaves_counted, &ledger.leaf_chunks_expected,
+        &ledger.leaf_chunks_applied, &ledger.duplicates, &ledger.refused}) {
+    *sum = row->TakeInteger();
   }
+  return ledger;
 }
 
-}  // namespace
-
-// One prepared statement. The first error of binding or stepping is what Run and Next return.
-class JobStore::Statement {
- public:
-  Statement(sqlite3* db, const std::string& sql) : db_(db) {
-    result_ = sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &statement_,
-                                 /*pzTail=*/nullptr);
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  Statement& Integer(int64_t value) {
-    return Bound(sqlite3_bind_int64(statement_, ++bound_, value));
-  }
-  Statement& Text(const std::string& value) {
-    return Bound(sqlite3_bind_text64(statement_, ++bound_, value.data(), value.size(),
-                                     SQLITE_TRANSIENT, SQLITE_UTF8));
-  }
-  // A null for an empty text: UNIQUE columns hold any number of them.
-  Statement& TextOrNull(const std::string& value) {
-    return value.empty() ? Bound(sqlite3_bind_null(statement_, ++bound_)) : Text(value);
-  }
-  Statement& Blob(const std::string& value) {
-    // A null pointer would bind NULL.
-    return Bound(sqlite3_bind_blob64(statement_, ++bound_, value.empty() ? "" : value.data(),
-                                     value.size(), SQLITE_TRANSIENT));
-  }
-
-  // True when there is a row.
-  Result<bool> Next(const char* doing) {
-    if (result_ == SQLITE_OK || result_ == SQLITE_ROW) result_ = sqlite3_step(statement_);
-    column_ = 0;
-    if (result_ == SQLITE_ROW) return true;
-    if (result_ == SQLITE_DONE) return false;
-    return Status(CodeOf(db_, result_),
-                  fmt::format("job store: {}: {}{}", doing, sqlite3_errmsg(db_), HintOf(result_)));
-  }
-  Status Run(const char* doing) { return Next(doing).status(); }
-
-  // Columns of the row, one after the other.
-  int64_t TakeInteger() { return sqlite3_column_int64(statement_, column_++); }
-  std::string TakeBytes() {
-    const void* bytes = sqlite3_column_blob(statement_, column_);
-    const int size = sqlite3_column_bytes(statement_, column_++);
-    return bytes == nullptr
-               ? std::string()
-               : std::string(static_cast<const char*>(bytes), static_cast<size_t>(size));
-  }
-
- private:
-  Statement& Bound(int result) {
-    if (result_ == SQLITE_OK) result_ = result;
-    return *this;
-  }
-
-  sqlite3* const db_;
-  sqlite3_stmt* statement_ = nullptr;
-  int result_ = SQLITE_OK;
-  int bound_ = 0;
-  int column_ = 0;
-};
-
-// Rolled back when it goes out of scope uncommitted.
-class JobStore::Transaction {
- public:
-  explicit Transaction(sqlite3* db) : db_(db) {}
-  ~Transaction() {
-    if (sqlite3_get_autocommit(db_) == 0) {
-      sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
-    }
-  }
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
-
-  Status Begin() { return Statement(db_, "BEGIN IMMEDIATE").Run("begin"); }
-  Status Commit() { return Statement(db_, "COMMIT").Run("commit"); }
-
- private:
-  sqlite3* const db_;
-};
-
-namespace {
-
-template <typename Statement>
-void BindUpdated(const JobRow& job, Statement* statement) {
-  statement->Integer(job.ledger.leaves_expected)
-      .Integer(job.ledger.leaves_counted)
-      .Integer(job.ledger.leaf_chunks_expected)
-      .Integer(job.ledger.leaf_chunks_applied)
-      .Integer(job.ledger.duplicates)
-      .Integer(job.ledger.refused)
-      .Integer(job.state)
+// The kUpdatedColumns.
+void BindUpdated(const JobRow& job, SqliteStatement* statement) {
+  BindLedger(job.ledger, statement);
+  statement->Integer(job.state)
       .Text(job.reason)
       .Text(job.message)
       .Integer(job.priority)
@@ -268,11 +84,13 @@ void BindUpdated(const JobRow& job, Statement* statement) {
       .Integer(job.shards_restarted)
       .Text(job.weights_digest)
       .Integer(job.weights_digest_step)
+      .Integer(job.consecutive_skips)
+      .Integer(job.run_ms)
       .Blob(job.last_eval);
 }
 
-template <typename Statement>
-JobRow TakeJob(Statement* row) {
+// A row of kFixedColumns and kUpdatedColumns.
+JobRow TakeJob(SqliteStatement* row) {
   JobRow job;
   job.id = FromHex(row->TakeBytes());
   job.request_id = row->TakeBytes();
@@ -283,11 +101,7 @@ JobRow TakeJob(Statement* row) {
   job.epoch = static_cast<uint32_t>(row->TakeInteger());
   job.step = row->TakeInteger();
   job.applied = row->TakeInteger();
-  for (int64_t* sum :
-       {&job.ledger.leaves_expected, &job.ledger.leaves_counted, &job.ledger.leaf_chunks_expected,
-        &job.ledger.leaf_chunks_applied, &job.ledger.duplicates, &job.ledger.refused}) {
-    *sum = row->TakeInteger();
-  }
+  job.ledger = TakeLedger(row);
   job.state = static_cast<int32_t>(row->TakeInteger());
   job.reason = row->TakeBytes();
   job.message = row->TakeBytes();
@@ -303,6 +117,8 @@ JobRow TakeJob(Statement* row) {
   job.shards_restarted = row->TakeInteger();
   job.weights_digest = row->TakeBytes();
   job.weights_digest_step = row->TakeInteger();
+  job.consecutive_skips = row->TakeInteger();
+  job.run_ms = row->TakeInteger();
   job.last_eval = row->TakeBytes();
   return job;
 }
@@ -323,13 +139,11 @@ JobStore::~JobStore() {
 
 Status JobStore::Execute(const char* sql, const char* doing) {
   const int result = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
-  if (result == SQLITE_OK) return Status();
-  return Status(CodeOf(db_, result),
-                fmt::format("job store: {}: {}{}", doing, sqlite3_errmsg(db_), HintOf(result)));
+  return SqliteStatus(db_, result, doing);
 }
 
 Result<int64_t> JobStore::QueryInteger(const char* sql) {
-  Statement statement(db_, sql);
+  SqliteStatement statement(db_, sql);
   const Result<bool> row = statement.Next("inspect");
   if (!row.ok()) return row.status();
   return row.value() ? statement.TakeInteger() : 0;
@@ -340,10 +154,7 @@ Status JobStore::OpenDatabase(const std::string& path) {
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                     SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
   const int result = sqlite3_open_v2(path.c_str(), &db_, flags, /*zVfs=*/nullptr);
-  if (result != SQLITE_OK) {
-    return Status(CodeOf(db_, result),
-                  fmt::format("job store: open: {}{}", sqlite3_errmsg(db_), HintOf(result)));
-  }
+  DROVER_RETURN_IF_ERROR(SqliteStatus(db_, result, "open"));
   sqlite3_busy_timeout(db_, kBusyTimeoutMs);
   DROVER_RETURN_IF_ERROR(Execute("PRAGMA locking_mode = EXCLUSIVE", "lock"));
   DROVER_RETURN_IF_ERROR(CheckIdentity());
@@ -359,36 +170,36 @@ Status JobStore::CheckIdentity() {
   if (tables.value() == 0) return Status();
   const Result<int64_t> application = QueryInteger("PRAGMA application_id");
   if (!application.ok()) return application.status();
-  if (application.value() != kApplicationId) {
+  if (application.value() != kJobStoreApplicationId) {
     return Status(Code::kFailedPrecondition,
                   "a database of another program: choose another data directory");
   }
   const Result<int64_t> version = QueryInteger("PRAGMA user_version");
   if (!version.ok()) return version.status();
-  if (version.value() == kSchemaVersion) return Status();
+  if (version.value() == kJobStoreSchemaVersion) return Status();
   return Status(Code::kFailedPrecondition,
                 fmt::format("job store of schema version {}, this program knows {}: use the "
                             "version of Drover that made it",
-                            version.value(), kSchemaVersion));
+                            version.value(), kJobStoreSchemaVersion));
 }
 
 // Also takes the lock that is held from now on, whether or not there is something to create.
 Status JobStore::CreateSchema() {
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
   const Result<int64_t> version = QueryInteger("PRAGMA user_version");
   if (!version.ok()) return version.status();
   if (version.value() == 0) {
-    DROVER_RETURN_IF_ERROR(Execute(kSchema, "create tables"));
+    DROVER_RETURN_IF_ERROR(Execute(kJobStoreSchema, "create tables"));
     const std::string marks = fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};",
-                                          kApplicationId, kSchemaVersion);
+                                          kJobStoreApplicationId, kJobStoreSchemaVersion);
     DROVER_RETURN_IF_ERROR(Execute(marks.c_str(), "mark as ours"));
   }
   return transaction.Commit();
 }
 
 Status JobStore::QuickCheck() {
-  Statement check(db_, "PRAGMA quick_check(1)");
+  SqliteStatement check(db_, "PRAGMA quick_check(1)");
   const Result<bool> row = check.Next("check");
   if (!row.ok()) return row.status();
   const std::string answer = row.value() ? check.TakeBytes() : "no answer";
@@ -400,9 +211,9 @@ Status JobStore::QuickCheck() {
 Result<JobStore::Created> JobStore::CreateJob(const JobRow& job,
                                               const std::vector<EventRow>& events) {
   MutexLock lock(&mutex_);
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
-  Statement same(db_, "SELECT id, spec_digest FROM jobs WHERE request_id = ?");
+  SqliteStatement same(db_, "SELECT id, spec_digest FROM jobs WHERE request_id = ?");
   const Result<bool> known = same.TextOrNull(job.request_id).Next("look for the request");
   if (!known.ok()) return known.status();
   if (known.value()) {
@@ -413,14 +224,14 @@ Result<JobStore::Created> JobStore::CreateJob(const JobRow& job,
                               "a new request id",
                               Quote(job.request_id), id));
   }
-  Statement taken(db_, "SELECT 1 FROM jobs WHERE id = ?");
+  SqliteStatement taken(db_, "SELECT 1 FROM jobs WHERE id = ?");
   const Result<bool> exists = taken.Text(Hex(job.id)).Next("look for the id");
   if (!exists.ok()) return exists.status();
   if (exists.value()) {
     return Status(Code::kAlreadyExists, fmt::format("job {:016x} exists", job.id));
   }
-  Statement insert(db_, fmt::format("INSERT INTO jobs ({}, {}) VALUES (?,?,?,?,?,?,?,?,?,{})",
-                                    kFixedColumns, kUpdatedColumns, kUpdatedMarks));
+  SqliteStatement insert(db_, fmt::format("INSERT INTO jobs ({}, {}) VALUES (?,?,?,?,?,?,?,?,?,{})",
+                                          kFixedColumns, kUpdatedColumns, kUpdatedMarks));
   insert.Text(Hex(job.id)).TextOrNull(job.request_id).Text(job.spec_digest).Blob(job.spec);
   insert.Text(job.name).Integer(job.created_unix_ms);
   insert.Integer(job.epoch).Integer(job.step).Integer(job.applied);
@@ -433,7 +244,7 @@ Result<JobStore::Created> JobStore::CreateJob(const JobRow& job,
 
 Result<JobRow> JobStore::GetJob(uint64_t id) {
   MutexLock lock(&mutex_);
-  Statement statement(
+  SqliteStatement statement(
       db_, fmt::format("SELECT {}, {} FROM jobs WHERE id = ?", kFixedColumns, kUpdatedColumns));
   const Result<bool> row = statement.Text(Hex(id)).Next("read a job");
   if (!row.ok()) return row.status();
@@ -443,10 +254,10 @@ Result<JobRow> JobStore::GetJob(uint64_t id) {
 
 Result<std::vector<JobRow>> JobStore::ListJobs() {
   MutexLock lock(&mutex_);
-  Statement statement(db_,
-                      fmt::format("SELECT {}, {} FROM jobs ORDER BY created_unix_ms DESC, rowid "
-                                  "DESC",
-                                  kFixedColumns, kUpdatedColumns));
+  SqliteStatement statement(
+      db_, fmt::format("SELECT {}, {} FROM jobs ORDER BY created_unix_ms DESC, rowid "
+                       "DESC",
+                       kFixedColumns, kUpdatedColumns));
   std::vector<JobRow> jobs;
   for (;;) {
     const Result<bool> row = statement.Next("list jobs");
@@ -458,7 +269,7 @@ Result<std::vector<JobRow>> JobStore::ListJobs() {
 
 Status JobStore::DeleteJob(uint64_t id) {
   MutexLock lock(&mutex_);
-  return Statement(db_, "DELETE FROM jobs WHERE id = ?").Text(Hex(id)).Run("delete a job");
+  return SqliteStatement(db_, "DELETE FROM jobs WHERE id = ?").Text(Hex(id)).Run("delete a job");
 }
 
 Status JobStore::RaiseEpoch(uint64_t id, uint32_t from, uint32_t to) {
@@ -466,7 +277,7 @@ Status JobStore::RaiseEpoch(uint64_t id, uint32_t from, uint32_t to) {
     return Status(Code::kInvalidArgument, fmt::format("epoch {} to {}: it only grows", from, to));
   }
   MutexLock lock(&mutex_);
-  Statement update(db_, "UPDATE jobs SET epoch = ? WHERE id = ? AND epoch = ?");
+  SqliteStatement update(db_, "UPDATE jobs SET epoch = ? WHERE id = ? AND epoch = ?");
   DROVER_RETURN_IF_ERROR(update.Integer(to).Text(Hex(id)).Integer(from).Run("raise the epoch"));
   if (sqlite3_changes(db_) == 1) return Status();
   return CheckEpoch(id, from);
@@ -474,7 +285,7 @@ Status JobStore::RaiseEpoch(uint64_t id, uint32_t from, uint32_t to) {
 
 // Why an update of this epoch met no row.
 Status JobStore::CheckEpoch(uint64_t id, uint32_t epoch) {
-  Statement statement(db_, "SELECT epoch FROM jobs WHERE id = ?");
+  SqliteStatement statement(db_, "SELECT epoch FROM jobs WHERE id = ?");
   const Result<bool> row = statement.Text(Hex(id)).Next("read the epoch");
   if (!row.ok()) return row.status();
   if (!row.value()) return Status(Code::kNotFound, fmt::format("no job {:016x}", id));
@@ -486,8 +297,8 @@ Status JobStore::CheckEpoch(uint64_t id, uint32_t epoch) {
 }
 
 Status JobStore::PutJob(const JobRow& job, const std::vector<EventRow>& events) {
-  Statement update(db_, fmt::format("UPDATE jobs SET ({}) = ({}) WHERE id = ? AND epoch = ?",
-                                    kUpdatedColumns, kUpdatedMarks));
+  SqliteStatement update(db_, fmt::format("UPDATE jobs SET ({}) = ({}) WHERE id = ? AND epoch = ?",
+                                          kUpdatedColumns, kUpdatedMarks));
   BindUpdated(job, &update);
   DROVER_RETURN_IF_ERROR(update.Text(Hex(job.id)).Integer(job.epoch).Run("update a job"));
   if (sqlite3_changes(db_) != 1) {
@@ -507,7 +318,7 @@ Status JobStore::PutEvents(uint64_t id, const std::vector<EventRow>& events) {
       return Status(Code::kFailedPrecondition, fmt::format("job {:016x}: event {} after event {}",
                                                            id, event.sequence, expected - 1));
     }
-    Statement insert(db_, "INSERT INTO events VALUES (?,?,?,?)");
+    SqliteStatement insert(db_, "INSERT INTO events VALUES (?,?,?,?)");
     insert.Text(Hex(id)).Integer(event.sequence).Integer(event.time_unix_ms).Blob(event.event);
     DROVER_RETURN_IF_ERROR(insert.Run("append an event"));
   }
@@ -516,7 +327,7 @@ Status JobStore::PutEvents(uint64_t id, const std::vector<EventRow>& events) {
 
 Status JobStore::UpdateJob(const JobRow& job, const std::vector<EventRow>& events) {
   MutexLock lock(&mutex_);
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
   DROVER_RETURN_IF_ERROR(PutJob(job, events));
   return transaction.Commit();
@@ -530,20 +341,20 @@ Status JobStore::CommitStep(const JobRow& job, const CommitRow& commit,
                               commit.step, job.step, job.applied, commit.step + 1, commit.applied));
   }
   MutexLock lock(&mutex_);
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
   DROVER_RETURN_IF_ERROR(PutJob(job, events));
-  Statement advance(db_, "UPDATE jobs SET step = ?, applied = ? WHERE id = ? AND step = ?");
+  SqliteStatement advance(db_, "UPDATE jobs SET step = ?, applied = ? WHERE id = ? AND step = ?");
   advance.Integer(job.step).Integer(job.applied).Text(Hex(job.id)).Integer(commit.step);
   DROVER_RETURN_IF_ERROR(advance.Run("advance the step"));
   if (sqlite3_changes(db_) != 1) {
     return Status(Code::kFailedPrecondition,
                   fmt::format("job {:016x}: step {} is not the open one", job.id, commit.step));
   }
-  Statement insert(db_, "INSERT INTO commits VALUES (?,?,?,?,?,?)");
+  SqliteStatement insert(db_, "INSERT INTO commits VALUES (?,?,?,?,?,?)");
   insert.Text(Hex(job.id)).Integer(commit.step).Integer(commit.applied).Integer(commit.skip);
   DROVER_RETURN_IF_ERROR(insert.Blob(commit.commit).Blob(commit.report).Run("append a commit"));
-  Statement forget(db_, "DELETE FROM commits WHERE job = ? AND step <= ?");
+  SqliteStatement forget(db_, "DELETE FROM commits WHERE job = ? AND step <= ?");
   forget.Text(Hex(job.id)).Integer(commit.step - kCommitsKept);
   DROVER_RETURN_IF_ERROR(forget.Run("forget old commits"));
   return transaction.Commit();
@@ -551,10 +362,10 @@ Status JobStore::CommitStep(const JobRow& job, const CommitRow& commit,
 
 Status JobStore::RollBack(const JobRow& job, const std::vector<EventRow>& events) {
   MutexLock lock(&mutex_);
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
   DROVER_RETURN_IF_ERROR(PutJob(job, events));
-  Statement back(db_, "UPDATE jobs SET step = ?, applied = ? WHERE id = ? AND step >= ?");
+  SqliteStatement back(db_, "UPDATE jobs SET step = ?, applied = ? WHERE id = ? AND step >= ?");
   back.Integer(job.step).Integer(job.applied).Text(Hex(job.id)).Integer(job.step);
   DROVER_RETURN_IF_ERROR(back.Run("roll back"));
   if (sqlite3_changes(db_) != 1) {
@@ -562,7 +373,7 @@ Status JobStore::RollBack(const JobRow& job, const std::vector<EventRow>& events
                   fmt::format("job {:016x}: cannot go back to step {}, which it has not reached",
                               job.id, job.step));
   }
-  Statement forget(db_, "DELETE FROM commits WHERE job = ? AND step >= ?");
+  SqliteStatement forget(db_, "DELETE FROM commits WHERE job = ? AND step >= ?");
   DROVER_RETURN_IF_ERROR(
       forget.Text(Hex(job.id)).Integer(job.step).Run("forget commits rolled back"));
   return transaction.Commit();
@@ -570,7 +381,7 @@ Status JobStore::RollBack(const JobRow& job, const std::vector<EventRow>& events
 
 Result<CommitRow> JobStore::GetCommit(uint64_t id, int64_t step) {
   MutexLock lock(&mutex_);
-  Statement statement(
+  SqliteStatement statement(
       db_, "SELECT step, applied, skip, record, report FROM commits WHERE job = ? AND step = ?");
   const Result<bool> row = statement.Text(Hex(id)).Integer(step).Next("read a commit");
   if (!row.ok()) return row.status();
@@ -588,14 +399,14 @@ Result<CommitRow> JobStore::GetCommit(uint64_t id, int64_t step) {
 
 Status JobStore::SetPlacements(uint64_t id, const std::vector<PlacementRow>& placements) {
   MutexLock lock(&mutex_);
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
-  DROVER_RETURN_IF_ERROR(Statement(db_, "DELETE FROM placements WHERE job = ?")
+  DROVER_RETURN_IF_ERROR(SqliteStatement(db_, "DELETE FROM placements WHERE job = ?")
                              .Text(Hex(id))
                              .Run("forget placements"));
   for (size_t i = 0; i < placements.size(); ++i) {
     const PlacementRow& placement = placements[i];
-    Statement insert(db_, "INSERT INTO placements VALUES (?,?,?,?,?)");
+    SqliteStatement insert(db_, "INSERT INTO placements VALUES (?,?,?,?,?)");
     insert.Text(Hex(id)).Integer(static_cast<int64_t>(i)).Text(placement.shard);
     insert.Integer(placement.blocks.begin).Integer(placement.blocks.end);
     DROVER_RETURN_IF_ERROR(insert.Run("place a shard"));
@@ -605,9 +416,9 @@ Status JobStore::SetPlacements(uint64_t id, const std::vector<PlacementRow>& pla
 
 Result<std::vector<PlacementRow>> JobStore::GetPlacements(uint64_t id) {
   MutexLock lock(&mutex_);
-  Statement statement(db_,
-                      "SELECT shard, block_begin, block_end FROM placements WHERE job = ? "
-                      "ORDER BY shard_index");
+  SqliteStatement statement(db_,
+                            "SELECT shard, block_begin, block_end FROM placements WHERE job = ? "
+                            "ORDER BY shard_index");
   statement.Text(Hex(id));
   std::vector<PlacementRow> placements;
   for (;;) {
@@ -626,21 +437,23 @@ Status JobStore::AddCheckpoint(const JobRow& job, const CheckpointRow& checkpoin
                                const std::vector<EventRow>& events) {
   DROVER_CHECK(checkpoint.job == job.id);
   MutexLock lock(&mutex_);
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
   DROVER_RETURN_IF_ERROR(PutJob(job, events));
-  Statement insert(db_, fmt::format("INSERT OR REPLACE INTO checkpoints ({}) VALUES "
-                                    "(?,?,?,?,?,?,?)",
-                                    kCheckpointColumns));
+  SqliteStatement insert(db_, fmt::format("INSERT OR REPLACE INTO checkpoints ({}) VALUES "
+                                          "(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                                          kCheckpointColumns));
   insert.Text(Hex(job.id)).Integer(checkpoint.version).Integer(checkpoint.applied);
   insert.Text(checkpoint.path).Integer(checkpoint.bytes).Text(checkpoint.weights_digest);
-  DROVER_RETURN_IF_ERROR(insert.Integer(checkpoint.created_unix_ms).Run("record a checkpoint"));
+  insert.Integer(checkpoint.created_unix_ms);
+  BindLedger(checkpoint.ledger, &insert);
+  DROVER_RETURN_IF_ERROR(insert.Run("record a checkpoint"));
   return transaction.Commit();
 }
 
 Status JobStore::RemoveCheckpoint(uint64_t id, int64_t version) {
   MutexLock lock(&mutex_);
-  return Statement(db_, "DELETE FROM checkpoints WHERE job = ? AND version = ?")
+  return SqliteStatement(db_, "DELETE FROM checkpoints WHERE job = ? AND version = ?")
       .Text(Hex(id))
       .Integer(version)
       .Run("forget a checkpoint");
@@ -648,22 +461,23 @@ Status JobStore::RemoveCheckpoint(uint64_t id, int64_t version) {
 
 Result<std::vector<CheckpointRow>> JobStore::ListCheckpoints() {
   MutexLock lock(&mutex_);
-  Statement statement(db_, fmt::format("SELECT {} FROM checkpoints ORDER BY created_unix_ms DESC, "
-                                       "version DESC",
-                                       kCheckpointColumns));
+  SqliteStatement statement(db_,
+                            fmt::format("SELECT {} FROM checkpoints ORDER BY created_unix_ms DESC, "
+                                        "version DESC",
+                                        kCheckpointColumns));
   return ReadCheckpoints(statement);
 }
 
 Result<std::vector<CheckpointRow>> JobStore::ListCheckpoints(uint64_t id) {
   MutexLock lock(&mutex_);
-  Statement statement(db_,
-                      fmt::format("SELECT {} FROM checkpoints WHERE job = ? ORDER BY version DESC",
-                                  kCheckpointColumns));
+  SqliteStatement statement(
+      db_, fmt::format("SELECT {} FROM checkpoints WHERE job = ? ORDER BY version DESC",
+                       kCheckpointColumns));
   statement.Text(Hex(id));
   return ReadCheckpoints(statement);
 }
 
-Result<std::vector<CheckpointRow>> JobStore::ReadCheckpoints(Statement& statement) {
+Result<std::vector<CheckpointRow>> JobStore::ReadCheckpoints(SqliteStatement& statement) {
   std::vector<CheckpointRow> checkpoints;
   for (;;) {
     const Result<bool> row = statement.Next("list checkpoints");
@@ -677,13 +491,14 @@ Result<std::vector<CheckpointRow>> JobStore::ReadCheckpoints(Statement& statemen
     checkpoint.bytes = statement.TakeInteger();
     checkpoint.weights_digest = statement.TakeBytes();
     checkpoint.created_unix_ms = statement.TakeInteger();
+    checkpoint.ledger = TakeLedger(&statement);
     checkpoints.push_back(std::move(checkpoint));
   }
 }
 
 Status JobStore::AppendEvents(uint64_t id, const std::vector<EventRow>& events) {
   MutexLock lock(&mutex_);
-  Transaction transaction(db_);
+  SqliteTransaction transaction(db_);
   DROVER_RETURN_IF_ERROR(transaction.Begin());
   DROVER_RETURN_IF_ERROR(PutEvents(id, events));
   return transaction.Commit();
@@ -692,9 +507,9 @@ Status JobStore::AppendEvents(uint64_t id, const std::vector<EventRow>& events) 
 Result<std::vector<EventRow>> JobStore::ReadEvents(uint64_t id, int64_t after_sequence,
                                                    int64_t count_max) {
   MutexLock lock(&mutex_);
-  Statement statement(db_,
-                      "SELECT sequence, time_unix_ms, event FROM events WHERE job = ? AND "
-                      "sequence > ? ORDER BY sequence LIMIT ?");
+  SqliteStatement statement(db_,
+                            "SELECT sequence, time_unix_ms, event FROM events WHERE job = ? AND "
+                            "sequence > ? ORDER BY sequence LIMIT ?");
   statement.Text(Hex(id)).Integer(after_sequence).Integer(count_max);
   std::vector<EventRow> events;
   for (;;) {
@@ -715,7 +530,7 @@ Result<int64_t> JobStore::LastSequence(uint64_t id) {
 }
 
 Result<int64_t> JobStore::LastSequenceLocked(uint64_t id) {
-  Statement statement(db_, "SELECT max(sequence) FROM events WHERE job = ?");
+  SqliteStatement statement(db_, "SELECT max(sequence) FROM events WHERE job = ?");
   const Result<bool> row = statement.Text(Hex(id)).Next("read the last event");
   if (!row.ok()) return row.status();
   return row.value() ? statement.TakeInteger() : 0;

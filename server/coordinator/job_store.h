@@ -19,6 +19,8 @@ struct sqlite3;
 
 namespace drover {
 
+class SqliteStatement;
+
 // Sums since the job began; see drover.v1.Ledger.
 struct LedgerRow {
   int64_t leaves_expected = 0;
@@ -61,6 +63,8 @@ struct JobRow {
   int64_t shards_restarted = 0;
   std::string weights_digest;
   int64_t weights_digest_step = 0;
+  int64_t consecutive_skips = 0;
+  int64_t run_ms = 0;     // Time in which steps were collected.
   std::string last_eval;  // Serialized drover.v1.EvalReport; empty = none yet.
 
   friend bool operator==(const JobRow&, const JobRow&) = default;
@@ -91,6 +95,7 @@ struct CheckpointRow {
   int64_t bytes = 0;
   std::string weights_digest;
   int64_t created_unix_ms = 0;
+  LedgerRow ledger;  // As of this version, to go back to.
 
   friend bool operator==(const CheckpointRow&, const CheckpointRow&) = default;
 };
@@ -159,8 +164,6 @@ class JobStore {
   Result<int64_t> LastSequence(uint64_t id);  // 0 when there is none.
 
  private:
-  class Statement;
-  class Transaction;
   JobStore() = default;
   Status OpenDatabase(const std::string& path);
   Status CheckIdentity() DROVER_REQUIRES(mutex_);
@@ -172,7 +175,8 @@ class JobStore {
   Status CheckEpoch(uint64_t id, uint32_t epoch) DROVER_REQUIRES(mutex_);
   Status PutJob(const JobRow& job, const std::vector<EventRow>& events) DROVER_REQUIRES(mutex_);
   Status PutEvents(uint64_t id, const std::vector<EventRow>& events) DROVER_REQUIRES(mutex_);
-  Result<std::vector<CheckpointRow>> ReadCheckpoints(Statement& statement) DROVER_REQUIRES(mutex_);
+  Result<std::vector<CheckpointRow>> ReadCheckpoints(SqliteStatement& statement)
+      DROVER_REQUIRES(mutex_);
   Result<int64_t> LastSequenceLocked(uint64_t id) DROVER_REQUIRES(mutex_);
 
   Mutex mutex_;
