@@ -1,0 +1,184 @@
+// drover-shard: holds a part of the weights of a job, sums gradients, applies updates.
+
+#include <fmt/format.h>
+#include <grpcpp/ext/health_check_service_server_builder_option.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "common/base/clock.h"
+#include "common/base/file_system.h"
+#include "common/base/logging.h"
+#include "common/base/quote.h"
+#include "common/base/thread.h"
+#include "common/config/flags.h"
+#include "common/rpc/channel.h"
+#include "server/shard/coordinator_session.h"
+#include "server/shard/shard_metrics.h"
+#include "server/shard/shard_runtime.h"
+#include "server/shard/tensor_service.h"
+
+namespace drover {
+namespace {
+
+// Streams that are still open at the end get this long.
+constexpr int kShutdownMs = 500;
+
+struct Flags {
+  std::string coordinator;
+  std::string listen = "127.0.0.1:50051";
+  std::string advertise;  // Empty: the listen address.
+  std::string name;       // Empty: from host and port.
+  std::string state_dir = "drover-shard-state";
+  std::string metrics;
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
+  CLI::App app("Holds a part of the weights of the running job, sums gradients, applies updates.");
+  AddCoordinatorFlag(&app, &flags->coordinator);
+  AddListenFlag(&app, &flags->listen);
+  app.add_option("--advertise", flags->advertise,
+                 "Address that workers are told; default: the one of --listen")
+      ->type_name("HOST:PORT")
+      ->check([](const std::string& address) { return CheckAddress(address).message(); });
+  AddNameFlag(&app, &flags->name);
+  app.add_option("--state-dir", flags->state_dir,
+                 "Where restarts find their state; one directory per shard")
+      ->type_name("DIR")
+      ->capture_default_str();
+  AddMetricsFlag(&app, &flags->metrics);
+  AddLogLevelFlag(&app, &flags->log_level);
+  return ParseDaemonFlags(&app, argc, argv);
+}
+
+// Workers and coordinator would be talked to in plain text.
+Status CheckLoopback(const char* flag, const std::string& address) {
+  if (IsLoopback(address)) return Status();
+  return Status(Code::kFailedPrecondition,
+                fmt::format("{} {}: other machines can reach this address, and there is no TLS "
+                            "here yet; use 127.0.0.1:PORT",
+                            flag, Quote(address)));
+}
+
+// The same after a restart with the same flags, different for two shards of one host.
+std::string DefaultName(const std::string& address) {
+  std::array<char, 256> host = {};
+  if (gethostname(host.data(), host.size() - 1) != 0) host = {'s', 'h', 'a', 'r', 'd'};
+  std::string name = std::string(host.data()).substr(0, 50) + "-" +
+                     address.substr(address.rfind(':') + 1).substr(0, 12);
+  for (char& c : name) {
+    const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == '-';
+    if (!fits) c = '-';
+  }
+  return name;
+}
+
+// `address` with the port that was taken.
+std::string WithPort(const std::string& address, int port) {
+  if (!address.ends_with(":0")) return address;
+  return fmt::format("{}:{}", address.substr(0, address.size() - 2), port);
+}
+
+uint64_t RandomIncarnation() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+// Signals that end the program are awaited by main; every thread started later inherits the mask.
+sigset_t BlockEndSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+int RefuseToStart(const Status& status) {
+  LogError("cannot start: {}", status.message());
+  return kExitConfiguration;
+}
+
+int Run(Flags flags) {
+  InitLogging("shard", flags.log_level);
+  for (const auto& [flag, address] :
+       {std::pair<const char*, std::string&>{"--coordinator", flags.coordinator},
+        {"--listen", flags.listen}}) {
+    if (const Status status = CheckLoopback(flag, address); !status.ok()) {
+      return RefuseToStart(status);
+    }
+  }
+  const sigset_t signals = BlockEndSignals();
+
+  ShardMetrics metrics;
+  std::unique_ptr<CoordinatorSession> session;  // Made when the port is known.
+  ShardRuntimeOptions options;
+  options.state_dir = flags.state_dir;
+  options.threads = CoreCount();
+  // The first reply answers an order, so the session is there by then.
+  Result<std::unique_ptr<ShardRuntime>> started =
+      ShardRuntime::Start(FileSystem::Real(), Clock::Real(), options, &metrics,
+                          [&session](const ShardReply& reply) { session->Send(reply); });
+  if (!started.ok()) return RefuseToStart(started.status());
+  ShardRuntime& runtime = *started.value();
+
+  TensorService service(Clock::Real(), &runtime, &metrics);
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  ConfigureServer(&builder, ServerKind::kData);
+  int port = 0;
+  builder.AddListeningPort(flags.listen, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return RefuseToStart(
+        Status(Code::kUnavailable, fmt::format("cannot listen on {}: is the port taken by another "
+                                               "process? Port 0 takes a free one",
+                                               Quote(flags.listen))));
+  }
+  const std::string address = WithPort(flags.listen, port);
+  ShardIdentity identity;
+  identity.name = flags.name.empty() ? DefaultName(address) : flags.name;
+  identity.incarnation = RandomIncarnation();
+  identity.address = flags.advertise.empty() ? address : flags.advertise;
+  identity.version = DROVER_VERSION;
+  LogInfo("drover-shard {} listens on {} name={} coordinator={} state_dir={} threads={}",
+          identity.version, address, identity.name, flags.coordinator, flags.state_dir,
+          options.threads);
+  session = std::make_unique<CoordinatorSession>(
+      MakeChannel(flags.coordinator, ChannelKind::kControl), std::move(identity));
+  session->Start([&runtime](ShardOrder order) {
+    std::visit([&runtime](auto& what) { runtime.Post(std::move(what)); }, order);
+  });
+
+  int received = 0;
+  sigwait(&signals, &received);
+  LogInfo("ends after {}", received == SIGTERM ? "SIGTERM" : "SIGINT");
+  session->Stop();
+  runtime.Stop();
+  server->Shutdown(
+      gpr_time_add(gpr_now(GPR_CLOCK_REALTIME), gpr_time_from_millis(kShutdownMs, GPR_TIMESPAN)));
+  return 0;
+}
+
+}  // namespace
+}  // namespace drover
+
+int main(int argc, char** argv) {
+  drover::Flags flags;
+  if (const std::optional<int> code = drover::ParseFlags(argc, argv, &flags)) return *code;
+  return drover::Run(std::move(flags));
+}

@@ -1,0 +1,48 @@
+// Every figure that a shard exports, in the words of its parts; names and labels are those of
+// common/metrics/metric_table.h. Thread-safe.
+
+#ifndef DROVER_SERVER_SHARD_SHARD_METRICS_H_
+#define DROVER_SERVER_SHARD_SHARD_METRICS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/rpc/frame_header.h"
+
+namespace drover {
+
+class ShardMetrics {
+ public:
+  ShardMetrics();
+  ~ShardMetrics();
+
+  // The job that all of the rest is about.
+  void SetJob(uint64_t job, uint64_t parameters, uint64_t accumulator_bytes);
+  // A step is open that takes this many leaves of chunks.
+  void OpenStep(uint64_t leaf_chunks);
+  void SetVersion(int64_t version);
+  void SetStateBytes(size_t bytes);  // Weights, slots and accumulator.
+
+  // A kGradient frame after the accumulator has judged it.
+  void CountGradient(const FrameHeader& header, Verdict verdict, Duration duration);
+  // A message that is no frame.
+  void CountMalformed(Code code);
+  void CountWeightsSent(uint64_t bytes);
+  void CountRedo(uint64_t bytes, Duration duration);
+  void ObserveMeasure(Duration duration);
+  void ObserveApply(Duration duration);
+  void ObservePublish(Duration duration);
+  void ObserveRestore(const std::string& source, Duration duration);
+
+ private:
+  struct Figures;
+  std::unique_ptr<Figures> figures_;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_SHARD_SHARD_METRICS_H_

@@ -1,0 +1,177 @@
+#include "server/shard/tensor_service.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/base/mutex.h"
+#include "common/base/quote.h"
+#include "common/base/thread.h"
+#include "common/rpc/status_grpc.h"
+#include "server/step_messages_proto.h"
+
+namespace drover {
+namespace {
+
+// How long the answers that are queued may still take when a stream is ended for a broken rule;
+// then it is cut, and the worker sees CANCELLED instead of the reason.
+constexpr Duration kLastWritePatience = std::chrono::seconds(1);
+
+// Set once by one thread, awaited by another.
+class Flag {
+ public:
+  void Set() DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    set_ = true;
+    changed_.NotifyAll();
+  }
+  bool WaitFor(Duration timeout) DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    while (!set_) {
+      if (!changed_.WaitFor(&mutex_, timeout)) break;
+    }
+    return set_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  bool set_ DROVER_GUARDED_BY(mutex_) = false;
+};
+
+FrameHeader AckOf(const FrameHeader& frame, Verdict verdict) {
+  FrameHeader ack = frame;
+  ack.type = FrameType::kAck;
+  ack.encoding = FrameEncoding::kNone;
+  ack.verdict = verdict;
+  ack.payload_bytes = 0;
+  ack.payload_crc = 0;
+  return ack;
+}
+
+}  // namespace
+
+TensorService::TensorService(const Clock& clock, ShardRuntime* runtime, ShardMetrics* metrics)
+    : clock_(clock), runtime_(runtime), metrics_(metrics) {}
+
+grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerStream* stream) {
+  const auto outbox = std::make_shared<StreamOutbox>([context] { context->TryCancel(); });
+  Flag written;
+  Thread writer("tensor-write", [&] {
+    WriteAll(stream, outbox.get());
+    written.Set();
+  });
+  const Status status = ReadAll(stream, outbox);
+  runtime_->publisher().Remove(outbox.get());
+  if (status.ok()) {
+    outbox->Finish();
+  } else {
+    outbox->Close();
+    if (!written.WaitFor(kLastWritePatience)) context->TryCancel();
+  }
+  writer.Join();
+  outbox->Detach();
+  return ToGrpc(status);
+}
+
+void TensorService::WriteAll(TensorServerStream* stream, StreamOutbox* outbox) {
+  while (std::optional<StreamOutbox::Item> item = outbox->Next()) {
+    if (!stream->Write(item->frame)) break;
+    if (item->weights) metrics_->CountWeightsSent(item->frame.Length() - kFrameHeaderBytes);
+  }
+  outbox->Close();  // Whoever waits for room must not wait for ever.
+}
+
+Status TensorService::ReadHello(TensorServerStream* stream, std::string* worker) {
+  grpc::ByteBuffer message;
+  if (!stream->Read(&message)) return Status();
+  const Result<ReceivedFrame> frame = ParseFrame(message);
+  if (!frame.ok()) return frame.status();
+  if (frame.value().header().type != FrameType::kHello) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("frame of type {} before the hello",
+                              static_cast<int>(frame.value().header().type)));
+  }
+  if (!frame.value().PayloadCrcMatches()) {
+    return Status(Code::kDataLoss, "hello does not match its checksum");
+  }
+  *worker = frame.value().PayloadText();
+  return CheckPeerName(*worker).Annotate("hello");
+}
+
+Status TensorService::ReadAll(TensorServerStream* stream,
+                              const std::shared_ptr<StreamOutbox>& outbox) {
+  std::string worker;
+  DROVER_RETURN_IF_ERROR(ReadHello(stream, &worker));
+  grpc::ByteBuffer message;
+  while (stream->Read(&message)) {
+    const Result<ReceivedFrame> frame = ParseFrame(message);
+    if (!frame.ok()) {
+      metrics_->CountMalformed(frame.status().code());
+      LogWarning("worker {}: {}", worker, frame.status().message());
+      return frame.status();
+    }
+    const FrameHeader& header = frame.value().header();
+    switch (header.type) {
+      case FrameType::kGradient:
+      case FrameType::kStats:
+      case FrameType::kNonfinite:
+        OnGradient(frame.value(), worker, outbox.get());
+        break;
+      case FrameType::kPull:
+        DROVER_RETURN_IF_ERROR(OnPull(header, outbox));
+        break;
+      case FrameType::kHello:
+      case FrameType::kWeights:
+      case FrameType::kAck:
+      case FrameType::kGone:
+        return Status(Code::kInvalidArgument,
+                      fmt::format("worker {} sent a frame of type {}, which workers do not send "
+                                  "here",
+                                  worker, static_cast<int>(header.type)));
+    }
+  }
+  return Status();
+}
+
+Status TensorService::OnPull(const FrameHeader& header,
+                             const std::shared_ptr<StreamOutbox>& outbox) {
+  const Result<std::optional<FrameHeader>> gone = runtime_->publisher().Pull(outbox, header);
+  if (!gone.ok()) return gone.status();
+  if (gone.value().has_value()) (void)outbox->PushAck(MakeSmallFrame(*gone.value()));
+  return Status();
+}
+
+void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& worker,
+                               StreamOutbox* outbox) {
+  const FrameHeader& header = frame.header();
+  // Keeps it alive while we add, whatever is placed meanwhile.
+  const std::shared_ptr<Accumulator> accumulator = runtime_->accumulator();
+  ReceiveResult result;
+  const Instant begin = clock_.Now();
+  if (accumulator == nullptr) {
+    result.verdict = Verdict::kLayout;
+  } else {
+    result = accumulator->Receive(frame, worker);
+  }
+  if (header.type == FrameType::kGradient) {
+    metrics_->CountGradient(header, result.verdict, clock_.Now() - begin);
+  }
+  if (result.nondeterministic) {
+    LogWarning("worker {}: step {} leaves [{}, {}) blocks from {}: other bits than the first time",
+               worker, header.step, header.leaf_begin, header.leaf_end, header.block_begin);
+  }
+  if (result.culprit) {
+    LogWarning("worker {}: step {} leaves [{}, {}): {}", worker, header.step, header.leaf_begin,
+               header.leaf_end, VerdictName(result.verdict));
+  }
+  // The vote before the answer: who has all answers may ask for the next version at once.
+  if (result.step_complete) {
+    runtime_->Post(GradientComplete{{header.job, header.epoch, static_cast<int64_t>(header.step)}});
+  }
+  (void)outbox->PushAck(MakeSmallFrame(AckOf(header, result.verdict)));
+}
+
+}  // namespace drover
