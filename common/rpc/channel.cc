@@ -8,6 +8,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <malloc.h>
 
 namespace drover {
 namespace {
@@ -18,6 +19,21 @@ constexpr char kUserServiceConfig[] = R"({"methodConfig": [{
     "name": [{"service": "drover.v1.JobService"}],
     "retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "2s",
                     "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]})";
+
+// gRPC takes a fresh buffer for each read of the data plane. Given back to the kernel every time,
+// as malloc does with blocks of this size, its pages are zeroed and mapped again for each frame,
+// which costs as much as all the rest of the transport. Process-wide; the first data channel or
+// server decides.
+bool KeepReadBuffers() {
+  return mallopt(M_MMAP_THRESHOLD, kHeapBlockBytesMax) != 0 &&
+         mallopt(M_TRIM_THRESHOLD, kHeapKeptBytesMax) != 0 &&
+         mallopt(M_TOP_PAD, kHeapBlockBytesMax) != 0;
+}
+
+void KeepReadBuffersOnce() {
+  // Whether it worked changes speed only.
+  [[maybe_unused]] static const bool kept = KeepReadBuffers();
+}
 
 int MessageBytesMax(bool data) { return data ? kDataMessageBytesMax : kControlMessageBytesMax; }
 
@@ -65,6 +81,7 @@ std::string HostOf(const std::string& address) {
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, ChannelKind kind) {
+  if (kind == ChannelKind::kData) KeepReadBuffersOnce();
   const grpc::ChannelArguments arguments = ChannelArgumentsFor(kind);
   if (!IsLoopback(address)) {
     // A lame channel: its calls fail at once with a message that says why.
@@ -75,6 +92,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, ChannelKi
 
 void ConfigureServer(grpc::ServerBuilder* builder, ServerKind kind) {
   const bool data = kind == ServerKind::kData;
+  if (data) KeepReadBuffersOnce();
   builder->SetMaxReceiveMessageSize(MessageBytesMax(data));
   builder->SetMaxSendMessageSize(MessageBytesMax(data));
   // With the default a zombie shard and its replacement would share one port's connections.

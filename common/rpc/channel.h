@@ -46,6 +46,9 @@ inline constexpr int kHandshakeTimeoutMs = 5000;  // Server; default 120 s.
 // Data plane only: the defaults (16 KiB HTTP/2 frames, 8 KiB reads) cost 10 to 30 % of the speed.
 inline constexpr int kDataHttp2FrameBytes = 8 << 20;
 inline constexpr int kDataReadChunkBytes = 4 << 20;
+// Blocks up to this size come from the heap, which keeps this much of what is free: see channel.cc.
+inline constexpr int kHeapBlockBytesMax = 16 << 20;
+inline constexpr int kHeapKeptBytesMax = 512 << 20;
 // Memory that gRPC may hold for one server's connections before it stops reading.
 inline constexpr size_t kControlQuotaBytes = size_t{256} << 20;
 inline constexpr size_t kDataQuotaBytes = size_t{2} << 30;
