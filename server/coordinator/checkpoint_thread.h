@@ -1,0 +1,51 @@
+// Commits checkpoints whose files the shards have written: weights digest, manifest, rename, then
+// removal of the oldest. Reads every weight once, so it has a thread of its own and the core waits
+// for an event instead. Thread-safe.
+
+#ifndef DROVER_SERVER_COORDINATOR_CHECKPOINT_THREAD_H_
+#define DROVER_SERVER_COORDINATOR_CHECKPOINT_THREAD_H_
+
+#include <functional>
+#include <string>
+
+#include "common/base/bounded_queue.h"
+#include "common/base/clock.h"
+#include "common/base/file_system.h"
+#include "common/base/thread.h"
+#include "server/coordinator/coordinator_events.h"
+
+namespace drover {
+
+struct CheckpointTask {
+  CommitManifest manifest;
+  std::string spec_digest;
+};
+
+// The work itself, on the caller's thread. The event's checkpoint holds at least the version; its
+// error is not empty when no checkpoint was committed.
+ManifestCommitted CommitCheckpointTask(FileSystem& fs, const CheckpointTask& task, int64_t unix_ms);
+
+class CheckpointThread {
+ public:
+  // `answer` is called on the thread once per task. All outlive this.
+  CheckpointThread(FileSystem* fs, const Clock* clock,
+                   std::function<void(ManifestCommitted)> answer);
+  // Finishes the task at hand.
+  ~CheckpointThread();
+
+  // Never blocks; false when more tasks wait than any job can want, and then nothing is answered.
+  bool Add(CheckpointTask task) { return tasks_.TryPush(std::move(task)); }
+
+ private:
+  void Loop();
+
+  FileSystem* const fs_;
+  const Clock* const clock_;
+  const std::function<void(ManifestCommitted)> answer_;
+  BoundedQueue<CheckpointTask> tasks_{8};
+  Thread thread_;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_CHECKPOINT_THREAD_H_

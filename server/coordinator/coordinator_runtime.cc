@@ -1,0 +1,179 @@
+#include "server/coordinator/coordinator_runtime.h"
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/base/mutex.h"
+#include "server/coordinator/worker_messages_proto.h"
+#include "server/step_messages_proto.h"
+
+namespace drover {
+namespace {
+
+// The job that a peer's event is about; nothing for events about no job.
+struct JobOf {
+  std::optional<uint64_t> operator()(const ModelDescribed& event) const { return event.job; }
+  std::optional<uint64_t> operator()(const WorkRequested& event) const { return event.fence.job; }
+  std::optional<uint64_t> operator()(const LeaseDone& event) const { return event.fence.job; }
+  std::optional<uint64_t> operator()(const LeaseFailed& event) const { return event.fence.job; }
+  std::optional<uint64_t> operator()(const EvalDone& event) const { return event.fence.job; }
+  std::optional<uint64_t> operator()(const ShardReplied& event) const {
+    return std::visit([](const auto& reply) { return reply.fence.job; }, event.reply);
+  }
+  template <typename Other>
+  std::optional<uint64_t> operator()(const Other& /*event*/) const {
+    return std::nullopt;
+  }
+};
+
+}  // namespace
+
+// One method per action.
+struct CoordinatorRuntime::Executor {
+  CoordinatorRuntime* runtime;
+
+  JobBook& book() const { return runtime->book_; }
+
+  void operator()(const SendToWorker& action) const { runtime->SendOrder(action); }
+  void operator()(const SendToShard& action) const {
+    runtime->parts_.sessions->Send(action.session, OrderToProto(action.order));
+  }
+  void operator()(const CloseSession& action) const {
+    runtime->parts_.sessions->Close(action.session, action.reason);
+  }
+  void operator()(const RaiseEpoch& action) const {
+    runtime->MustBeDurable(book().RaiseEpoch(action));
+  }
+  void operator()(const SaveJob& action) const {
+    runtime->MustBeDurable(book().Save(action.record));
+  }
+  void operator()(const SaveCommit& action) const {
+    runtime->MustBeDurable(book().SaveCommit(action));
+  }
+  void operator()(const SaveCheckpoint& action) const {
+    runtime->MustBeDurable(book().SaveCheckpoint(action));
+  }
+  void operator()(const CommitManifest& action) const { runtime->BeginManifest(action); }
+  void operator()(const MakeCheckpointFolder& action) const { runtime->MakeFolder(action); }
+  void operator()(const LogEvent& action) const { runtime->WriteLog(action); }
+  void operator()(const StateEvent& action) const {
+    LogInfo("job={} state={}", JobIdText(action.job), JobStateName(action.state));
+    book().Add(action);
+  }
+  void operator()(const EvalEvent& action) const { book().Add(action); }
+  void operator()(const CountEvent& /*action*/) const {}  // The observer's.
+};
+
+CoordinatorRuntime::CoordinatorRuntime(const CoordinatorOptions& options, const Parts& parts)
+    : parts_(parts),
+      checkpoint_directory_(options.checkpoint_directory),
+      core_(options),
+      book_(parts.store, parts.clock, &signal_),
+      checkpoints_(parts.fs, parts.clock, [this](ManifestCommitted event) { Post(event); }) {}
+
+Status CoordinatorRuntime::Start() {
+  Result<std::vector<JobRecord>> records = book_.Load();
+  if (!records.ok()) return records.status();
+  for (JobRecord& record : records.value()) Handle(JobAdded{std::move(record), /*restored=*/true});
+  thread_ = Thread("coordinator", [this] { Loop(); });
+  return Status();
+}
+
+void CoordinatorRuntime::Stop() {
+  queue_.Close();
+  thread_.Join();
+}
+
+bool CoordinatorRuntime::Post(CoordinatorEvent event) { return queue_.Push(std::move(event)); }
+
+void CoordinatorRuntime::Loop() {
+  Instant next_tick = parts_.clock->Now();
+  for (;;) {
+    std::optional<Item> item = queue_.PopFor(kTickEvery);
+    if (!item.has_value() && queue_.closed()) return;
+    if (item.has_value()) {
+      if (const Closure* closure = std::get_if<Closure>(&*item)) {
+        (*closure)();
+      } else {
+        Handle(std::get<CoordinatorEvent>(*item));
+      }
+    }
+    const Instant now = parts_.clock->Now();
+    if (now < next_tick) continue;
+    next_tick = now + kTickEvery;
+    parts_.sessions->CloseSilent(now);
+    Handle(Tick{});
+    parts_.observer->OnTick(core_);
+  }
+}
+
+void CoordinatorRuntime::Handle(const CoordinatorEvent& event) {
+  const std::optional<uint64_t> job = std::visit(JobOf{}, event);
+  if (job.has_value() && core_.FindJob(*job) == nullptr) {
+    parts_.observer->OnUnknownJob();
+    return;
+  }
+  for (const CoordinatorAction& action : core_.Handle(event, parts_.clock->Now())) {
+    std::visit(Executor{this}, action);
+    parts_.observer->OnAction(action, core_);
+  }
+  MustBeDurable(book_.Flush());
+  while (!refused_.empty()) {
+    const ManifestCommitted refused = std::move(refused_.back());
+    refused_.pop_back();
+    Handle(refused);
+  }
+}
+
+void CoordinatorRuntime::SendOrder(const SendToWorker& action) {
+  const v1::JobSpec* spec = nullptr;
+  if (const auto* assignment = std::get_if<AssignmentOrder>(&action.order)) {
+    const JobFacts* facts = book_.Facts(assignment->job);
+    if (facts != nullptr) spec = &facts->spec;
+  }
+  parts_.sessions->Send(action.session, WorkerOrderToProto(action.order, spec));
+}
+
+void CoordinatorRuntime::BeginManifest(const CommitManifest& action) {
+  const JobFacts* facts = book_.Facts(action.record.id);
+  if (checkpoints_.Add({action, facts == nullptr ? "" : facts->spec_digest})) return;
+  ManifestCommitted refused;
+  refused.job = action.record.id;
+  refused.checkpoint.version = action.version;
+  refused.error = "too many checkpoints are being committed: the disk is too slow";
+  refused_.push_back(std::move(refused));
+}
+
+// A failure here shows again when a shard cannot write; only then does the core give up.
+void CoordinatorRuntime::MakeFolder(const MakeCheckpointFolder& action) {
+  FileSystem& fs = *parts_.fs;
+  const std::string job = checkpoint_directory_ + "/" + JobIdText(action.job);
+  Status status = fs.RemoveAll(action.directory);
+  if (status.ok()) status = fs.MakeDirectories(action.directory);
+  for (const std::string& parent : {job, checkpoint_directory_}) {
+    if (status.ok()) status = fs.SyncDirectory(parent);
+  }
+  if (!status.ok()) LogError("checkpoint folder: {}", status.message());
+}
+
+void CoordinatorRuntime::WriteLog(const LogEvent& event) {
+  const LogLevel level = event.severity == LogSeverity::kError     ? LogLevel::kError
+                         : event.severity == LogSeverity::kWarning ? LogLevel::kWarning
+                                                                   : LogLevel::kInfo;
+  LogMessage(level, fmt::format("job={} task={} {}", JobIdText(event.job), event.task, event.text));
+  book_.Add(event);
+}
+
+void CoordinatorRuntime::MustBeDurable(const Status& status) {
+  if (status.ok()) return;
+  LogError("the job store has failed, stopping: {}; a restart resumes from what it holds",
+           status.message());
+  // No destructors: nothing of what other threads are doing may go on from here.
+  std::_Exit(1);
+}
+
+}  // namespace drover

@@ -1,0 +1,119 @@
+// The shell around Coordinator: one thread that takes events one at a time, asks the core, and
+// carries its actions out in order. Decides nothing itself. A failing job store ends the process:
+// what is not durable must not be acted on, and a restart resumes from what is.
+
+#ifndef DROVER_SERVER_COORDINATOR_COORDINATOR_RUNTIME_H_
+#define DROVER_SERVER_COORDINATOR_COORDINATOR_RUNTIME_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/bounded_queue.h"
+#include "common/base/clock.h"
+#include "common/base/file_system.h"
+#include "common/base/thread.h"
+#include "server/coordinator/checkpoint_thread.h"
+#include "server/coordinator/coordinator.h"
+#include "server/coordinator/event_signal.h"
+#include "server/coordinator/event_sink.h"
+#include "server/coordinator/job_book.h"
+#include "server/coordinator/job_desk.h"
+#include "server/coordinator/job_store.h"
+#include "server/coordinator/peer_sessions.h"
+
+namespace drover {
+
+// What the runtime reports for /metrics. Called on its thread only.
+class CoordinatorObserver {
+ public:
+  virtual ~CoordinatorObserver() = default;
+  virtual void OnAction(const CoordinatorAction& action, const Coordinator& core) = 0;
+  virtual void OnTick(const Coordinator& core) = 0;
+  virtual void OnUnknownJob() = 0;  // A peer spoke of a job that is not there: dropped.
+  virtual void OnBadMessage() = 0;  // Thread-safe, unlike the others.
+};
+
+// Thread-safe once started.
+class CoordinatorRuntime final : public EventSink, public JobDesk {
+ public:
+  struct Parts {  // All outlive the runtime.
+    JobStore* store;
+    FileSystem* fs;
+    const Clock* clock;
+    PeerSessions* sessions;
+    CoordinatorObserver* observer;
+  };
+  static constexpr size_t kQueueMax = 1024;
+  static constexpr std::chrono::milliseconds kTickEvery{100};
+  static constexpr std::chrono::seconds kAnswerTimeout{10};
+  static constexpr size_t kJobsMax = 10'000;
+
+  CoordinatorRuntime(const CoordinatorOptions& options, const Parts& parts);
+  ~CoordinatorRuntime() override { Stop(); }
+
+  // Reads all jobs from the store, hands them to the core and starts the thread. Once.
+  Status Start();
+  // Takes no more events, finishes those that wait, ends the thread. Repeatable.
+  void Stop();
+
+  // EventSink.
+  bool Post(CoordinatorEvent event) override;
+  void CountBadMessage() override { parts_.observer->OnBadMessage(); }
+
+  // JobDesk.
+  Result<v1::Job> Create(const std::string& request_id, const v1::JobSpec& spec,
+                         const JobPlan& plan) override;
+  Result<v1::Job> Get(const std::string& job) override;
+  Result<std::vector<v1::Job>> List() override;
+  Result<v1::Job> Ask(const std::string& job, JobVerb verb) override;
+  Status Delete(const std::string& job) override;
+  Result<std::vector<v1::CheckpointInfo>> Checkpoints(const std::string& job) override;
+  Result<std::vector<v1::JobEvent>> ReadEvents(const std::string& id, int64_t after_sequence,
+                                               int64_t count_max) override;
+  void WaitForEvent(const std::string& id, int64_t after_sequence,
+                    std::chrono::nanoseconds timeout) override;
+
+ private:
+  using Closure = std::function<void()>;
+  using Item = std::variant<CoordinatorEvent, Closure>;
+  struct Executor;
+
+  void Loop();
+  void Handle(const CoordinatorEvent& event);
+  void SendOrder(const SendToWorker& action);
+  void BeginManifest(const CommitManifest& action);
+  void MakeFolder(const MakeCheckpointFolder& action);
+  void WriteLog(const LogEvent& event);
+  // Ends the process when the store has failed.
+  void MustBeDurable(const Status& status);
+
+  // Runs `ask` on the thread and waits for its answer. Not from the thread itself.
+  template <typename T>
+  Result<T> OnThread(std::function<Result<T>()> ask);
+
+  // On the thread.
+  Result<const JobRecord*> Find(const std::string& job) const;
+  v1::Job Describe(const JobRecord& record) const;
+  Result<v1::Job> CreateHere(const std::string& request_id, const v1::JobSpec& spec,
+                             const JobPlan& plan);
+  Result<v1::Job> AskHere(const std::string& job, JobVerb verb);
+  Status DeleteHere(const std::string& job);
+
+  const Parts parts_;
+  const std::string checkpoint_directory_;
+  Coordinator core_;
+  EventSignal signal_;
+  JobBook book_;
+  BoundedQueue<Item> queue_{kQueueMax};
+  std::vector<ManifestCommitted> refused_;  // Answers to tasks that found no room.
+  CheckpointThread checkpoints_;
+  Thread thread_;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_COORDINATOR_RUNTIME_H_

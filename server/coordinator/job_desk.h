@@ -1,0 +1,47 @@
+// What JobService may ask of the coordinator: implemented by CoordinatorRuntime, and by scripts in
+// tests. Jobs are named as in job.proto: by id, by a unique prefix of it, or by name.
+
+#ifndef DROVER_SERVER_COORDINATOR_JOB_DESK_H_
+#define DROVER_SERVER_COORDINATOR_JOB_DESK_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "proto/drover/v1/job.pb.h"
+#include "server/coordinator/job.h"
+
+namespace drover {
+
+// Thread-safe. Every method answers within a few seconds: kUnavailable when the coordinator is too
+// busy or going down; kNotFound when no job, or kInvalidArgument when more than one, is meant.
+class JobDesk {
+ public:
+  virtual ~JobDesk() = default;
+
+  // The spec has been planned, and has every default. kAlreadyExists when the request id came
+  // before with another spec.
+  virtual Result<v1::Job> Create(const std::string& request_id, const v1::JobSpec& spec,
+                                 const JobPlan& plan) = 0;
+  virtual Result<v1::Job> Get(const std::string& job) = 0;
+  virtual Result<std::vector<v1::Job>> List() = 0;  // Newest first.
+  // kFailedPrecondition as CheckVerb says. The job as it is right after.
+  virtual Result<v1::Job> Ask(const std::string& job, JobVerb verb) = 0;
+  virtual Status Delete(const std::string& job) = 0;  // kFailedPrecondition unless it has ended.
+  // Newest first; of all jobs when `job` is empty.
+  virtual Result<std::vector<v1::CheckpointInfo>> Checkpoints(const std::string& job) = 0;
+
+  // Events of the job with this id (16 digits), oldest first, at most `count_max`.
+  virtual Result<std::vector<v1::JobEvent>> ReadEvents(const std::string& id,
+                                                       int64_t after_sequence,
+                                                       int64_t count_max) = 0;
+  // Returns when there is an event after `after_sequence`, or the time is up.
+  virtual void WaitForEvent(const std::string& id, int64_t after_sequence,
+                            std::chrono::nanoseconds timeout) = 0;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_JOB_DESK_H_

@@ -1,0 +1,171 @@
+#include "server/coordinator/job_service.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "common/base/quote.h"
+#include "common/rpc/status_grpc.h"
+#include "server/spec.h"
+
+namespace drover {
+namespace {
+
+constexpr int64_t kEventsPerRead = 256;
+// How often an idle stream looks whether its user has gone.
+constexpr std::chrono::milliseconds kIdleWait{500};
+
+bool HasEnded(v1::JobState state) { return HasEnded(static_cast<JobState>(state)); }
+
+// Counts one watcher for as long as it lives.
+class WatcherSlot {
+ public:
+  explicit WatcherSlot(std::atomic<int>* watchers)
+      : watchers_(watchers), taken_(watchers->fetch_add(1) < JobService::kWatchersMax) {}
+  ~WatcherSlot() { watchers_->fetch_sub(1); }
+  WatcherSlot(const WatcherSlot&) = delete;
+  WatcherSlot& operator=(const WatcherSlot&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  std::atomic<int>* const watchers_;
+  const bool taken_;
+};
+
+}  // namespace
+
+grpc::Status JobService::CreateJob(grpc::ServerContext* /*context*/,
+                                   const v1::CreateJobRequest* request,
+                                   v1::CreateJobResponse* response) {
+  if (request->request_id().size() > kRequestIdBytesMax) {
+    return ToGrpc(Status(Code::kInvalidArgument,
+                         fmt::format("request_id {}: expected at most {} characters",
+                                     Quote(request->request_id()), kRequestIdBytesMax)));
+  }
+  const Result<JobPlan> plan = PlanJob(request->spec());
+  if (!plan.ok()) return ToGrpc(plan.status());
+  const v1::JobSpec spec = WithDefaults(request->spec(), plan.value());
+  if (request->validate_only()) {
+    *response->mutable_job()->mutable_spec() = spec;
+    response->mutable_job()->set_state(v1::JOB_STATE_QUEUED);
+    return grpc::Status::OK;
+  }
+  Result<v1::Job> job = desk_->Create(request->request_id(), spec, plan.value());
+  if (!job.ok()) return ToGrpc(job.status());
+  *response->mutable_job() = std::move(job).value();
+  return grpc::Status::OK;
+}
+
+grpc::Status JobService::GetJob(grpc::ServerContext* /*context*/, const v1::GetJobRequest* request,
+                                v1::GetJobResponse* response) {
+  Result<v1::Job> job = desk_->Get(request->job());
+  if (!job.ok()) return ToGrpc(job.status());
+  *response->mutable_job() = std::move(job).value();
+  return grpc::Status::OK;
+}
+
+grpc::Status JobService::ListJobs(grpc::ServerContext* /*context*/,
+                                  const v1::ListJobsRequest* /*request*/,
+                                  v1::ListJobsResponse* response) {
+  Result<std::vector<v1::Job>> jobs = desk_->List();
+  if (!jobs.ok()) return ToGrpc(jobs.status());
+  for (v1::Job& job : jobs.value()) *response->add_jobs() = std::move(job);
+  return grpc::Status::OK;
+}
+
+Status JobService::StreamEvents(grpc::ServerContext* context, const EventStream& wanted,
+                                grpc::ServerWriter<v1::JobEvent>* writer) {
+  const WatcherSlot slot(&watchers_);
+  if (!slot.taken()) {
+    return Status(Code::kResourceExhausted,
+                  fmt::format("{} watchers are open already: try again later", kWatchersMax));
+  }
+  Result<v1::Job> job = desk_->Get(wanted.job);
+  if (!job.ok()) return job.status();
+  const std::string id = job.value().id();
+  int64_t after = wanted.after_sequence;
+  while (!context->IsCancelled()) {
+    if (stopping_) return Status(Code::kUnavailable, "the coordinator is going down");
+    // Before the events: what is read after the job has ended is all there will be.
+    job = desk_->Get(id);
+    if (!job.ok()) return job.status();
+    Result<std::vector<v1::JobEvent>> events = desk_->ReadEvents(id, after, kEventsPerRead);
+    if (!events.ok()) return events.status();
+    const bool newest = std::cmp_less(events.value().size(), kEventsPerRead);
+    for (size_t i = 0; i < events.value().size(); ++i) {
+      v1::JobEvent& event = events.value()[i];
+      after = event.sequence();
+      if (wanted.logs_only && !event.has_log()) continue;
+      if (!wanted.logs_only && newest && i + 1 == events.value().size()) {
+        *event.mutable_job() = job.value();
+      }
+      if (!writer->Write(event)) return Status();  // The user has gone.
+    }
+    if (!newest) continue;
+    if (!wanted.follow || HasEnded(job.value().state())) return Status();
+    desk_->WaitForEvent(id, after, kIdleWait);
+  }
+  return Status();
+}
+
+grpc::Status JobService::WatchJob(grpc::ServerContext* context, const v1::WatchJobRequest* request,
+                                  grpc::ServerWriter<v1::JobEvent>* writer) {
+  return ToGrpc(StreamEvents(context,
+                             {request->job(), request->after_sequence(), /*logs_only=*/false,
+                              /*follow=*/true},
+                             writer));
+}
+
+grpc::Status JobService::StreamLogs(grpc::ServerContext* context,
+                                    const v1::StreamLogsRequest* request,
+                                    grpc::ServerWriter<v1::JobEvent>* writer) {
+  return ToGrpc(StreamEvents(
+      context, {request->job(), request->after_sequence(), /*logs_only=*/true, request->follow()},
+      writer));
+}
+
+Status JobService::AnswerVerb(const std::string& job, JobVerb verb, v1::Job* answer) {
+  Result<v1::Job> result = desk_->Ask(job, verb);
+  if (!result.ok()) return result.status();
+  *answer = std::move(result).value();
+  return Status();
+}
+
+grpc::Status JobService::CancelJob(grpc::ServerContext* /*context*/,
+                                   const v1::CancelJobRequest* request,
+                                   v1::CancelJobResponse* response) {
+  return ToGrpc(AnswerVerb(request->job(), JobVerb::kCancel, response->mutable_job()));
+}
+
+grpc::Status JobService::SuspendJob(grpc::ServerContext* /*context*/,
+                                    const v1::SuspendJobRequest* request,
+                                    v1::SuspendJobResponse* response) {
+  return ToGrpc(AnswerVerb(request->job(), JobVerb::kSuspend, response->mutable_job()));
+}
+
+grpc::Status JobService::ResumeJob(grpc::ServerContext* /*context*/,
+                                   const v1::ResumeJobRequest* request,
+                                   v1::ResumeJobResponse* response) {
+  return ToGrpc(AnswerVerb(request->job(), JobVerb::kResume, response->mutable_job()));
+}
+
+grpc::Status JobService::DeleteJob(grpc::ServerContext* /*context*/,
+                                   const v1::DeleteJobRequest* request,
+                                   v1::DeleteJobResponse* /*response*/) {
+  return ToGrpc(desk_->Delete(request->job()));
+}
+
+grpc::Status JobService::ListCheckpoints(grpc::ServerContext* /*context*/,
+                                         const v1::ListCheckpointsRequest* request,
+                                         v1::ListCheckpointsResponse* response) {
+  Result<std::vector<v1::CheckpointInfo>> checkpoints = desk_->Checkpoints(request->job());
+  if (!checkpoints.ok()) return ToGrpc(checkpoints.status());
+  for (v1::CheckpointInfo& info : checkpoints.value()) {
+    *response->add_checkpoints() = std::move(info);
+  }
+  return grpc::Status::OK;
+}
+
+}  // namespace drover

@@ -1,0 +1,136 @@
+// One bidirectional stream of a worker or shard, served with blocking calls: the caller's thread
+// reads, a second one writes what the session's queue holds. The whole life of a stream, for
+// worker_service.cc and shard_service.cc.
+
+#ifndef DROVER_SERVER_COORDINATOR_PEER_STREAM_H_
+#define DROVER_SERVER_COORDINATOR_PEER_STREAM_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/sync_stream.h>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "common/base/clock.h"
+#include "common/base/logging.h"
+#include "common/base/mutex.h"
+#include "common/base/status.h"
+#include "common/base/thread.h"
+#include "common/rpc/status_grpc.h"
+#include "server/coordinator/event_sink.h"
+#include "server/coordinator/peer_sessions.h"
+
+namespace drover {
+
+// How long a peer has to say who it is.
+inline constexpr std::chrono::seconds kRegisterTimeout{10};
+// How long a finished stream may take to write what is left.
+inline constexpr std::chrono::seconds kStreamDrainTimeout{1};
+
+// Something that happens once, to be waited for. Thread-safe.
+class Occasion {
+ public:
+  void Set() DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    happened_ = true;
+    condition_.NotifyAll();
+  }
+  // False when it has not happened within `timeout`.
+  bool WaitFor(std::chrono::nanoseconds timeout) DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    while (!happened_) {
+      if (!condition_.WaitFor(&mutex_, timeout)) return happened_;
+    }
+    return true;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar condition_;
+  bool happened_ DROVER_GUARDED_BY(mutex_) = false;
+};
+
+// What every stream needs; all outlive it.
+struct PeerHost {
+  EventSink* sink;
+  PeerSessions* sessions;
+  const Clock* clock;
+};
+
+// How one kind of peer speaks. Joined has a `name`; Left is {session, reason}.
+template <typename Message, typename Joined>
+struct PeerProtocol {
+  const char* role;
+  Result<Joined> (*read_joined)(SessionId, const Message&);
+  Result<std::optional<CoordinatorEvent>> (*read_event)(SessionId, const Message&);
+};
+
+// Reads and writes until the peer goes, the session is closed or `on_message` refuses a message;
+// its status then.
+template <typename Order, typename Message>
+Status PumpStream(grpc::ServerContext* context, grpc::ServerReaderWriter<Order, Message>* stream,
+                  PeerSession* session, const std::function<Status(const Message&)>& on_message) {
+  Occasion written;
+  Thread writer("peer-writer", [&] {
+    while (const std::optional<PeerOrder> order = session->NextOrder()) {
+      const Order* message = std::get_if<Order>(&*order);
+      if (message == nullptr || !stream->Write(*message)) break;
+    }
+    written.Set();
+  });
+  Status status;
+  Message message;
+  while (status.ok() && stream->Read(&message)) status = on_message(message);
+  session->CloseOrders();
+  // A peer that does not read would hold the writer for ever.
+  if (!written.WaitFor(kStreamDrainTimeout)) context->TryCancel();
+  writer.Join();
+  return status;
+}
+
+template <typename Left, typename Order, typename Message, typename Joined>
+grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>& protocol,
+                       grpc::ServerContext* context,
+                       grpc::ServerReaderWriter<Order, Message>* stream) {
+  const Status going_down(Code::kUnavailable, "the coordinator is going down");
+  PeerSession session(host.sessions, host.clock->Now() + kRegisterTimeout,
+                      [context] { context->TryCancel(); });
+  Message first;
+  if (!stream->Read(&first)) return grpc::Status::OK;
+  session.MarkRegistered();
+  Result<Joined> joined = protocol.read_joined(session.id(), first);
+  if (!joined.ok()) {
+    host.sink->CountBadMessage();
+    LogWarning("{} refused peer={} reason=\"{}\"", protocol.role, context->peer(),
+               joined.status().message());
+    return ToGrpc(joined.status());
+  }
+  const std::string who = std::string(protocol.role) + "/" + joined.value().name;
+  LogInfo("{} joined session={} peer={}", who, session.id(), context->peer());
+  if (!host.sink->Post(std::move(joined).value())) return ToGrpc(going_down);
+
+  const Status status =
+      PumpStream<Order, Message>(context, stream, &session, [&](const Message& message) -> Status {
+        Result<std::optional<CoordinatorEvent>> event = protocol.read_event(session.id(), message);
+        if (!event.ok()) {
+          host.sink->CountBadMessage();
+          LogWarning("{} sent a message that is refused: {}", who, event.status().message());
+          return event.status();
+        }
+        if (!event.value().has_value()) return Status();
+        return host.sink->Post(*std::move(event).value()) ? Status() : going_down;
+      });
+  std::string reason = session.close_reason();
+  if (reason.empty()) reason = status.ok() ? "its stream ended" : status.message();
+  LogInfo("{} left session={} reason=\"{}\"", who, session.id(), reason);
+  host.sink->Post(Left{session.id(), reason});
+  return ToGrpc(status);
+}
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_PEER_STREAM_H_

@@ -1,0 +1,237 @@
+// The JobDesk half of CoordinatorRuntime: questions of users, answered on the runtime's thread.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "common/base/mutex.h"
+#include "common/base/quote.h"
+#include "server/coordinator/coordinator_runtime.h"
+#include "server/coordinator/job_rows.h"
+
+namespace drover {
+namespace {
+
+constexpr size_t kIdDigits = 16;
+constexpr size_t kPrefixMin = 4;
+
+// What one thread leaves for another that may have stopped waiting.
+template <typename T>
+class Answer {
+ public:
+  void Set(Result<T> result) DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    result_ = std::move(result);
+    condition_.NotifyAll();
+  }
+  std::optional<Result<T>> WaitFor(std::chrono::nanoseconds timeout) DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    while (!result_.has_value()) {
+      if (!condition_.WaitFor(&mutex_, timeout)) break;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar condition_;
+  std::optional<Result<T>> result_ DROVER_GUARDED_BY(mutex_);
+};
+
+Result<uint64_t> ParseId(const std::string& id) {
+  uint64_t value = 0;
+  const char* end = id.data() + id.size();
+  const auto [rest, error] = std::from_chars(id.data(), end, value, 16);
+  if (id.size() != kIdDigits || error != std::errc() || rest != end) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("job id {}: expected {} hexadecimal digits", Quote(id), kIdDigits));
+  }
+  return value;
+}
+
+struct Nothing {};
+
+}  // namespace
+
+template <typename T>
+Result<T> CoordinatorRuntime::OnThread(std::function<Result<T>()> ask) {
+  // Shared, because this call may give up before the thread gets there.
+  const auto answer = std::make_shared<Answer<T>>();
+  if (!queue_.TryPush(Closure([answer, ask = std::move(ask)] { answer->Set(ask()); }))) {
+    return Status(Code::kUnavailable, "the coordinator is busy or going down: try again");
+  }
+  std::optional<Result<T>> result = answer->WaitFor(kAnswerTimeout);
+  if (!result.has_value()) {
+    return Status(Code::kUnavailable,
+                  fmt::format("no answer within {} s: the coordinator's disk may be slow",
+                              kAnswerTimeout.count()));
+  }
+  return *std::move(result);
+}
+
+Result<v1::Job> CoordinatorRuntime::Create(const std::string& request_id, const v1::JobSpec& spec,
+                                           const JobPlan& plan) {
+  return OnThread<v1::Job>(
+      [this, request_id, spec, plan] { return CreateHere(request_id, spec, plan); });
+}
+
+Result<v1::Job> CoordinatorRuntime::Get(const std::string& job) {
+  return OnThread<v1::Job>([this, job]() -> Result<v1::Job> {
+    const Result<const JobRecord*> record = Find(job);
+    if (!record.ok()) return record.status();
+    return Describe(*record.value());
+  });
+}
+
+Result<std::vector<v1::Job>> CoordinatorRuntime::List() {
+  return OnThread<std::vector<v1::Job>>([this]() -> Result<std::vector<v1::Job>> {
+    std::vector<const JobRecord*> records;
+    for (const auto& [id, record] : core_.jobs()) records.push_back(&record);
+    std::sort(records.begin(), records.end(),
+              [](const JobRecord* a, const JobRecord* b) { return a->order > b->order; });
+    std::vector<v1::Job> jobs;
+    for (const JobRecord* record : records) jobs.push_back(Describe(*record));
+    return jobs;
+  });
+}
+
+Result<v1::Job> CoordinatorRuntime::Ask(const std::string& job, JobVerb verb) {
+  return OnThread<v1::Job>([this, job, verb] { return AskHere(job, verb); });
+}
+
+Status CoordinatorRuntime::Delete(const std::string& job) {
+  return OnThread<Nothing>([this, job]() -> Result<Nothing> {
+           DROVER_RETURN_IF_ERROR(DeleteHere(job));
+           return Nothing();
+         })
+      .status();
+}
+
+Result<std::vector<v1::CheckpointInfo>> CoordinatorRuntime::Checkpoints(const std::string& job) {
+  return OnThread<std::vector<v1::CheckpointInfo>>(
+      [this, job]() -> Result<std::vector<v1::CheckpointInfo>> {
+        std::optional<uint64_t> id;
+        if (!job.empty()) {
+          const Result<const JobRecord*> record = Find(job);
+          if (!record.ok()) return record.status();
+          id = record.value()->id;
+        }
+        const Result<std::vector<CheckpointRow>> rows =
+            id.has_value() ? parts_.store->ListCheckpoints(*id) : parts_.store->ListCheckpoints();
+        if (!rows.ok()) return rows.status();
+        std::vector<v1::CheckpointInfo> checkpoints;
+        for (const CheckpointRow& row : rows.value()) checkpoints.push_back(CheckpointInfoOf(row));
+        return checkpoints;
+      });
+}
+
+// Not on the thread: many users may be reading long histories.
+Result<std::vector<v1::JobEvent>> CoordinatorRuntime::ReadEvents(const std::string& id,
+                                                                 int64_t after_sequence,
+                                                                 int64_t count_max) {
+  const Result<uint64_t> job = ParseId(id);
+  if (!job.ok()) return job.status();
+  const Result<std::vector<EventRow>> rows =
+      parts_.store->ReadEvents(job.value(), after_sequence, count_max);
+  if (!rows.ok()) return rows.status();
+  std::vector<v1::JobEvent> events;
+  for (const EventRow& row : rows.value()) {
+    v1::JobEvent event;
+    if (!event.ParseFromString(row.event)) {
+      return Status(Code::kDataLoss,
+                    fmt::format("event {} of job {} cannot be read", row.sequence, id));
+    }
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+void CoordinatorRuntime::WaitForEvent(const std::string& id, int64_t after_sequence,
+                                      std::chrono::nanoseconds timeout) {
+  const Result<uint64_t> job = ParseId(id);
+  if (job.ok()) signal_.Wait(job.value(), after_sequence, timeout);
+}
+
+// ---- On the thread.
+
+Result<const JobRecord*> CoordinatorRuntime::Find(const std::string& job) const {
+  const Result<uint64_t> id = ParseId(job);
+  if (id.ok()) {
+    const JobRecord* record = core_.FindJob(id.value());
+    if (record != nullptr) return record;
+  }
+  const JobRecord* newest = nullptr;
+  std::vector<const JobRecord*> starting;
+  for (const auto& [number, record] : core_.jobs()) {
+    if (record.name == job && (newest == nullptr || record.order > newest->order)) {
+      newest = &record;
+    }
+    if (job.size() >= kPrefixMin && JobIdText(number).starts_with(job)) {
+      starting.push_back(&record);
+    }
+  }
+  if (newest != nullptr) return newest;
+  if (starting.size() == 1) return starting[0];
+  if (starting.empty()) return Status(Code::kNotFound, fmt::format("no job {}", Quote(job)));
+  return Status(Code::kInvalidArgument,
+                fmt::format("{} jobs have an id that starts with {}, for example {} and {}: give "
+                            "more digits",
+                            starting.size(), Quote(job), JobIdText(starting[0]->id),
+                            JobIdText(starting[1]->id)));
+}
+
+v1::Job CoordinatorRuntime::Describe(const JobRecord& record) const {
+  const JobFacts* facts = book_.Facts(record.id);
+  v1::Job job = JobToProto(record, facts == nullptr ? JobFacts() : *facts);
+  if (core_.running_job() == record.id) {
+    job.set_workers(core_.worker_count());
+    job.set_shards(core_.shard_count());
+  }
+  return job;
+}
+
+Result<v1::Job> CoordinatorRuntime::CreateHere(const std::string& request_id,
+                                               const v1::JobSpec& spec, const JobPlan& plan) {
+  if (core_.jobs().size() >= kJobsMax) {
+    return Status(Code::kResourceExhausted,
+                  fmt::format("{} jobs are kept already: delete some that have ended", kJobsMax));
+  }
+  JobRecord record;
+  record.plan = plan;
+  const Result<JobStore::Created> created = book_.Create(request_id, spec, &record);
+  if (!created.ok()) return created.status();
+  const uint64_t id = created.value().id;
+  if (created.value().is_new) Handle(JobAdded{std::move(record), /*restored=*/false});
+  const JobRecord* job = core_.FindJob(id);
+  if (job == nullptr) return Status(Code::kInternal, "the job was created but is not there");
+  return Describe(*job);
+}
+
+Result<v1::Job> CoordinatorRuntime::AskHere(const std::string& job, JobVerb verb) {
+  const Result<const JobRecord*> record = Find(job);
+  if (!record.ok()) return record.status();
+  const uint64_t id = record.value()->id;
+  DROVER_RETURN_IF_ERROR(CheckVerb(record.value()->state, verb).Annotate("job " + JobIdText(id)));
+  Handle(JobVerbRequested{id, verb});
+  return Describe(*core_.FindJob(id));
+}
+
+Status CoordinatorRuntime::DeleteHere(const std::string& job) {
+  const Result<const JobRecord*> record = Find(job);
+  if (!record.ok()) return record.status();
+  const uint64_t id = record.value()->id;
+  if (!HasEnded(record.value()->state)) {
+    return Status(Code::kFailedPrecondition,
+                  fmt::format("job {} is {}: cancel it first", JobIdText(id),
+                              JobStateName(record.value()->state)));
+  }
+  DROVER_RETURN_IF_ERROR(book_.Delete(id));
+  Handle(JobDeleted{id});
+  return Status();
+}
+
+}  // namespace drover

@@ -1,0 +1,198 @@
+#include "server/coordinator/worker_messages_proto.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "common/base/quote.h"
+#include "common/rpc/layout_proto.h"
+#include "common/tensor/leaf_set.h"
+#include "server/spec.h"
+#include "server/step_messages_proto.h"
+
+namespace drover {
+namespace {
+
+using MaybeEvent = Result<std::optional<CoordinatorEvent>>;
+
+Status Bad(const char* what, const std::string& detail) {
+  return Status(Code::kInvalidArgument, fmt::format("{}: {}", what, detail));
+}
+
+bool IsNumericClass(const std::string& text) {
+  return text.size() <= kNumericClassBytesMax &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+}
+
+MaybeEvent DescribedFromProto(SessionId session, const v1::DescribeModel& message) {
+  const char* what = "DescribeModel";
+  Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), 0, what);
+  if (!fence.ok()) return fence.status();
+  ModelDescribed event = {session,
+                          message.job(),
+                          message.epoch(),
+                          nullptr,
+                          message.train_samples(),
+                          message.eval_samples(),
+                          PeerText(message.error())};
+  if (!event.error.empty()) return std::optional<CoordinatorEvent>(std::move(event));
+  Result<Layout> layout = LayoutFromProto(message.layout());
+  if (!layout.ok()) return layout.status().Annotate(what);
+  if (layout.value().parameter_count() > static_cast<uint64_t>(kParametersMax)) {
+    return Bad(what, fmt::format("{} parameters, expected at most {}",
+                                 layout.value().parameter_count(), kParametersMax));
+  }
+  if (event.train_samples < 1 || event.train_samples > kSamplesMax || event.eval_samples < 0 ||
+      event.eval_samples > kSamplesMax) {
+    return Bad(what, fmt::format("{} samples to train on and {} to evaluate, expected 1 or 0 to {}",
+                                 event.train_samples, event.eval_samples, kSamplesMax));
+  }
+  event.layout = std::make_shared<const Layout>(std::move(layout).value());
+  return std::optional<CoordinatorEvent>(std::move(event));
+}
+
+MaybeEvent RequestFromProto(SessionId session, const v1::WorkRequest& message) {
+  Result<Fence> fence =
+      FenceFromProto(message.job(), message.epoch(), message.version(), "WorkRequest");
+  if (!fence.ok()) return fence.status();
+  return std::optional<CoordinatorEvent>(WorkRequested{session, fence.value()});
+}
+
+MaybeEvent DoneFromProto(SessionId session, const v1::LeaseDone& message) {
+  Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.step(), "LeaseDone");
+  if (!fence.ok()) return fence.status();
+  if (!(message.seconds() >= 0 && message.seconds() <= kLeaseSecondsMax)) {
+    return Bad("LeaseDone",
+               fmt::format("seconds={}, expected 0 to {}", message.seconds(), kLeaseSecondsMax));
+  }
+  return std::optional<CoordinatorEvent>(
+      LeaseDone{session, fence.value(), message.lease(), message.seconds()});
+}
+
+MaybeEvent EvalFromProto(SessionId session, const v1::EvalDone& message) {
+  Result<Fence> fence =
+      FenceFromProto(message.job(), message.epoch(), message.version(), "EvalDone");
+  if (!fence.ok()) return fence.status();
+  if (message.samples() < 0 || message.samples() > kSamplesMax || message.correct() < 0 ||
+      message.correct() > message.samples()) {
+    return Bad("EvalDone",
+               fmt::format("{} of {} samples correct", message.correct(), message.samples()));
+  }
+  return std::optional<CoordinatorEvent>(EvalDone{session, fence.value(), message.lease(),
+                                                  message.loss_fixed(), message.correct(),
+                                                  message.samples()});
+}
+
+MaybeEvent FailedFromProto(SessionId session, const v1::LeaseFailed& message) {
+  Result<Fence> fence =
+      FenceFromProto(message.job(), message.epoch(), message.step(), "LeaseFailed");
+  if (!fence.ok()) return fence.status();
+  if (message.leaf() >= kLeavesMax) {
+    return Bad("LeaseFailed",
+               fmt::format("leaf {}, expected less than {}", message.leaf(), kLeavesMax));
+  }
+  return std::optional<CoordinatorEvent>(LeaseFailed{session, fence.value(), message.lease(),
+                                                     message.leaf(), PeerText(message.tensor()),
+                                                     PeerText(message.what())});
+}
+
+struct OrderWriter {
+  const v1::JobSpec* spec;
+  v1::WorkerOrder* out;
+
+  void operator()(const AssignmentOrder& order) const {
+    v1::Assignment* message = out->mutable_assignment();
+    message->set_job(order.job);
+    message->set_epoch(order.epoch);
+    if (spec != nullptr) *message->mutable_spec() = *spec;
+    for (const ShardEntry& shard : order.shards) {
+      v1::ShardAddress* entry = message->add_shards();
+      entry->set_index(shard.index);
+      entry->set_name(shard.name);
+      entry->set_address(shard.address);
+      entry->set_incarnation(shard.incarnation);
+      entry->set_block_begin(shard.blocks.begin);
+      entry->set_block_end(shard.blocks.end);
+    }
+    message->set_version(order.version);
+  }
+  void operator()(const LeaseOrder& order) const {
+    v1::Lease* message = out->mutable_lease();
+    message->set_job(order.fence.job);
+    message->set_epoch(order.fence.epoch);
+    message->set_step(order.fence.step);
+    message->set_lease(order.lease);
+    message->set_leaf_begin(order.leaves.begin);
+    message->set_leaf_end(order.leaves.end);
+    message->set_timeout_ms(order.timeout_ms);
+  }
+  void operator()(const EvalLeaseOrder& order) const {
+    v1::EvalLease* message = out->mutable_eval_lease();
+    message->set_job(order.fence.job);
+    message->set_epoch(order.fence.epoch);
+    message->set_version(order.fence.step);
+    message->set_lease(order.lease);
+    message->set_sample_begin(order.sample_begin);
+    message->set_sample_end(order.sample_end);
+    message->set_timeout_ms(order.timeout_ms);
+  }
+  void operator()(const PullOrder& order) const {
+    v1::PullVersion* message = out->mutable_pull();
+    message->set_job(order.fence.job);
+    message->set_epoch(order.fence.epoch);
+    message->set_version(order.fence.step);
+  }
+  void operator()(const UnassignOrder& order) const { out->mutable_unassign()->set_job(order.job); }
+};
+
+}  // namespace
+
+Result<WorkerJoined> JoinedFromProto(SessionId session, const v1::WorkerMessage& message) {
+  const char* what = "RegisterWorker";
+  if (!message.has_register_()) return Bad(what, "expected as the first message of a stream");
+  const v1::RegisterWorker& joined = message.register_();
+  DROVER_RETURN_IF_ERROR(CheckPeerName(joined.name()).Annotate(what));
+  if (!IsNumericClass(joined.numeric_class())) {
+    return Bad(what, fmt::format("numeric class {}: expected at most {} printable characters",
+                                 Quote(joined.numeric_class()), kNumericClassBytesMax));
+  }
+  if (joined.lanes() < 1 || joined.lanes() > kLanesMax) {
+    return Bad(what, fmt::format("lanes={}, expected 1 to {}", joined.lanes(), kLanesMax));
+  }
+  return WorkerJoined{session, joined.name(), joined.numeric_class(), joined.lanes()};
+}
+
+MaybeEvent WorkerEventFromProto(SessionId session, const v1::WorkerMessage& message) {
+  switch (message.kind_case()) {
+    case v1::WorkerMessage::kDescribe:
+      return DescribedFromProto(session, message.describe());
+    case v1::WorkerMessage::kWorkRequest:
+      return RequestFromProto(session, message.work_request());
+    case v1::WorkerMessage::kLeaseDone:
+      return DoneFromProto(session, message.lease_done());
+    case v1::WorkerMessage::kEvalDone:
+      return EvalFromProto(session, message.eval_done());
+    case v1::WorkerMessage::kLeaseFailed:
+      return FailedFromProto(session, message.lease_failed());
+    case v1::WorkerMessage::kHeartbeat:
+      return std::optional<CoordinatorEvent>();
+    case v1::WorkerMessage::kLeaving:
+      return std::optional<CoordinatorEvent>(WorkerLeaving{session});
+    case v1::WorkerMessage::kRegister:
+      return Bad("WorkerMessage", "a second RegisterWorker on one stream");
+    case v1::WorkerMessage::KIND_NOT_SET:
+      break;
+  }
+  return Bad("WorkerMessage", "no kind that is known here: run the same release everywhere");
+}
+
+v1::WorkerOrder WorkerOrderToProto(const WorkerOrder& order, const v1::JobSpec* spec) {
+  v1::WorkerOrder out;
+  std::visit(OrderWriter{spec, &out}, order);
+  return out;
+}
+
+}  // namespace drover

@@ -1,0 +1,19 @@
+#include "server/coordinator/worker_service.h"
+
+#include "server/coordinator/worker_messages_proto.h"
+
+namespace drover {
+namespace {
+
+constexpr PeerProtocol<v1::WorkerMessage, WorkerJoined> kProtocol = {"worker", &JoinedFromProto,
+                                                                     &WorkerEventFromProto};
+
+}  // namespace
+
+grpc::Status WorkerService::Session(
+    grpc::ServerContext* context,
+    grpc::ServerReaderWriter<v1::WorkerOrder, v1::WorkerMessage>* stream) {
+  return ServePeer<WorkerLeft>(host_, kProtocol, context, stream);
+}
+
+}  // namespace drover
