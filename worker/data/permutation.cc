@@ -28,8 +28,7 @@ uint64_t Permutation::Encrypt(uint64_t value) const {
   const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
   uint64_t left = value >> half_bits_;
   uint64_t right = value & mask;
-  // One Philox call gives the round functions' 64 bits: index is the half (31 bits at most) and the
-  // round above it.
+  // Round function: a word of Philox at counter (round, right half); a half has at most 31 bits.
   for (uint32_t round = 0; round < kRounds; ++round) {
     const uint64_t word =
         Philox(seed_, kPermutationStream + data_pass_, (uint64_t{round} << 32) + right)[0];

@@ -79,7 +79,7 @@ class Deformation {
     const std::array<float, kTerms> terms = {x * y, x * x, y * y, x * x * y, x * y * y, y * y * y};
     float u = x;
     float v = y;
-    for (int i = 0; i < kTerms; ++i) {
+    for (size_t i = 0; i < kTerms; ++i) {
       u += warp_x_[i] * terms[i];
       v += warp_y_[i] * terms[i];
     }
@@ -87,7 +87,7 @@ class Deformation {
   }
 
  private:
-  static constexpr int kTerms = 6;
+  static constexpr size_t kTerms = 6;
   static constexpr float kWarp = 0.7f;
   static constexpr float kHalfAngleTangent = 0.16f;  // 18 degrees at most.
   static constexpr float kHeightMin = 16.5f;         // Pixels.

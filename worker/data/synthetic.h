@@ -2,8 +2,8 @@
 // can be. A sample is a pure function of (seed, split, index), the same on every machine: floating
 // point is used only where IEEE 754 rounds exactly, and pixels end as 8 bits. Thread-safe.
 //
-// Hardness, seed 1: softmax regression (15 data passes of Adam) reaches 90.7 % of the test split, an
-// MLP 784-256-256-256-10 98.1 % after 73 LAMB steps of 32,768 samples (rate 0.02, 10 steps of
+// Hardness, seed 1: softmax regression (15 data passes of Adam) reaches 90.7 % of the test split,
+// an MLP 784-256-256-256-10 98.1 % after 73 LAMB steps of 32,768 samples (rate 0.02, 10 steps of
 // warm-up, linear decay, weight decay 0.01 but for biases, clipped at norm 1).
 
 #ifndef DROVER_WORKER_DATA_SYNTHETIC_H_

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 namespace drover {
@@ -32,8 +33,9 @@ TEST(PermutationTest, EverySmallSizeIsABijection) {
 }
 
 TEST(PermutationTest, SizesAroundPowersAndOfRealDatasetsAreBijections) {
-  for (const uint64_t n : {1023, 1024, 1025, 4095, 4096, 4097, 10'000, 16'385, 50'000, 60'000,
-                           65'535, 65'536, 65'537}) {
+  for (const uint64_t n :
+       std::initializer_list<uint64_t>{1023, 1024, 1025, 4095, 4096, 4097, 10'000, 16'385, 50'000,
+                                       60'000, 65'535, 65'536, 65'537}) {
     ExpectBijection(n, 0xFFFFFFFFFFFFFFFF, 5);
   }
 }

@@ -47,7 +47,7 @@ TEST(SyntheticTest, SampleDoesNotDependOnItsNeighboursOrTheSize) {
 
 TEST(SyntheticTest, SplitsSeedsAndIndicesShareNoImage) {
   std::set<std::string> images;
-  for (const uint64_t seed : {1, 2}) {
+  for (const uint64_t seed : {1u, 2u}) {
     for (const Split split : {Split::kTrain, Split::kTest}) {
       const std::unique_ptr<ImageDataset> dataset = Make(seed, split, 500);
       for (size_t i = 0; i < dataset->size(); ++i) images.insert(Image(*dataset, i));
