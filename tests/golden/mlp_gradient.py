@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Loss and gradient of a small multi-layer perceptron in float64, written without Drover's code.
 
-Writes mlp_gradient.json beside itself. Needs numpy. Inputs and weights are small dyadic fractions, so
-that float32 holds them exactly. Besides backpropagation, every gradient element is checked here
+Writes mlp_gradient.json beside itself. Needs numpy. Inputs and weights are small dyadic fractions,
+so that float32 holds them exactly. Besides backpropagation, every gradient element is checked here
 against a central difference of the loss.
 """
 

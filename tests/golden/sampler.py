@@ -52,8 +52,8 @@ def main():
           [permute(big, 2**63 + 1, 2**33, p) for p in (0, 1, big - 1)])
     print("leaf", sample(seed=9, size=7, batch=12, leaves=3, step=1, leaf=0))
     print("leaf", sample(seed=9, size=7, batch=12, leaves=3, step=1, leaf=2))
-    print("mnist leaf", sample(seed=1, size=60000, batch=32768, leaves=32, step=1, leaf=26)[:8])
-    print("mnist leaf end", sample(seed=1, size=60000, batch=32768, leaves=32, step=1, leaf=26)[-4:])
+    mnist = sample(seed=1, size=60000, batch=32768, leaves=32, step=1, leaf=26)
+    print("mnist leaf", mnist[:8], mnist[-4:])
 
 
 if __name__ == "__main__":
