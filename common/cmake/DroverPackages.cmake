@@ -37,6 +37,7 @@ drover_find(OpenSSL libssl-dev)
 drover_find(OpenMP "g++ (its OpenMP runtime)" COMPONENTS CXX)
 # Debian's dnnl-config.cmake asks for OpenCL, which a CPU build does not need.
 drover_find_library(drover::dnnl dnnl.hpp dnnl libdnnl-dev)
+drover_find_library(drover::civetweb civetweb.h civetweb libcivetweb-dev)
 drover_find_library(drover::isal isa-l/crc.h isal libisal-dev)
 drover_find_library(drover::xxhash xxhash.h xxhash libxxhash-dev)
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h)
