@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "server/shard/accumulator_chunk.h"
 #include "server/shard/payload_sum.h"
 
 namespace drover {
@@ -59,46 +60,6 @@ std::string Printable(std::string text) {
 }
 
 }  // namespace
-
-struct Accumulator::Chunk {
-  // What came: a second frame of the same leaves and encoding must have the same checksum.
-  struct Seen {
-    LeafRange leaves;
-    FrameEncoding encoding;
-    uint32_t payload_crc;
-  };
-
-  BlockRange blocks;
-  uint64_t first = 0;     // Index of its first element in sums_.
-  uint64_t elements = 0;  // Gaps between tensors included.
-
-  mutable Mutex mutex;
-  GateState gate DROVER_GUARDED_BY(mutex);
-  uint64_t generation DROVER_GUARDED_BY(mutex) = 0;
-  LeafSet leaves DROVER_GUARDED_BY(mutex);
-  std::vector<Seen> seen DROVER_GUARDED_BY(mutex);
-  StepStats stats DROVER_GUARDED_BY(mutex);  // Of the part that holds statistics.
-
-  bool DiffersFromSeen(const FrameHeader& header) const DROVER_REQUIRES(mutex) {
-    return std::any_of(seen.begin(), seen.end(), [&](const Seen& other) {
-      return other.leaves == header.leaves() && other.encoding == header.encoding &&
-             other.payload_crc != header.payload_crc;
-    });
-  }
-  void Add(const FrameHeader& header) DROVER_REQUIRES(mutex) {
-    leaves.Add(header.leaves());
-    seen.push_back({header.leaves(), header.encoding, header.payload_crc});
-  }
-  void Open(uint64_t new_generation, uint32_t epoch, uint64_t step) DROVER_EXCLUDES(mutex) {
-    MutexLock lock(&mutex);
-    generation = new_generation;
-    gate.epoch = epoch;
-    gate.step = step;
-    leaves.Clear();
-    seen.clear();
-    stats = StepStats();
-  }
-};
 
 Result<std::unique_ptr<Accumulator>> Accumulator::Make(std::shared_ptr<const Layout> layout,
                                                        const AccumulatorOptions& options) {
@@ -345,98 +306,6 @@ void Accumulator::Count(const FrameHeader& header, const ReceiveResult& result) 
   if (result.verdict == Verdict::kStored || result.verdict == Verdict::kAdded) {
     counters_.payload_bytes += header.payload_bytes;
   }
-}
-
-Status Accumulator::LoadGradient(uint32_t epoch, uint64_t step, std::span<const float> gradient,
-                                 const StepStats& stats) {
-  if (gradient.size() != gradient_elements()) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("redo record of step {} holds a gradient of {} elements, expected {}",
-                              step, gradient.size(), gradient_elements()));
-  }
-  Open(epoch, step);
-  const LeafRange all = {0, options_.leaves};
-  for (const auto& chunk : chunks_) {
-    MutexLock lock(&chunk->mutex);
-    float* mean = reinterpret_cast<float*>(sums_.data() + chunk->first);
-    std::memcpy(static_cast<void*>(mean), gradient.data(), chunk->elements * sizeof(float));
-    gradient = gradient.subspan(chunk->elements);
-    for (uint32_t b = chunk->blocks.begin; b < chunk->blocks.end; ++b) {
-      const Block& block = layout_->blocks()[b];
-      double lanes[kSquareLanes] = {};
-      passes_.add_squares(mean + (block.offset - layout_->SpanOffset(chunk->blocks)), block.size,
-                          lanes);
-      block_squares_[b - options_.owned.begin] = FoldSquareLanes(lanes);
-    }
-    chunk->leaves.Add(all);
-  }
-  {
-    MutexLock lock(&statistics_->mutex);
-    statistics_->leaves.Add(all);
-    statistics_->stats = stats;
-  }
-  MutexLock lock(&mutex_);
-  parts_complete_ = chunks_.size() + 1;
-  return Status();
-}
-
-BlockRange Accumulator::chunk_blocks(size_t chunk) const { return chunks_[chunk]->blocks; }
-
-uint64_t Accumulator::gradient_elements() const {
-  uint64_t elements = 0;
-  for (const auto& chunk : chunks_) elements += chunk->elements;
-  return elements;
-}
-
-bool Accumulator::complete() const {
-  MutexLock lock(&mutex_);
-  return parts_complete_ == chunks_.size() + 1;
-}
-
-std::span<const float> Accumulator::gradient(size_t chunk) const {
-  const Chunk& part = *chunks_[chunk];
-  return {reinterpret_cast<const float*>(sums_.data() + part.first), part.elements};
-}
-
-std::span<const float> Accumulator::block_gradient(uint32_t block) const {
-  const auto after = std::upper_bound(chunks_.begin(), chunks_.end(), block,
-                                      [](uint32_t index, const std::unique_ptr<Chunk>& chunk) {
-                                        return index < chunk->blocks.begin;
-                                      });
-  DROVER_CHECK(after != chunks_.begin());
-  const auto chunk = static_cast<size_t>(after - chunks_.begin()) - 1;
-  DROVER_CHECK(block < chunks_[chunk]->blocks.end);
-  const Block& place = layout_->blocks()[block];
-  return gradient(chunk).subspan(place.offset - layout_->SpanOffset(chunks_[chunk]->blocks),
-                                 place.size);
-}
-
-StepStats Accumulator::stats() const {
-  MutexLock lock(&statistics_->mutex);
-  return statistics_->stats;
-}
-
-LeafSet Accumulator::complete_leaves() const {
-  LeafSet leaves;
-  {
-    MutexLock lock(&statistics_->mutex);
-    leaves = statistics_->leaves;
-  }
-  for (const auto& chunk : chunks_) {
-    MutexLock lock(&chunk->mutex);
-    leaves.IntersectWith(chunk->leaves);
-  }
-  return leaves;
-}
-
-std::optional<Culprit> Accumulator::culprit() const {
-  MutexLock lock(&mutex_);
-  return culprit_;
-}
-
-AccumulatorCounters Accumulator::counters() const {
-  MutexLock lock(&mutex_);
-  return counters_;
 }
 
 }  // namespace drover

@@ -1,0 +1,60 @@
+// One chunk of an Accumulator, or its statistics as a chunk without blocks: what the gate must
+// know, guarded by the chunk's own lock. Included by the accumulator's files only. Thread-safe as
+// annotated.
+
+#ifndef DROVER_SERVER_SHARD_ACCUMULATOR_CHUNK_H_
+#define DROVER_SERVER_SHARD_ACCUMULATOR_CHUNK_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "common/base/mutex.h"
+#include "server/shard/accumulator.h"
+#include "server/shard/chunk_gate.h"
+
+namespace drover {
+
+struct Accumulator::Chunk {
+  // What came: a second frame of the same leaves and encoding must have the same checksum.
+  struct Seen {
+    LeafRange leaves;
+    FrameEncoding encoding;
+    uint32_t payload_crc;
+  };
+
+  BlockRange blocks;
+  uint64_t first = 0;     // Index of its first element in sums_.
+  uint64_t elements = 0;  // Gaps between tensors included.
+
+  mutable Mutex mutex;
+  GateState gate DROVER_GUARDED_BY(mutex);
+  uint64_t generation DROVER_GUARDED_BY(mutex) = 0;
+  LeafSet leaves DROVER_GUARDED_BY(mutex);
+  std::vector<Seen> seen DROVER_GUARDED_BY(mutex);
+  StepStats stats DROVER_GUARDED_BY(mutex);  // Of the part that holds statistics.
+
+  bool DiffersFromSeen(const FrameHeader& header) const DROVER_REQUIRES(mutex) {
+    return std::any_of(seen.begin(), seen.end(), [&](const Seen& other) {
+      return other.leaves == header.leaves() && other.encoding == header.encoding &&
+             other.payload_crc != header.payload_crc;
+    });
+  }
+  void Add(const FrameHeader& header) DROVER_REQUIRES(mutex) {
+    leaves.Add(header.leaves());
+    seen.push_back({header.leaves(), header.encoding, header.payload_crc});
+  }
+  void Open(uint64_t new_generation, uint32_t epoch, uint64_t step) DROVER_EXCLUDES(mutex) {
+    MutexLock lock(&mutex);
+    generation = new_generation;
+    gate.epoch = epoch;
+    gate.step = step;
+    leaves.Clear();
+    seen.clear();
+    stats = StepStats();
+  }
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_SHARD_ACCUMULATOR_CHUNK_H_
