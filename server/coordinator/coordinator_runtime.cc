@@ -34,6 +34,8 @@ struct JobOf {
 
 // One method per action.
 struct CoordinatorRuntime::Executor {
+  static constexpr auto kAppend = CoordinatorObserver::StoreWrite::kAppend;
+
   CoordinatorRuntime* runtime;
 
   JobBook& book() const { return runtime->book_; }
@@ -46,16 +48,17 @@ struct CoordinatorRuntime::Executor {
     runtime->parts_.sessions->Close(action.session, action.reason);
   }
   void operator()(const RaiseEpoch& action) const {
-    runtime->MustBeDurable(book().RaiseEpoch(action));
+    runtime->Store(kAppend, [&] { return book().RaiseEpoch(action); });
   }
   void operator()(const SaveJob& action) const {
-    runtime->MustBeDurable(book().Save(action.record));
+    runtime->Store(kAppend, [&] { return book().Save(action.record); });
   }
   void operator()(const SaveCommit& action) const {
-    runtime->MustBeDurable(book().SaveCommit(action));
+    runtime->Store(CoordinatorObserver::StoreWrite::kCommit,
+                   [&] { return book().SaveCommit(action); });
   }
   void operator()(const SaveCheckpoint& action) const {
-    runtime->MustBeDurable(book().SaveCheckpoint(action));
+    runtime->Store(kAppend, [&] { return book().SaveCheckpoint(action); });
   }
   void operator()(const CommitManifest& action) const { runtime->BeginManifest(action); }
   void operator()(const MakeCheckpointFolder& action) const { runtime->MakeFolder(action); }
@@ -117,9 +120,10 @@ void CoordinatorRuntime::Handle(const CoordinatorEvent& event) {
     parts_.observer->OnUnknownJob();
     return;
   }
+  parts_.observer->OnEvent(event);
   for (const CoordinatorAction& action : core_.Handle(event, parts_.clock->Now())) {
     std::visit(Executor{this}, action);
-    parts_.observer->OnAction(action, core_);
+    parts_.observer->OnAction(action);
   }
   MustBeDurable(book_.Flush());
   while (!refused_.empty()) {
@@ -166,6 +170,13 @@ void CoordinatorRuntime::WriteLog(const LogEvent& event) {
                                                                    : LogLevel::kInfo;
   LogMessage(level, fmt::format("job={} task={} {}", JobIdText(event.job), event.task, event.text));
   book_.Add(event);
+}
+
+void CoordinatorRuntime::Store(CoordinatorObserver::StoreWrite kind,
+                               const std::function<Status()>& write) {
+  const Instant begin = parts_.clock->Now();
+  MustBeDurable(write());
+  parts_.observer->OnStoreWrite(kind, Seconds(parts_.clock->Now() - begin));
 }
 
 void CoordinatorRuntime::MustBeDurable(const Status& status) {

@@ -18,6 +18,7 @@
 #include "common/base/thread.h"
 #include "server/coordinator/checkpoint_thread.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/coordinator_observer.h"
 #include "server/coordinator/event_signal.h"
 #include "server/coordinator/event_sink.h"
 #include "server/coordinator/job_book.h"
@@ -26,16 +27,6 @@
 #include "server/coordinator/peer_sessions.h"
 
 namespace drover {
-
-// What the runtime reports for /metrics. Called on its thread only.
-class CoordinatorObserver {
- public:
-  virtual ~CoordinatorObserver() = default;
-  virtual void OnAction(const CoordinatorAction& action, const Coordinator& core) = 0;
-  virtual void OnTick(const Coordinator& core) = 0;
-  virtual void OnUnknownJob() = 0;  // A peer spoke of a job that is not there: dropped.
-  virtual void OnBadMessage() = 0;  // Thread-safe, unlike the others.
-};
 
 // Thread-safe once started.
 class CoordinatorRuntime final : public EventSink, public JobDesk {
@@ -62,10 +53,9 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
 
   // EventSink.
   bool Post(CoordinatorEvent event) override;
-  void CountBadMessage() override { parts_.observer->OnBadMessage(); }
 
   // JobDesk.
-  Result<v1::Job> Create(const std::string& request_id, const v1::JobSpec& spec,
+  Result<Created> Create(const std::string& request_id, const v1::JobSpec& spec,
                          const JobPlan& plan) override;
   Result<v1::Job> Get(const std::string& job) override;
   Result<std::vector<v1::Job>> List() override;
@@ -88,7 +78,8 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   void BeginManifest(const CommitManifest& action);
   void MakeFolder(const MakeCheckpointFolder& action);
   void WriteLog(const LogEvent& event);
-  // Ends the process when the store has failed.
+  // Times the write; ends the process when the store has failed.
+  void Store(CoordinatorObserver::StoreWrite kind, const std::function<Status()>& write);
   void MustBeDurable(const Status& status);
 
   // Runs `ask` on the thread and waits for its answer. Not from the thread itself.
@@ -98,7 +89,7 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   // On the thread.
   Result<const JobRecord*> Find(const std::string& job) const;
   v1::Job Describe(const JobRecord& record) const;
-  Result<v1::Job> CreateHere(const std::string& request_id, const v1::JobSpec& spec,
+  Result<Created> CreateHere(const std::string& request_id, const v1::JobSpec& spec,
                              const JobPlan& plan);
   Result<v1::Job> AskHere(const std::string& job, JobVerb verb);
   Status DeleteHere(const std::string& job);

@@ -15,9 +15,6 @@ class EventSink {
   // Blocks while the queue is full, which slows down the peer that talks too much. False once the
   // coordinator is going down.
   virtual bool Post(CoordinatorEvent event) = 0;
-
-  // A message from a worker or shard was refused at the door: not what the protocol says.
-  virtual void CountBadMessage() = 0;
 };
 
 }  // namespace drover

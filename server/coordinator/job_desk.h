@@ -23,7 +23,11 @@ class JobDesk {
 
   // The spec has been planned, and has every default. kAlreadyExists when the request id came
   // before with another spec.
-  virtual Result<v1::Job> Create(const std::string& request_id, const v1::JobSpec& spec,
+  struct Created {
+    v1::Job job;
+    bool is_new;  // False: an earlier request with this id made it.
+  };
+  virtual Result<Created> Create(const std::string& request_id, const v1::JobSpec& spec,
                                  const JobPlan& plan) = 0;
   virtual Result<v1::Job> Get(const std::string& job) = 0;
   virtual Result<std::vector<v1::Job>> List() = 0;  // Newest first.

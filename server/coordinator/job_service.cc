@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/quote.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/status_grpc.h"
 #include "server/spec.h"
 
@@ -14,6 +15,9 @@ namespace drover {
 namespace {
 
 constexpr int64_t kEventsPerRead = 256;
+// Of a list in one answer, so that it stays below the limit of control messages.
+constexpr size_t kAnswerBytesMax = kControlMessageBytesMax - 4096;
+constexpr size_t kFieldBytesMax = 8;  // Tag and length of one entry.
 // How often an idle stream looks whether its user has gone.
 constexpr std::chrono::milliseconds kIdleWait{500};
 
@@ -40,21 +44,30 @@ grpc::Status JobService::CreateJob(grpc::ServerContext* /*context*/,
                                    const v1::CreateJobRequest* request,
                                    v1::CreateJobResponse* response) {
   if (request->request_id().size() > kRequestIdBytesMax) {
+    count_submission_("invalid");
     return ToGrpc(Status(Code::kInvalidArgument,
                          fmt::format("request_id {}: expected at most {} characters",
                                      Quote(request->request_id()), kRequestIdBytesMax)));
   }
   const Result<JobPlan> plan = PlanJob(request->spec());
-  if (!plan.ok()) return ToGrpc(plan.status());
+  if (!plan.ok()) {
+    if (!request->validate_only()) count_submission_("invalid");
+    return ToGrpc(plan.status());
+  }
   const v1::JobSpec spec = WithDefaults(request->spec(), plan.value());
   if (request->validate_only()) {
     *response->mutable_job()->mutable_spec() = spec;
     response->mutable_job()->set_state(v1::JOB_STATE_QUEUED);
     return grpc::Status::OK;
   }
-  Result<v1::Job> job = desk_->Create(request->request_id(), spec, plan.value());
-  if (!job.ok()) return ToGrpc(job.status());
-  *response->mutable_job() = std::move(job).value();
+  Result<JobDesk::Created> created = desk_->Create(request->request_id(), spec, plan.value());
+  if (!created.ok()) {
+    if (created.status().code() == Code::kResourceExhausted) count_submission_("quota");
+    if (created.status().code() == Code::kAlreadyExists) count_submission_("duplicate");
+    return ToGrpc(created.status());
+  }
+  count_submission_(created.value().is_new ? "accepted" : "duplicate");
+  *response->mutable_job() = std::move(created).value().job;
   return grpc::Status::OK;
 }
 
@@ -71,7 +84,12 @@ grpc::Status JobService::ListJobs(grpc::ServerContext* /*context*/,
                                   v1::ListJobsResponse* response) {
   Result<std::vector<v1::Job>> jobs = desk_->List();
   if (!jobs.ok()) return ToGrpc(jobs.status());
-  for (v1::Job& job : jobs.value()) *response->add_jobs() = std::move(job);
+  size_t bytes = 0;
+  for (v1::Job& job : jobs.value()) {
+    bytes += job.ByteSizeLong() + kFieldBytesMax;
+    if (bytes > kAnswerBytesMax) break;  // The oldest are left out: they have long ended.
+    *response->add_jobs() = std::move(job);
+  }
   return grpc::Status::OK;
 }
 
@@ -162,7 +180,10 @@ grpc::Status JobService::ListCheckpoints(grpc::ServerContext* /*context*/,
                                          v1::ListCheckpointsResponse* response) {
   Result<std::vector<v1::CheckpointInfo>> checkpoints = desk_->Checkpoints(request->job());
   if (!checkpoints.ok()) return ToGrpc(checkpoints.status());
+  size_t bytes = 0;
   for (v1::CheckpointInfo& info : checkpoints.value()) {
+    bytes += info.ByteSizeLong() + kFieldBytesMax;
+    if (bytes > kAnswerBytesMax) break;
     *response->add_checkpoints() = std::move(info);
   }
   return grpc::Status::OK;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "proto/drover/v1/job.grpc.pb.h"
 #include "server/coordinator/job_desk.h"
@@ -19,7 +20,9 @@ class JobService final : public v1::JobService::Service {
   static constexpr int kWatchersMax = 64;
   static constexpr size_t kRequestIdBytesMax = 64;
 
-  explicit JobService(JobDesk* desk) : desk_(desk) {}
+  // `count_submission` is told accepted, invalid, quota or duplicate. Both outlive this.
+  JobService(JobDesk* desk, std::function<void(const char* outcome)> count_submission)
+      : desk_(desk), count_submission_(std::move(count_submission)) {}
 
   // Ends all streams to watchers soon; for going down.
   void StopWatchers() { stopping_ = true; }
@@ -58,6 +61,7 @@ class JobService final : public v1::JobService::Service {
   Status AnswerVerb(const std::string& job, JobVerb verb, v1::Job* answer);
 
   JobDesk* const desk_;
+  const std::function<void(const char*)> count_submission_;
   std::atomic<int> watchers_ = 0;
   std::atomic<bool> stopping_ = false;
 };

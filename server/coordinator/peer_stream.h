@@ -104,7 +104,6 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
   session.MarkRegistered();
   Result<Joined> joined = protocol.read_joined(session.id(), first);
   if (!joined.ok()) {
-    host.sink->CountBadMessage();
     LogWarning("{} refused peer={} reason=\"{}\"", protocol.role, context->peer(),
                joined.status().message());
     return ToGrpc(joined.status());
@@ -117,7 +116,6 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
       PumpStream<Order, Message>(context, stream, &session, [&](const Message& message) -> Status {
         Result<std::optional<CoordinatorEvent>> event = protocol.read_event(session.id(), message);
         if (!event.ok()) {
-          host.sink->CountBadMessage();
           LogWarning("{} sent a message that is refused: {}", who, event.status().message());
           return event.status();
         }

@@ -73,9 +73,9 @@ Result<T> CoordinatorRuntime::OnThread(std::function<Result<T>()> ask) {
   return *std::move(result);
 }
 
-Result<v1::Job> CoordinatorRuntime::Create(const std::string& request_id, const v1::JobSpec& spec,
-                                           const JobPlan& plan) {
-  return OnThread<v1::Job>(
+Result<JobDesk::Created> CoordinatorRuntime::Create(const std::string& request_id,
+                                                    const v1::JobSpec& spec, const JobPlan& plan) {
+  return OnThread<Created>(
       [this, request_id, spec, plan] { return CreateHere(request_id, spec, plan); });
 }
 
@@ -194,8 +194,9 @@ v1::Job CoordinatorRuntime::Describe(const JobRecord& record) const {
   return job;
 }
 
-Result<v1::Job> CoordinatorRuntime::CreateHere(const std::string& request_id,
-                                               const v1::JobSpec& spec, const JobPlan& plan) {
+Result<JobDesk::Created> CoordinatorRuntime::CreateHere(const std::string& request_id,
+                                                        const v1::JobSpec& spec,
+                                                        const JobPlan& plan) {
   if (core_.jobs().size() >= kJobsMax) {
     return Status(Code::kResourceExhausted,
                   fmt::format("{} jobs are kept already: delete some that have ended", kJobsMax));
@@ -208,7 +209,7 @@ Result<v1::Job> CoordinatorRuntime::CreateHere(const std::string& request_id,
   if (created.value().is_new) Handle(JobAdded{std::move(record), /*restored=*/false});
   const JobRecord* job = core_.FindJob(id);
   if (job == nullptr) return Status(Code::kInternal, "the job was created but is not there");
-  return Describe(*job);
+  return Created{Describe(*job), created.value().is_new};
 }
 
 Result<v1::Job> CoordinatorRuntime::AskHere(const std::string& job, JobVerb verb) {

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kAddressBytesMax = 256;
 
 // HOST:PORT, handed on to workers: no spaces, no schemes that gRPC would resolve elsewhere.
-Status CheckAddress(const std::string& address) {
+Status CheckShardAddress(const std::string& address) {
   const size_t colon = address.rfind(':');
   const bool printable = std::all_of(address.begin(), address.end(), [](char c) {
     return c > 0x20 && c < 0x7F && c != '/' && c != ',';
@@ -37,7 +37,7 @@ Result<ShardJoined> ReadJoined(SessionId session, const v1::ShardMessage& messag
   }
   const v1::RegisterShard& joined = message.register_();
   DROVER_RETURN_IF_ERROR(CheckPeerName(joined.name()).Annotate("RegisterShard"));
-  DROVER_RETURN_IF_ERROR(CheckAddress(joined.address()));
+  DROVER_RETURN_IF_ERROR(CheckShardAddress(joined.address()));
   return ShardJoined{session, joined.name(), joined.incarnation(), joined.address()};
 }
 

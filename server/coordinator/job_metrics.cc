@@ -1,0 +1,242 @@
+#include "server/coordinator/job_metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+
+#include "server/coordinator/job_proto.h"
+#include "server/optim/rule.h"
+
+namespace drover {
+namespace {
+
+constexpr double kSmoothing = 0.2;
+constexpr size_t kDigestDigits = 12;  // 48 bits: whole in a double.
+
+double UnixSeconds(int64_t unix_ms) { return static_cast<double>(unix_ms) / 1000.0; }
+
+double LowBits(const std::string& digest) {
+  if (digest.size() < kDigestDigits) return 0;
+  uint64_t bits = 0;
+  const char* end = digest.data() + digest.size();
+  std::from_chars(end - kDigestDigits, end, bits, 16);
+  return static_cast<double>(bits);
+}
+
+double NormOf(const std::vector<double>& norms) {
+  return std::sqrt(std::inner_product(norms.begin(), norms.end(), norms.begin(), 0.0));
+}
+
+bool IsActive(JobState state) {
+  return state == JobState::kStarting || state == JobState::kRunning ||
+         state == JobState::kRecovering;
+}
+
+}  // namespace
+
+JobMetrics::JobMetrics(MetricRegistry* registry, const JobRecord& record, int64_t unix_ms)
+    : registry_(registry),
+      train_job_(JobIdText(record.id)),
+      samples_(CounterOf(Metric::kSamplesTotal)),
+      steps_(CounterOf(Metric::kStepsTotal)),
+      leaves_(CounterOf(Metric::kLeavesCountedTotal)),
+      step_duration_(registry->HistogramOf(Metric::kStepDurationSeconds, {train_job_})),
+      trust_ratio_(registry->HistogramOf(Metric::kTrustRatio, {train_job_})),
+      lease_duration_(registry->HistogramOf(Metric::kLeaseDurationSeconds, {train_job_})),
+      lease_leaves_(registry->HistogramOf(Metric::kLeaseLeaves, {train_job_})) {
+  registry_->AddJob(train_job_);
+  Set(Metric::kJobLeaves, static_cast<double>(record.plan.leaves));
+  Set(Metric::kJobTargetStep, static_cast<double>(record.plan.steps));
+  // The alerts on stalls count from the beginning of the run.
+  Set(Metric::kJobLastStepTimestampSeconds, UnixSeconds(unix_ms));
+  Set(Metric::kCheckpointLastSuccessTimestampSeconds, UnixSeconds(unix_ms));
+  OnSave(record);
+}
+
+JobMetrics::~JobMetrics() { registry_->RemoveJob(train_job_); }
+
+void JobMetrics::OnSave(const JobRecord& record) {
+  if (!described_ && record.layout != nullptr) Describe(record);
+  Set(Metric::kJobActive, IsActive(record.state) ? 1 : 0);
+  Set(Metric::kJobEpoch, record.epoch);
+  SetProgress(record);
+}
+
+void JobMetrics::Describe(const JobRecord& record) {
+  described_ = true;
+  const std::string model = fmt::format("{} parameters", record.layout->parameter_count());
+  registry_
+      ->GaugeOf(Metric::kJobInfo, {train_job_, record.name, model,
+                                   std::string(InfoOf(record.plan.optimizer.rule).name), "exact",
+                                   record.numeric_class})
+      .Set(1);
+  ChooseTensors(*record.layout);
+}
+
+void JobMetrics::ChooseTensors(const Layout& layout) {
+  std::vector<size_t> order(layout.tensors().size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return layout.tensor_size(a) > layout.tensor_size(b);
+  });
+  order.resize(std::min(order.size(), kTensorsMax));
+  for (const size_t index : order) {
+    const std::vector<std::string> labels = {train_job_, layout.tensors()[index].name};
+    tensors_.push_back({index, registry_->GaugeOf(Metric::kTensorGradientNorm, labels),
+                        registry_->GaugeOf(Metric::kTensorWeightNorm, labels),
+                        registry_->GaugeOf(Metric::kTensorUpdateNorm, labels),
+                        registry_->GaugeOf(Metric::kTensorTrustRatio, labels)});
+  }
+}
+
+void JobMetrics::SetProgress(const JobRecord& record) {
+  const double version = static_cast<double>(record.version);
+  Set(Metric::kJobStep, version);
+  Set(Metric::kJobProgressRatio, version / static_cast<double>(record.plan.steps));
+  if (record.train_samples > 0) {
+    Set(Metric::kJobDataPasses, version * static_cast<double>(record.plan.batch) /
+                                    static_cast<double>(record.train_samples));
+  }
+}
+
+void JobMetrics::OnCommit(const SaveCommit& commit, int64_t unix_ms) {
+  const StepSummary& summary = commit.summary;
+  const JobPlan& plan = commit.record.plan;
+  SetProgress(commit.record);
+  Set(Metric::kJobLastStepTimestampSeconds, UnixSeconds(unix_ms));
+  step_seconds_ = step_seconds_ == 0
+                      ? summary.seconds
+                      : (1 - kSmoothing) * step_seconds_ + kSmoothing * summary.seconds;
+  Set(Metric::kJobExpectedEndTimestampSeconds,
+      UnixSeconds(unix_ms) +
+          static_cast<double>(plan.steps - commit.record.version) * step_seconds_);
+  step_duration_.Observe(summary.seconds);
+  if (summary.skipped) {
+    const bool range = summary.skip_reason.find("range") != std::string::npos;
+    CounterOf(Metric::kStepSkippedTotal, range ? "range" : "nonfinite").Increment();
+    return;
+  }
+  steps_.Increment();
+  samples_.Increment(static_cast<double>(summary.samples));
+  leaves_.Increment(static_cast<double>(plan.leaves));
+  SetStep(summary);
+  SetTensors(summary);
+}
+
+void JobMetrics::SetStep(const StepSummary& summary) {
+  registry_->GaugeOf(Metric::kLoss, {train_job_, "train"}).Set(summary.loss);
+  Set(Metric::kLearningRate, summary.learning_rate);
+  Set(Metric::kGlobalBatchSamples, static_cast<double>(summary.samples));
+  Set(Metric::kGradientNorm, summary.gradient_norm);
+  if (summary.clip_factor < 1) CounterOf(Metric::kGradientClipsTotal).Increment();
+  registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "collect"})
+      .Observe(summary.collect_seconds);
+  if (summary.trust_ratios.empty()) return;
+  registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "ratio"})
+      .Observe(summary.ratio_seconds);
+  Set(Metric::kWeightNorm, NormOf(summary.weight_norms));
+  std::vector<double> updates;
+  for (size_t i = 0; i < summary.direction_norms.size(); ++i) {
+    updates.push_back(summary.learning_rate * summary.trust_ratios[i] * summary.direction_norms[i]);
+  }
+  Set(Metric::kUpdateNorm, NormOf(updates));
+}
+
+void JobMetrics::SetTensors(const StepSummary& summary) {
+  for (size_t i = 0; i < summary.trust_ratios.size(); ++i) {
+    if (summary.adapted[i]) trust_ratio_.Observe(summary.trust_ratios[i]);
+  }
+  for (const TensorSeries& tensor : tensors_) {
+    if (tensor.index < summary.gradient_norms.size()) {
+      tensor.gradient.Set(summary.gradient_norms[tensor.index]);
+    }
+    if (tensor.index >= summary.trust_ratios.size()) continue;
+    tensor.weight.Set(summary.weight_norms[tensor.index]);
+    tensor.direction.Set(summary.direction_norms[tensor.index]);
+    tensor.ratio.Set(summary.trust_ratios[tensor.index]);
+  }
+  const Metric limited = Metric::kTrustRatioLimitedTotal;
+  CounterOf(limited, "min").Increment(static_cast<double>(summary.limited_min));
+  CounterOf(limited, "max").Increment(static_cast<double>(summary.limited_max));
+  CounterOf(limited, "zero_norm").Increment(static_cast<double>(summary.limited_zero_norm));
+}
+
+void JobMetrics::OnEval(const EvalSummary& summary) {
+  registry_->GaugeOf(Metric::kLoss, {train_job_, "eval"}).Set(summary.loss);
+  registry_->GaugeOf(Metric::kEvalMetric, {train_job_, "accuracy"}).Set(summary.accuracy);
+}
+
+void JobMetrics::OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms) {
+  CounterOf(Metric::kCheckpointsTotal, "ok").Increment();
+  Set(Metric::kCheckpointSizeBytes, static_cast<double>(checkpoint.bytes));
+  Set(Metric::kCheckpointLastSuccessTimestampSeconds, UnixSeconds(unix_ms));
+  Set(Metric::kCheckpointLastStep, static_cast<double>(checkpoint.version));
+  Set(Metric::kJobWeightsDigest, LowBits(checkpoint.weights_digest));
+}
+
+void JobMetrics::OnCheckpointError() { CounterOf(Metric::kCheckpointsTotal, "error").Increment(); }
+
+void JobMetrics::OnCount(const CountEvent& event) {
+  using What = CountEvent::What;
+  const auto granted = [&](const char* kind) {
+    CounterOf(Metric::kLeasesGrantedTotal, kind).Increment();
+    lease_leaves_.Observe(event.value);
+  };
+  const auto count = [&](Metric metric, const char* label) {
+    CounterOf(metric, label).Increment(event.value);
+  };
+  switch (event.what) {
+    case What::kLeaseFirst:
+      return granted("first");
+    case What::kLeaseAgain:
+      return granted("again");
+    case What::kLeaseCopy:
+      return granted("copy");
+    case What::kLeaseDone:
+      CounterOf(Metric::kLeasesEndedTotal, "done").Increment();
+      return lease_duration_.Observe(event.value);
+    case What::kLeaseExpired:
+      return count(Metric::kLeasesEndedTotal, "expired");
+    case What::kLeaseWorkerLost:
+      return count(Metric::kLeasesEndedTotal, "worker_lost");
+    case What::kLeaseSuperseded:
+      return count(Metric::kLeasesEndedTotal, "superseded");
+    case What::kRefusedEpoch:
+      return count(Metric::kRefusedMessagesTotal, "epoch");
+    case What::kRefusedStep:
+      return count(Metric::kRefusedMessagesTotal, "step");
+    case What::kRefusedLease:
+      return count(Metric::kRefusedMessagesTotal, "lease");
+    case What::kRefusedLayout:
+      return count(Metric::kRefusedMessagesTotal, "layout");
+    case What::kRefusedNumericClass:
+      return count(Metric::kRefusedMessagesTotal, "numeric_class");
+    case What::kTakeoverCoordinator:
+      return count(Metric::kJobTakeoversTotal, "coordinator");
+    case What::kTakeoverShard:
+      return count(Metric::kJobTakeoversTotal, "shard");
+    case What::kTakeoverCheckpoint:
+      return count(Metric::kJobTakeoversTotal, "checkpoint");
+    case What::kTakeoverSuspend:
+      return count(Metric::kJobTakeoversTotal, "suspend");
+  }
+}
+
+void JobMetrics::OnNonfinite(const std::string& worker) {
+  registry_->CounterOf(Metric::kNonfiniteGradientsTotal, {train_job_, worker}).Increment();
+}
+
+void JobMetrics::SetMembers(uint32_t workers_active, uint32_t workers_joining, size_t leases) {
+  registry_->GaugeOf(Metric::kWorkers, {train_job_, "active"}).Set(workers_active);
+  registry_->GaugeOf(Metric::kWorkers, {train_job_, "joining"}).Set(workers_joining);
+  registry_->GaugeOf(Metric::kLeases, {train_job_, "open"}).Set(static_cast<double>(leases));
+}
+
+void JobMetrics::SetLag(const std::string& worker, int64_t steps) {
+  registry_->GaugeOf(Metric::kWorkerLagSteps, {train_job_, worker}).Set(static_cast<double>(steps));
+}
+
+}  // namespace drover

@@ -1,0 +1,79 @@
+// The series of one job in /metrics, from what the core says about it. Every value of a step comes
+// from its commit, so that nothing is counted twice. One thread.
+
+#ifndef DROVER_SERVER_COORDINATOR_JOB_METRICS_H_
+#define DROVER_SERVER_COORDINATOR_JOB_METRICS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/metrics/registry.h"
+#include "server/coordinator/coordinator_events.h"
+#include "server/coordinator/job.h"
+
+namespace drover {
+
+class JobMetrics {
+ public:
+  // Tensors that get series of their own: the largest ones.
+  static constexpr size_t kTensorsMax = 128;
+
+  // Creates the job's series at 0; they go with this object. The registry outlives it.
+  JobMetrics(MetricRegistry* registry, const JobRecord& record, int64_t unix_ms);
+  ~JobMetrics();
+  JobMetrics(const JobMetrics&) = delete;
+  JobMetrics& operator=(const JobMetrics&) = delete;
+
+  void OnSave(const JobRecord& record);
+  void OnCommit(const SaveCommit& commit, int64_t unix_ms);
+  void OnEval(const EvalSummary& summary);
+  void OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms);
+  void OnCheckpointError();
+  void OnCount(const CountEvent& event);
+  void OnNonfinite(const std::string& worker);
+
+  // Now and then: who serves the job.
+  void SetMembers(uint32_t workers_active, uint32_t workers_joining, size_t leases);
+  void SetLag(const std::string& worker, int64_t steps);
+
+ private:
+  struct TensorSeries {
+    size_t index;  // In the layout.
+    Gauge gradient;
+    Gauge weight;
+    Gauge direction;
+    Gauge ratio;
+  };
+
+  Counter CounterOf(Metric metric) { return registry_->CounterOf(metric, {train_job_}); }
+  Counter CounterOf(Metric metric, const char* label) {
+    return registry_->CounterOf(metric, {train_job_, label});
+  }
+  void Set(Metric metric, double value) { registry_->GaugeOf(metric, {train_job_}).Set(value); }
+  void Describe(const JobRecord& record);
+  void ChooseTensors(const Layout& layout);
+  void SetProgress(const JobRecord& record);
+  void SetStep(const StepSummary& summary);
+  void SetTensors(const StepSummary& summary);
+
+  MetricRegistry* const registry_;
+  const std::string train_job_;
+  bool described_ = false;
+  double step_seconds_ = 0;  // Smoothed, for the expected end.
+  std::vector<TensorSeries> tensors_;
+
+  // Looked up once: used at every step or lease.
+  const Counter samples_;
+  const Counter steps_;
+  const Counter leaves_;
+  const Histogram step_duration_;
+  const Histogram trust_ratio_;
+  const Histogram lease_duration_;
+  const Histogram lease_leaves_;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_COORDINATOR_JOB_METRICS_H_
