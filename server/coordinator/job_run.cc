@@ -24,6 +24,8 @@ constexpr Duration kOverdueMin = seconds(1);
 // A worker that asks for work has given up a lease this old; a younger one crossed its request.
 constexpr Duration kCrossing = seconds(3);
 constexpr int kGoingBackMax = 3;
+// A worker without a lease that has been silent for this long is assigned again.
+constexpr Duration kSilenceMax = seconds(6);
 
 }  // namespace
 
@@ -63,6 +65,7 @@ void JobRun::OnWorkerJoined(WorkerMember* worker, Turn* turn) {
   worker->idle = false;
   worker->version = -1;
   worker->samples_per_second = 0.0;
+  worker->heard = turn->now;
   SendAssignment(*worker, turn);
 }
 
@@ -84,6 +87,7 @@ void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
   const auto found = members_->workers.find(event.session);
   if (found == members_->workers.end() || event.job != record_->id) return;
   WorkerMember& worker = found->second;
+  worker.heard = turn->now;
   std::string refusal = event.error;
   if (refusal.empty() && record_->layout == nullptr) {
     record_->layout = event.layout;
@@ -128,6 +132,7 @@ void JobRun::OnWorkRequested(const WorkRequested& event, Turn* turn) {
   const auto found = members_->workers.find(event.session);
   if (found == members_->workers.end() || !FenceHolds(event.fence, turn)) return;
   WorkerMember& worker = found->second;
+  worker.heard = turn->now;
   if (!worker.described || worker.refused || worker.leaving) return;
   for (LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
     if (table == nullptr) continue;
@@ -420,6 +425,7 @@ void JobRun::TryFinishPlacing(Turn* turn) {
   }
   for (auto& [session, worker] : members_->workers) {
     worker.idle = false;
+    worker.heard = turn->now;
     if (!worker.refused) SendAssignment(worker, turn);
   }
 }
@@ -597,6 +603,7 @@ void JobRun::Remind(Turn* turn) {
   }
   if (turn->now - reminded_ < kRemindAfter) return;
   reminded_ = turn->now;
+  RemindWorkers(turn);
   for (uint32_t index = 0; index < slots_.size(); ++index) {
     const ShardMember* shard = members_->FindShard(record_->placement[index].shard);
     if (shard == nullptr) continue;
@@ -617,6 +624,21 @@ void JobRun::Remind(Turn* turn) {
     cause_ = CountEvent::What::kTakeoverShard;
     phase_ = Phase::kWaiting;
     phase_since_ = turn->now;
+  }
+}
+
+void JobRun::RemindWorkers(Turn* turn) {
+  for (auto& [session, worker] : members_->workers) {
+    bool working = false;
+    for (const LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
+      if (table == nullptr) continue;
+      for (const auto& [id, lease] : table->live()) working |= lease.worker == session;
+    }
+    if (working || worker.refused || worker.leaving || turn->now - worker.heard < kSilenceMax) {
+      continue;
+    }
+    worker.heard = turn->now;
+    SendAssignment(worker, turn);
   }
 }
 

@@ -110,6 +110,7 @@ class JobRun {
                  const std::string& why, Turn* turn);
   Duration ExpectedTime(const WorkerMember& worker, double samples) const;
   void Remind(Turn* turn);
+  void RemindWorkers(Turn* turn);
 
   // Evaluation and checkpoints.
   bool EvaluationDue() const;

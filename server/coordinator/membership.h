@@ -27,6 +27,7 @@ struct WorkerMember {
   bool idle = false;                // Asked for work and has not been answered.
   int64_t version = -1;             // Held when it last asked.
   double samples_per_second = 0.0;  // Smoothed over leases; 0 = not measured yet.
+  Instant heard;                    // When it last said something, or was last assigned.
 };
 
 struct ShardMember {

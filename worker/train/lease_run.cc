@@ -142,6 +142,7 @@ void LeaseRun::PushStats() {
   }
   for (ShardLink* link : links_) {
     FrameHeader header = link->NewHeader(FrameType::kStats);
+    header.encoding = FrameEncoding::kI64;
     header.step = static_cast<uint64_t>(order_.step);
     header.leaf_begin = order_.leaves.begin;
     header.leaf_end = order_.leaves.end;

@@ -95,9 +95,17 @@ void TrainLoop::Assign(const v1::Assignment& assignment) {
     lanes_ = std::move(lanes).value();
     layout_ = std::make_shared<const Layout>(lanes_->layout());
   }
-  assignment_ = assignment;
+  // Sent again because this worker was not heard: nothing has changed.
+  const bool repeated = assignment_ && assignment_->epoch() == assignment.epoch() &&
+                        assignment_->shards_size() == assignment.shards_size();
   Describe(assignment, "");
-  if (assignment.shards_size() > 0) Connect(assignment);
+  if (repeated) return;
+  assignment_ = assignment;
+  if (assignment.shards_size() > 0) {
+    Connect(assignment);
+  } else {
+    Disconnect();  // From the shards of an older epoch; the new ones are still loading.
+  }
 }
 
 void TrainLoop::Describe(const v1::Assignment& assignment, const std::string& error) {

@@ -1,0 +1,386 @@
+#include "tests/sim/sim_cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/optim/settings.h"
+
+namespace drover::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint64_t kJob = 42;
+constexpr Duration kTick = milliseconds(100);
+constexpr Duration kTimeMax = seconds(600);
+
+JobPlan ToyPlan(bool trust_ratio) {
+  JobPlan plan;
+  plan.name = "toy";
+  plan.batch = 64;
+  plan.leaves = 8;
+  plan.micro_batch = 4;
+  plan.steps = 7;
+  plan.seed = 3;
+  plan.fraction_bits = 40;
+  if (trust_ratio) {
+    plan.optimizer = LambPreset("tfa").value();
+  } else {
+    plan.optimizer = DefaultSettings(Rule::kAdamW);
+  }
+  plan.optimizer.max_grad_norm = 1.0;
+  plan.schedule.peak = 0.01;
+  plan.schedule.total_steps = plan.steps;
+  plan.checkpoint_every_steps = 3;
+  plan.evaluation_every_steps = 4;
+  return plan;
+}
+
+// Forty blocks in six tensors: several chunks per shard, tensors that span shards.
+std::shared_ptr<const Layout> ToyLayout() {
+  std::vector<TensorSpec> tensors = {
+      {"a/weight", {15, kBlockElements}, {}}, {"a/bias", {700}, {}},
+      {"b/weight", {12, kBlockElements}, {}}, {"b/bias", {9}, {}},
+      {"c/weight", {10, kBlockElements}, {}}, {"c/bias", {kBlockElements + 1}, {}},
+  };
+  return std::make_shared<const Layout>(Layout::Make(std::move(tensors)).value());
+}
+
+class Cluster {
+ public:
+  explicit Cluster(const HistoryOptions& options)
+      : options_(options),
+        clock_(options.seed),
+        faults_(options.faults),
+        plan_(ToyPlan(options.trust_ratio)),
+        layout_(ToyLayout()) {
+    for (uint32_t i = 0; i < options.shards; ++i) AddShard(fmt::format("shard-{}", i));
+    for (uint32_t i = 0; i < options.workers; ++i) AddWorker(fmt::format("worker-{}", i));
+    JobRecord record;
+    record.id = kJob;
+    record.name = plan_.name;
+    record.plan = plan_;
+    store_ = record;
+    StartCoordinator(/*restored=*/false);
+    Tick();
+    if (faults_.crash_coordinator + faults_.crash_shard + faults_.crash_worker +
+            faults_.break_stream + faults_.freeze_worker >
+        0) {
+      Trouble();
+    }
+  }
+
+  HistoryResult Run() {
+    while (clock_.now().since_origin < kTimeMax && !HasEnded(store_.state)) {
+      if (clock_.now().since_origin > options_.faults_last) faults_ = {};
+      if (!clock_.Step()) break;
+      CheckVersions();
+    }
+    HistoryResult result;
+    result.violations = violations_;
+    result.state = store_.state;
+    result.message = store_.message;
+    result.record = store_;
+    result.crashes = crashes_;
+    result.seconds = Seconds(clock_.now().since_origin);
+    for (const auto& worker : workers_) result.leaves_computed += worker->leaves_computed();
+    if (!store_.checkpoints.empty()) {
+      result.weights_digest = DigestOf(storage_.at(store_.checkpoints.back().path));
+    }
+    return result;
+  }
+
+ private:
+  // ---- Nodes.
+  void AddShard(const std::string& name) {
+    SimShard::Hooks hooks;
+    hooks.reply = [this, name](const ShardReply& reply) {
+      Send([this, name, reply] {
+        const auto session = sessions_.find(name);
+        if (session != sessions_.end()) Tell(ShardReplied{session->second, reply});
+      });
+    };
+    hooks.ack = [this, name](const std::string& worker, const ToyFrame& ack) {
+      ToWorker(worker, [name, ack](SimWorker* w) { w->Ack(name, ack); });
+    };
+    hooks.weights = [this, name](const std::string& worker, const ToyWeights& weights) {
+      ToWorker(worker, [name, weights](SimWorker* w) { w->Weights(name, weights); });
+    };
+    hooks.gone = [this](const std::string& worker, int64_t current) {
+      ToWorker(worker, [current](SimWorker* w) { w->Gone(current); });
+    };
+    hooks.crash = [this, name] { CrashShard(name, /*lose_disk=*/false); };
+    hooks.violation = [this](const std::string& what) { violations_.push_back(what); };
+    hooks.storage = &storage_;
+    shards_.push_back(
+        std::make_unique<SimShard>(name, &clock_, &faults_, options_.mutant, std::move(hooks)));
+  }
+
+  void AddWorker(const std::string& name) {
+    SimWorker::Hooks hooks;
+    hooks.tell = [this, name](CoordinatorEvent event) {
+      Send([this, name, event] {
+        const auto session = sessions_.find(name);
+        if (session == sessions_.end()) return;
+        CoordinatorEvent with_session = event;
+        std::visit(
+            [&](auto& e) {
+              if constexpr (requires { e.session; }) e.session = session->second;
+            },
+            with_session);
+        Tell(with_session);
+      });
+    };
+    hooks.push = [this, name](const std::string& shard, const ToyFrame& frame) {
+      ToShard(shard, [name, frame](SimShard* s) { s->Push(name, frame); });
+    };
+    hooks.pull = [this, name](const std::string& shard, uint32_t epoch, int64_t version) {
+      ToShard(shard, [name, epoch, version](SimShard* s) { s->Pull(name, epoch, version); });
+    };
+    hooks.violation = [this](const std::string& what) { violations_.push_back(what); };
+    workers_.push_back(
+        std::make_unique<SimWorker>(name, &clock_, &plan_, layout_, std::move(hooks)));
+  }
+
+  SimShard* FindShard(const std::string& name) {
+    for (auto& shard : shards_) {
+      if (shard->name() == name) return shard.get();
+    }
+    return nullptr;
+  }
+  SimWorker* FindWorker(const std::string& name) {
+    for (auto& worker : workers_) {
+      if (worker->name() == name) return worker.get();
+    }
+    return nullptr;
+  }
+
+  // ---- The network.
+  void Send(std::function<void()> deliver) {
+    if (clock_.Chance(faults_.drop)) return;
+    const int copies = clock_.Chance(faults_.duplicate) ? 2 : 1;
+    for (int i = 0; i < copies; ++i) {
+      const Duration delay =
+          clock_.Chance(faults_.slow) ? clock_.Between(20000, 1500000) : clock_.Between(50, 3000);
+      clock_.After(delay, deliver);
+    }
+  }
+
+  // A message to another incarnation than the one it was meant for is lost with its stream.
+  void ToShard(const std::string& name, std::function<void(SimShard*)> deliver) {
+    SimShard* shard = FindShard(name);
+    const uint64_t incarnation = shard->incarnation();
+    Send([shard, incarnation, deliver] {
+      if (shard->incarnation() == incarnation) deliver(shard);
+    });
+  }
+
+  void ToWorker(const std::string& name, std::function<void(SimWorker*)> deliver) {
+    SimWorker* worker = FindWorker(name);
+    const uint64_t incarnation = worker->incarnation();
+    Send([this, worker, incarnation, deliver] { Deliver(worker, incarnation, deliver); });
+  }
+
+  void Deliver(SimWorker* worker, uint64_t incarnation,
+               const std::function<void(SimWorker*)>& deliver) {
+    if (worker->incarnation() != incarnation) return;
+    if (worker->frozen_until() <= clock_.now()) return deliver(worker);
+    clock_.After(worker->frozen_until() - clock_.now(),
+                 [this, worker, incarnation, deliver] { Deliver(worker, incarnation, deliver); });
+  }
+
+  // ---- The coordinator and its store.
+  void StartCoordinator(bool restored) {
+    ++coordinator_incarnation_;
+    sessions_.clear();
+    CoordinatorOptions options;
+    options.shards_min = options_.shards;
+    options.checkpoint_directory = "ckpt";
+    coordinator_ = std::make_unique<Coordinator>(options);
+    Tell(JobAdded{store_, restored});
+    for (auto& shard : shards_) JoinLater(shard->name());
+    for (auto& worker : workers_) JoinLater(worker->name());
+  }
+
+  void JoinLater(const std::string& name) {
+    const uint64_t incarnation = coordinator_incarnation_;
+    clock_.After(clock_.Between(1000, 200000), [this, name, incarnation] {
+      if (incarnation != coordinator_incarnation_) return;
+      const SessionId session = ++last_session_;
+      sessions_[name] = session;
+      if (SimShard* shard = FindShard(name)) {
+        Tell(ShardJoined{session, name, shard->incarnation(), name + ":1"});
+      } else {
+        Tell(WorkerJoined{session, name, "toy", 1});
+      }
+    });
+  }
+
+  void Leave(const std::string& name) {
+    const auto found = sessions_.find(name);
+    if (found == sessions_.end()) return;
+    const SessionId session = found->second;
+    sessions_.erase(found);
+    const uint64_t incarnation = coordinator_incarnation_;
+    clock_.After(clock_.Between(100, 5000), [this, session, incarnation, name] {
+      if (incarnation != coordinator_incarnation_) return;
+      if (FindShard(name) != nullptr) {
+        Tell(ShardLeft{session, "stream broke"});
+      } else {
+        Tell(WorkerLeft{session, "stream broke"});
+      }
+    });
+  }
+
+  void Tell(const CoordinatorEvent& event) {
+    for (CoordinatorAction& action : coordinator_->Handle(event, clock_.now())) {
+      Do(action);
+    }
+  }
+
+  void Do(const CoordinatorAction& action) {
+    if (const auto* send = std::get_if<SendToWorker>(&action)) {
+      const auto name = NameOf(send->session);
+      if (name) {
+        ToWorker(*name, [order = send->order](SimWorker* worker) { worker->Order(order); });
+      }
+    } else if (const auto* send_shard = std::get_if<SendToShard>(&action)) {
+      const auto name = NameOf(send_shard->session);
+      if (name) {
+        ToShard(*name, [order = send_shard->order](SimShard* shard) { shard->Order(order); });
+      }
+    } else if (const auto* raise = std::get_if<RaiseEpoch>(&action)) {
+      if (store_.epoch != raise->from) violations_.push_back("the epoch was raised twice");
+      store_.epoch = raise->to;
+    } else if (const auto* save = std::get_if<SaveJob>(&action)) {
+      store_ = save->record;
+    } else if (const auto* commit = std::get_if<SaveCommit>(&action)) {
+      CheckCommit(*commit);
+      store_ = commit->record;
+    } else if (const auto* manifest = std::get_if<CommitManifest>(&action)) {
+      CheckpointRecord checkpoint{manifest->version, manifest->applied, manifest->directory, 1,
+                                  "digest",          manifest->ledger};
+      const uint64_t incarnation = coordinator_incarnation_;
+      clock_.After(clock_.Between(1000, 50000), [this, checkpoint, incarnation] {
+        if (incarnation == coordinator_incarnation_) {
+          Tell(ManifestCommitted{kJob, checkpoint, ""});
+        }
+      });
+    }
+  }
+
+  std::optional<std::string> NameOf(SessionId session) const {
+    for (const auto& [name, open] : sessions_) {
+      if (open == session) return name;
+    }
+    return std::nullopt;
+  }
+
+  // ---- Trouble.
+  void Tick() {
+    clock_.After(kTick, [this] {
+      Tell(drover::Tick{});
+      Tick();
+    });
+  }
+
+  void CrashShard(const std::string& name, bool lose_disk) {
+    ++crashes_;
+    FindShard(name)->Crash(lose_disk);
+    Leave(name);
+    JoinLater(name);
+  }
+
+  void Trouble() {
+    clock_.After(milliseconds(50), [this] {
+      if (clock_.Chance(faults_.crash_coordinator)) {
+        ++crashes_;
+        StartCoordinator(/*restored=*/true);
+      }
+      for (auto& shard : shards_) {
+        if (clock_.Chance(faults_.crash_shard)) {
+          CrashShard(shard->name(), clock_.Chance(faults_.lose_disk));
+        }
+        if (clock_.Chance(faults_.break_stream)) {
+          Leave(shard->name());
+          JoinLater(shard->name());
+        }
+      }
+      for (auto& worker : workers_) {
+        if (clock_.Chance(faults_.freeze_worker)) worker->Freeze(clock_.Between(100000, 15000000));
+        if (!clock_.Chance(faults_.crash_worker)) continue;
+        ++crashes_;
+        worker->Crash();
+        Leave(worker->name());
+        JoinLater(worker->name());
+      }
+      Trouble();
+    });
+  }
+
+  // ---- Invariants that need a view of everything.
+  // I4: a step is committed only when every shard holds its complete gradient.
+  void CheckCommit(const SaveCommit& commit) {
+    if (commit.commit.skip) return;
+    for (const auto& shard : shards_) {
+      const bool placed =
+          std::any_of(commit.record.placement.begin(), commit.record.placement.end(),
+                      [&](const Placement& placement) { return placement.shard == shard->name(); });
+      // A shard that is just down holds it in its redo log, which its restart will show.
+      if (!placed || shard->core().phase() == Shard::Phase::kEmpty ||
+          shard->core().phase() == Shard::Phase::kLoading) {
+        continue;
+      }
+      if (shard->core().version() == commit.commit.fence.step &&
+          shard->core().phase() != Shard::Phase::kPrepared) {
+        violations_.push_back(fmt::format("I4: step {} committed, {} is not prepared",
+                                          commit.commit.fence.step, shard->name()));
+      }
+    }
+  }
+
+  // I5: shards of one epoch are at most one version apart.
+  void CheckVersions() {
+    std::optional<int64_t> low;
+    std::optional<int64_t> high;
+    for (const auto& shard : shards_) {
+      const Shard& core = shard->core();
+      const bool holds =
+          core.phase() == Shard::Phase::kFilling || core.phase() == Shard::Phase::kPrepared;
+      if (!holds || core.epoch() != store_.epoch || core.place()->discard) continue;
+      low = std::min(low.value_or(core.version()), core.version());
+      high = std::max(high.value_or(core.version()), core.version());
+    }
+    // While a placing finds out that a disk is lost, versions may differ by more; nothing is
+    // committed before all agree.
+    if (low && *high - *low > 1 && store_.state == JobState::kRunning) {
+      violations_.push_back(
+          fmt::format("I5: versions {} and {} in epoch {}", *low, *high, store_.epoch));
+    }
+  }
+
+  const HistoryOptions options_;
+  SimClock clock_;
+  Faults faults_;
+  const JobPlan plan_;
+  const std::shared_ptr<const Layout> layout_;
+  std::vector<std::unique_ptr<SimShard>> shards_;
+  std::vector<std::unique_ptr<SimWorker>> workers_;
+  std::unique_ptr<Coordinator> coordinator_;
+  uint64_t coordinator_incarnation_ = 0;
+  SessionId last_session_ = 0;
+  std::map<std::string, SessionId> sessions_;
+  JobRecord store_;
+  std::map<std::string, BlockValues> storage_;
+  std::vector<std::string> violations_;
+  int64_t crashes_ = 0;
+};
+
+}  // namespace
+
+HistoryResult RunHistory(const HistoryOptions& options) { return Cluster(options).Run(); }
+
+}  // namespace drover::sim

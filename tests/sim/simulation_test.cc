@@ -1,0 +1,120 @@
+// Seeded histories of the real cores. Every history must end with the weights of the undisturbed
+// one, every leaf counted once, and no invariant broken on the way.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/sim/sim_cluster.h"
+
+namespace drover::sim {
+namespace {
+
+std::string Describe(const HistoryOptions& options, const HistoryResult& result) {
+  std::string text =
+      "seed " + std::to_string(options.seed) + ", shards " + std::to_string(options.shards) +
+      ", workers " + std::to_string(options.workers) + ", state " + JobStateName(result.state) +
+      " " + result.record.reason + " " + result.message + ", version " +
+      std::to_string(result.record.version) + ", " + std::to_string(result.seconds) + " s";
+  for (const std::string& violation : result.violations) text += "\n  " + violation;
+  return text;
+}
+
+uint64_t UndisturbedDigest(bool trust_ratio) {
+  HistoryOptions calm;
+  calm.shards = 1;
+  calm.workers = 1;
+  calm.trust_ratio = trust_ratio;
+  return RunHistory(calm).weights_digest;
+}
+
+Faults Storm() {
+  Faults faults;
+  faults.drop = 30;
+  faults.duplicate = 30;
+  faults.slow = 30;
+  faults.crash_coordinator = 10;
+  faults.crash_shard = 15;
+  faults.lose_disk = 100;
+  faults.crash_worker = 20;
+  faults.freeze_worker = 10;
+  faults.break_stream = 10;
+  faults.crash_between_actions = 5;
+  return faults;
+}
+
+bool Holds(const HistoryOptions& options, const HistoryResult& result, uint64_t digest) {
+  const Ledger& ledger = result.record.ledger;
+  return result.violations.empty() && result.state == JobState::kSucceeded &&
+         result.weights_digest == digest && ledger.leaves_counted == ledger.leaves_expected &&
+         ledger.leaves_counted == result.record.plan.leaves * result.record.plan.steps &&
+         ledger.leaf_chunks_applied == ledger.leaf_chunks_expected && options.seed > 0;
+}
+
+TEST(SimulationTest, AnyNumberOfWorkersAndShardsGivesTheSameWeights) {
+  for (const bool trust_ratio : {false, true}) {
+    const uint64_t digest = UndisturbedDigest(trust_ratio);
+    EXPECT_NE(digest, 0u);
+    for (uint32_t shards = 1; shards <= 5; ++shards) {
+      for (uint32_t workers = 1; workers <= 8; ++workers) {
+        HistoryOptions options;
+        options.seed = 100 + shards * 10 + workers;
+        options.shards = shards;
+        options.workers = workers;
+        options.trust_ratio = trust_ratio;
+        const HistoryResult result = RunHistory(options);
+        EXPECT_TRUE(Holds(options, result, digest)) << Describe(options, result);
+      }
+    }
+  }
+}
+
+TEST(SimulationTest, FiveHundredStormsEndWithTheUndisturbedWeights) {
+  const uint64_t digests[2] = {UndisturbedDigest(false), UndisturbedDigest(true)};
+  int64_t crashes = 0;
+  for (uint64_t seed = 1; seed <= 500; ++seed) {
+    HistoryOptions options;
+    options.seed = seed;
+    options.shards = 1 + static_cast<uint32_t>(seed % 3);
+    options.workers = 1 + static_cast<uint32_t>(seed / 3 % 4);
+    options.trust_ratio = seed % 2 == 1;
+    options.faults = Storm();
+    const HistoryResult result = RunHistory(options);
+    ASSERT_TRUE(Holds(options, result, digests[seed % 2])) << Describe(options, result);
+    crashes += result.crashes;
+  }
+  EXPECT_GT(crashes, 500) << "too little happened for this test to mean anything";
+  RecordProperty("crashes", std::to_string(crashes));
+}
+
+// A protocol that is broken on purpose must be noticed, or the histories above prove nothing.
+int HistoriesThatNotice(Mutant mutant) {
+  const uint64_t digest = UndisturbedDigest(true);
+  int noticed = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    HistoryOptions options;
+    options.seed = seed;
+    options.shards = 2;
+    options.workers = 3;
+    options.faults = Storm();
+    options.mutant = mutant;
+    const HistoryResult result = RunHistory(options);
+    if (!Holds(options, result, digest)) ++noticed;
+  }
+  return noticed;
+}
+
+TEST(SimulationTest, AShardThatDoesNotDedupeIsNoticed) {
+  EXPECT_GT(HistoriesThatNotice(Mutant::kNoDedupe), 20);
+}
+
+TEST(SimulationTest, AShardThatDoesNotFenceEpochsIsNoticed) {
+  EXPECT_GT(HistoriesThatNotice(Mutant::kNoFencing), 5);
+}
+
+TEST(SimulationTest, AShardThatVotesBeforeAllChunksAreInIsNoticed) {
+  EXPECT_GT(HistoriesThatNotice(Mutant::kVoteEarly), 20);
+}
+
+}  // namespace
+}  // namespace drover::sim
