@@ -1,0 +1,64 @@
+#include "server/cli/exit_code.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "common/rpc/channel.h"
+
+namespace drover {
+
+int ExitCodeOf(const Status& status) {
+  switch (status.code()) {
+    case Code::kOk:
+      return kExitOk;
+    case Code::kInvalidArgument:
+      return kExitUsage;
+    case Code::kNotFound:
+      return kExitNotFound;
+    case Code::kUnavailable:
+      return kExitUnavailable;
+    case Code::kDeadlineExceeded:
+      return kExitTimeout;
+    default:
+      return kExitFailed;
+  }
+}
+
+int ReportError(const Status& status, const std::string& hint) {
+  const std::string& message = status.message();
+  for (size_t begin = 0; begin <= message.size();) {
+    const size_t end = message.find('\n', begin);
+    fmt::print(stderr, "error: {}\n", message.substr(begin, end - begin));
+    if (end == std::string::npos) break;
+    begin = end + 1;
+  }
+  if (!hint.empty()) fmt::print(stderr, "hint: {}\n", hint);
+  return ExitCodeOf(status);
+}
+
+int ReportCallError(const Status& status, const std::string& server) {
+  switch (status.code()) {
+    case Code::kUnavailable:
+      if (!IsLoopback(server)) {
+        return ReportError(
+            Status(Code::kUnavailable,
+                   fmt::format("no way to the coordinator at {}: {}", server, status.message())),
+            "plain text is only spoken on this machine; a tunnel works: ssh -L "
+            "50050:127.0.0.1:50050 HOST");
+      }
+      return ReportError(Status(Code::kUnavailable, fmt::format("no coordinator at {}", server)),
+                         "start one with \"drover run JOB.yaml\" or pass --server HOST:PORT");
+    case Code::kDeadlineExceeded:
+      return ReportError(
+          Status(status.code(),
+                 fmt::format("the coordinator at {} did not answer in time", server)),
+          "it may be busy or frozen; look at its log, or wait longer with --timeout 30s");
+    case Code::kNotFound:
+      return ReportError(status, "\"drover get jobs\" lists all jobs");
+    default:
+      return ReportError(status);
+  }
+}
+
+}  // namespace drover

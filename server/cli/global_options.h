@@ -1,0 +1,22 @@
+// Flags that every verb takes. Values only.
+
+#ifndef DROVER_SERVER_CLI_GLOBAL_OPTIONS_H_
+#define DROVER_SERVER_CLI_GLOBAL_OPTIONS_H_
+
+#include <chrono>
+#include <string>
+
+#include "server/cli/terminal.h"
+
+namespace drover {
+
+struct GlobalOptions {
+  std::string server = "127.0.0.1:50050";
+  bool json = false;  // -o json: data on stdout as the JSON of its proto.
+  std::chrono::milliseconds timeout{5000};
+  ColorMode color = ColorMode::kAuto;
+};
+
+}  // namespace drover
+
+#endif  // DROVER_SERVER_CLI_GLOBAL_OPTIONS_H_

@@ -1,0 +1,242 @@
+// The program `drover`: its command line. What the verbs do stands in the *_command(s) files.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "common/base/parse.h"
+#include "common/config/flags.h"
+#include "server/cli/checkpoint_commands.h"
+#include "server/cli/doctor.h"
+#include "server/cli/exit_code.h"
+#include "server/cli/interrupt.h"
+#include "server/cli/job_commands.h"
+#include "server/cli/run_command.h"
+#include "server/cli/tool_commands.h"
+
+namespace drover {
+namespace {
+
+constexpr char kVersion[] = "drover 0.1.0";
+
+// Everything the command line can set, and the verb it chose.
+struct CommandLine {
+  GlobalOptions global;
+  RunOptions run;
+  SubmitOptions submit;
+  LogsOptions logs;
+  std::vector<std::string> words;
+  std::string name;
+  std::string path;
+  std::string out_path;
+  std::string rule;
+  std::string json_path;
+  std::string state_dir = "/tmp";
+  std::function<int()> verb;
+};
+
+void AddGlobalFlags(CLI::App* app, GlobalOptions* global) {
+  app->add_option("--server", global->server, "Address of the coordinator")
+      ->type_name("HOST:PORT")
+      ->check([](const std::string& text) { return CheckAddress(text).message(); })
+      ->capture_default_str();
+  app->add_option_function<std::string>(
+         "-o,--output", [global](const std::string& form) { global->json = form == "json"; },
+         "Form of the data on standard output: table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->type_name("FORM");
+  app->add_option_function<std::string>(
+         "--timeout",
+         [global](const std::string& text) {
+           global->timeout = std::chrono::milliseconds(ParseMilliseconds(text).value());
+         },
+         "Longest wait for an answer of the coordinator [5s]")
+      ->check([](const std::string& text) {
+        const Result<int64_t> time = ParseMilliseconds(text);
+        return time.ok() ? std::string() : time.status().message();
+      })
+      ->type_name("TIME");
+  app->add_option_function<std::string>(
+         "--color",
+         [global](const std::string& mode) {
+           global->color = mode == "always"  ? ColorMode::kAlways
+                           : mode == "never" ? ColorMode::kNever
+                                             : ColorMode::kAuto;
+         },
+         "auto (on terminals), always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
+}
+
+// A verb that runs `action` when it is chosen. Global flags may stand behind it.
+CLI::App* AddVerb(CLI::App* app, CommandLine* line, const std::string& name,
+                  const std::string& help, std::function<int()> action) {
+  CLI::App* const verb = app->add_subcommand(name, help);
+  verb->fallthrough();
+  verb->callback([line, action = std::move(action)] { line->verb = action; });
+  return verb;
+}
+
+void AddJobFileFlags(CLI::App* verb, std::string* path, std::vector<std::string>* overrides) {
+  verb->add_option("FILE", *path, "Job file; - is standard input")->required();
+  verb->add_option("--set", *overrides, "Set a field of the job file: --set steps=100")
+      ->type_name("FIELD=VALUE")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void AddRun(CLI::App* app, CommandLine* line) {
+  CLI::App* const run =
+      AddVerb(app, line, "run", "Train a job on a cluster of processes on this machine",
+              [line] { return RunCommand(line->global, line->run); });
+  AddJobFileFlags(run, &line->run.job_file, &line->run.overrides);
+  run->add_option("--workers", line->run.workers, "Worker processes")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  run->add_option("--shards", line->run.shards, "Shard processes")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  run->add_option("--state-dir", line->run.state_dir,
+                  "Keep jobs and checkpoints here; the same command goes on with an unfinished job")
+      ->type_name("DIR");
+  run->add_flag("--keep", line->run.keep, "Keep the temporary state directory");
+  run->add_option("--json", line->run.json_path, "Write the result as JSON")->type_name("FILE");
+  run->add_option("--log-level", line->run.log_level, "Of the processes' logs")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+}
+
+void AddSubmit(CLI::App* app, CommandLine* line) {
+  CLI::App* const submit = AddVerb(app, line, "submit", "Give a job to the coordinator",
+                                   [line] { return SubmitCommand(line->global, line->submit); });
+  AddJobFileFlags(submit, &line->submit.job_file, &line->submit.overrides);
+  submit->add_flag("--dry-run", line->submit.dry_run, "Check the job, print it whole, create none");
+  submit->add_flag("--watch", line->submit.watch, "Then watch it");
+  submit
+      ->add_option("--request-id", line->submit.request_id,
+                   "A repeat with the same id gives the same job")
+      ->type_name("ID");
+}
+
+void AddJobVerbs(CLI::App* app, CommandLine* line) {
+  AddVerb(app, line, "get", "List jobs or checkpoints",
+          [line] { return GetCommand(line->global, line->words); })
+      ->add_option("KIND NAME", line->words, "[job|checkpoint] [NAME]")
+      ->expected(0, 2);
+  AddVerb(app, line, "describe", "Everything about one job",
+          [line] { return DescribeCommand(line->global, line->words); })
+      ->add_option("KIND NAME", line->words, "[job] NAME")
+      ->expected(1, 2)
+      ->required();
+  AddVerb(app, line, "watch", "Follow a job until its end",
+          [line] { return WatchCommand(line->global, line->name); })
+      ->add_option("JOB", line->name, "Name, id, or unique start of an id")
+      ->required();
+  CLI::App* const logs = AddVerb(app, line, "logs", "Log lines of a job",
+                                 [line] { return LogsCommand(line->global, line->logs); });
+  logs->add_option("JOB", line->logs.job, "Name, id, or unique start of an id")->required();
+  logs->add_flag("-f,--follow", line->logs.follow, "Go on until the job ends");
+  logs->add_option("--task", line->logs.task, "Only these: coordinator, worker/NAME, shard/NAME");
+  logs->add_option("--tail", line->logs.tail, "Only the last lines")->check(CLI::Range(0, 1000000));
+  const auto add = [app, line](const char* name, const char* help, JobVerbName verb) {
+    AddVerb(app, line, name, help,
+            [line, verb] { return VerbCommand(line->global, verb, line->name); })
+        ->add_option("JOB", line->name, "Name, id, or unique start of an id")
+        ->required();
+  };
+  add("cancel", "End a job after its open step; a checkpoint is kept", JobVerbName::kCancel);
+  add("suspend", "Save a job at a step boundary and free its devices", JobVerbName::kSuspend);
+  add("resume", "Let a suspended job go on", JobVerbName::kResume);
+  AddVerb(app, line, "delete", "Forget a finished job",
+          [line] { return DeleteCommand(line->global, line->name); })
+      ->add_option("JOB", line->name, "Name, id, or unique start of an id")
+      ->required();
+}
+
+void AddCheckpoint(CLI::App* app, CommandLine* line) {
+  CLI::App* const checkpoint =
+      app->add_subcommand("checkpoint", "List, export and verify checkpoints");
+  checkpoint->fallthrough()->require_subcommand(1);
+  AddVerb(checkpoint, line, "list", "List checkpoints", [line] {
+    std::vector<std::string> words = {"checkpoint"};
+    if (!line->name.empty()) words.push_back(line->name);
+    return GetCommand(line->global, words);
+  })->add_option("JOB", line->name, "Only of this job");
+  CLI::App* const save =
+      AddVerb(checkpoint, line, "export", "Write the weights as a safetensors file",
+              [line] { return ExportCheckpointCommand(line->global, line->name, line->out_path); });
+  save->add_option("CHECKPOINT", line->name, "Id or folder")->required();
+  save->add_option("--out", line->out_path, "FILE.safetensors")->type_name("FILE")->required();
+  AddVerb(checkpoint, line, "verify", "Read everything again and compare all digests",
+          [line] { return VerifyCheckpointCommand(line->global, line->name); })
+      ->add_option("CHECKPOINT", line->name, "Id or folder")
+      ->required();
+}
+
+void AddTools(CLI::App* app, CommandLine* line) {
+  CLI::App* const check = app->add_subcommand("check", "Prove that this build computes right");
+  check->fallthrough()->require_subcommand(1);
+  CLI::App* const optimizers =
+      AddVerb(check, line, "optimizers", "Update rules against known answers",
+              [line] { return CheckOptimizersCommand(line->path, line->rule); });
+  optimizers->add_option("FILE", line->path, "Known answers (JSON)")->required();
+  optimizers->add_option("--rule", line->rule, "Only this rule");
+
+  CLI::App* const bench = app->add_subcommand("bench", "Measure this machine");
+  bench->fallthrough()->require_subcommand(1);
+  AddVerb(bench, line, "wire", "Gradients and weights over loopback, beside plain sockets",
+          [line] { return BenchWireCommand(line->json_path); })
+      ->add_option("--json", line->json_path, "Write the figures")
+      ->type_name("FILE");
+  AddVerb(bench, line, "optimizer", "Update rules beside the memory's own speed",
+          [line] { return BenchOptimizerCommand(line->json_path); })
+      ->add_option("--json", line->json_path, "Write the figures")
+      ->type_name("FILE");
+
+  CLI::App* const doctor =
+      AddVerb(app, line, "doctor", "Whether this machine can run Drover", [line] {
+        return line->name.empty() ? DoctorCommand(line->global, line->state_dir)
+                                  : ProbeCommand(line->global, line->name);
+      });
+  doctor->add_option("--state-dir", line->state_dir, "Where state would be kept")
+      ->type_name("DIR")
+      ->capture_default_str();
+  doctor->add_option("--probe", line->name, "Instead: one health call to a daemon")
+      ->type_name("HOST:PORT");
+  AddVerb(app, line, "version", "Print the version", [] {
+    fmt::print("{}\n", kVersion);
+    return kExitOk;
+  });
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Drover: distributed large-batch training whose weights do not depend on who helped",
+               "drover");
+  CommandLine line;
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  AddGlobalFlags(&app, &line.global);
+  AddRun(&app, &line);
+  AddSubmit(&app, &line);
+  AddJobVerbs(&app, &line);
+  AddCheckpoint(&app, &line);
+  AddTools(&app, &line);
+  app.footer(
+      "Exit codes: 0 ok, 1 job or check failed, 2 usage or job file, 3 not found,\n"
+      "4 no coordinator, 5 timeout, 130 interrupted. Job files: docs/job_file.md");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return line.verb();
+}
+
+}  // namespace
+}  // namespace drover
+
+int main(int argc, char** argv) {
+  drover::CatchInterrupts();
+  return drover::Main(argc, argv);
+}
