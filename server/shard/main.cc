@@ -1,8 +1,10 @@
 // drover-shard: holds a part of the weights of a job, sums gradients, applies updates.
 
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <signal.h>
@@ -23,6 +25,8 @@
 #include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
+#include "common/metrics/exposition.h"
+#include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
 #include "server/shard/coordinator_session.h"
 #include "server/shard/shard_metrics.h"
@@ -40,13 +44,14 @@ struct Flags {
   std::string listen = "127.0.0.1:50051";
   std::string advertise;  // Empty: the listen address.
   std::string name;       // Empty: from host and port.
-  std::string state_dir = "drover-shard-state";
+  std::string state_dir = "drover-state/shard";
   std::string metrics;
   LogLevel log_level = LogLevel::kInfo;
 };
 
 std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   CLI::App app("Holds a part of the weights of the running job, sums gradients, applies updates.");
+  app.set_version_flag("--version", "drover-shard " DROVER_VERSION);
   AddCoordinatorFlag(&app, &flags->coordinator);
   AddListenFlag(&app, &flags->listen);
   app.add_option("--advertise", flags->advertise,
@@ -112,8 +117,21 @@ int RefuseToStart(const Status& status) {
   return kExitConfiguration;
 }
 
+// Ready when the coordinator knows us.
+Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
+                                                    MetricRegistry* registry,
+                                                    const CoordinatorSession* session) {
+  if (address.empty()) return std::unique_ptr<MetricsServer>();
+  registry->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "shard", grpc_version_string(), ""})
+      .Set(1);
+  return MetricsServer::Start(address, *registry, [session] {
+    if (session->connected()) return Status();
+    return Status(Code::kUnavailable, "not connected to the coordinator");
+  });
+}
+
 int Run(Flags flags) {
-  InitLogging("shard", flags.log_level);
+  InitLogging(flags.name.empty() ? "shard" : "shard/" + flags.name, flags.log_level);
   for (const auto& [flag, address] :
        {std::pair<const char*, std::string&>{"--coordinator", flags.coordinator},
         {"--listen", flags.listen}}) {
@@ -123,7 +141,8 @@ int Run(Flags flags) {
   }
   const sigset_t signals = BlockEndSignals();
 
-  ShardMetrics metrics;
+  MetricRegistry registry(MetricRole::kShard);
+  ShardMetrics metrics(&registry);
   std::unique_ptr<CoordinatorSession> session;  // Made when the port is known.
   ShardRuntimeOptions options;
   options.state_dir = flags.state_dir;
@@ -155,11 +174,18 @@ int Run(Flags flags) {
   identity.incarnation = RandomIncarnation();
   identity.address = flags.advertise.empty() ? address : flags.advertise;
   identity.version = DROVER_VERSION;
-  LogInfo("drover-shard {} listens on {} name={} coordinator={} state_dir={} threads={}",
-          identity.version, address, identity.name, flags.coordinator, flags.state_dir,
-          options.threads);
+  const std::string name = identity.name;
   session = std::make_unique<CoordinatorSession>(
       MakeChannel(flags.coordinator, ChannelKind::kControl), std::move(identity));
+  Result<std::unique_ptr<MetricsServer>> exposition =
+      ServeMetrics(flags.metrics, &registry, session.get());
+  if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
+  LogInfo(
+      "drover-shard {} listens on {} name={} coordinator={} metrics_port={} state_dir={} "
+      "threads={} tls=off",
+      DROVER_VERSION, address, name, flags.coordinator,
+      exposition.value() == nullptr ? 0 : exposition.value()->port(), flags.state_dir,
+      options.threads);
   session->Start([&runtime](ShardOrder order) {
     std::visit([&runtime](auto& what) { runtime.Post(std::move(what)); }, order);
   });

@@ -10,19 +10,23 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "common/base/status.h"
+#include "common/metrics/registry.h"
 #include "common/rpc/frame_header.h"
 
 namespace drover {
 
 class ShardMetrics {
  public:
-  ShardMetrics();
+  // `registry` is of a shard and outlives this.
+  explicit ShardMetrics(MetricRegistry* registry);
   ~ShardMetrics();
 
-  // The job that all of the rest is about.
-  void SetJob(uint64_t job, uint64_t parameters, uint64_t accumulator_bytes);
-  // A step is open that takes this many leaves of chunks.
+  // The job that all of the rest is about, and this shard's index in it. Another job's series go.
+  void SetJob(uint64_t job, uint32_t shard_index, uint64_t parameters);
+  void ClearJob();
+  // A step is open that takes this many leaves of chunks; 0: all it needs are there.
   void OpenStep(uint64_t leaf_chunks);
   void SetVersion(int64_t version);
   void SetStateBytes(size_t bytes);  // Weights, slots and accumulator.
@@ -39,8 +43,16 @@ class ShardMetrics {
   void ObserveRestore(const std::string& source, Duration duration);
 
  private:
-  struct Figures;
-  std::unique_ptr<Figures> figures_;
+  struct JobFigures;
+  std::shared_ptr<JobFigures> Figures() const DROVER_EXCLUDES(mutex_);
+  void Swap(std::shared_ptr<JobFigures> figures) DROVER_EXCLUDES(mutex_);
+
+  MetricRegistry* const registry_;
+  const Histogram measure_duration_;
+  const Histogram apply_duration_;
+
+  mutable Mutex mutex_;
+  std::shared_ptr<JobFigures> figures_ DROVER_GUARDED_BY(mutex_);  // Never null.
 };
 
 }  // namespace drover

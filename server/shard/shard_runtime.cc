@@ -123,10 +123,17 @@ Status ShardRuntime::Do(const LoadRange& action) {
       "seconds={:.3f}",
       place.job, place.blocks.begin, place.blocks.end, event.fence.step, event.prepared,
       loaded.value().source, loaded.value().redone_steps, Seconds(duration));
-  metrics_->SetJob(place.job, held_->engine->elements(), held_->accumulator->bytes());
+  uint64_t parameters = 0;
+  for (uint32_t block = place.blocks.begin; block < place.blocks.end; ++block) {
+    parameters += place.layout->blocks()[block].size;
+  }
+  metrics_->SetJob(place.job, place.shard_index, parameters);
   metrics_->ObserveRestore(loaded.value().source, duration);
   publisher_.Place(place.job, place.epoch, place.layout, place.blocks);
-  if (event.prepared) Publish();  // Else when the step is open.
+  if (event.prepared) {  // Else when the step is open.
+    metrics_->OpenStep(0);
+    Publish();
+  }
   SetAccumulator(held_->accumulator);
   own_events_.push_back(std::move(event));
   return Status();
@@ -255,7 +262,10 @@ Status ShardRuntime::Do(const RunCheckpoint& action) {
 }
 
 Status ShardRuntime::Do(const ForgetJob& action) {
-  if (held_.has_value() && held_->place.job == action.job) Drop();
+  if (held_.has_value() && held_->place.job == action.job) {
+    Drop();
+    metrics_->ClearJob();
+  }
   const Status forgotten = store_->Forget(action.job);
   if (!forgotten.ok()) LogWarning("job {:016x}: {}", action.job, forgotten.message());
   return Status();

@@ -42,6 +42,7 @@ class RuntimeDriver {
   const std::string& state_dir() const { return state_dir_; }
   ShardRuntime& runtime() { return *runtime_; }
   ShardMetrics& metrics() { return metrics_; }
+  MetricRegistry& registry() { return registry_; }
 
   // Begins, or begins again on the same directory.
   void Start() {
@@ -114,7 +115,8 @@ class RuntimeDriver {
   FileSystem& fs_;
   const std::string state_dir_;
   ShardRuntimeOptions options_;
-  ShardMetrics metrics_;
+  MetricRegistry registry_{MetricRole::kShard};
+  ShardMetrics metrics_{&registry_};
   std::unique_ptr<BoundedQueue<ShardReply>> replies_;
   std::unique_ptr<ShardRuntime> runtime_;
 };
