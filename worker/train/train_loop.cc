@@ -64,6 +64,8 @@ void TrainLoop::HandleOrder(const v1::WorkerOrder& order) {
     case v1::WorkerOrder::kEvalLease:
       return StartEvaluation(order.eval_lease());
     case v1::WorkerOrder::kPull:
+      // May cross the arrival of that very version; pulling it again would void the lease for it.
+      if (weights_ != nullptr && order.pull().version() == weights_->version) return;
       if (FenceHolds(order.pull().job(), order.pull().epoch())) Pull(order.pull().version());
       return;
     case v1::WorkerOrder::kUnassign:
