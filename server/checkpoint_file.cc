@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "common/base/check.h"
@@ -15,6 +16,7 @@ namespace drover {
 namespace {
 
 constexpr size_t kFaultsMax = 20;
+constexpr std::string_view kDoomed = ".old";  // Suffix of a directory that is being removed.
 
 struct NamedCheckpoint {
   std::string name;
@@ -110,6 +112,18 @@ Result<std::string> Quarantine(FileSystem& fs, const std::string& path) {
   }
   return Status(Code::kFailedPrecondition,
                 fmt::format("{}: 999 bad ones already: remove some", Quote(path)));
+}
+
+// What a pruning that was killed has left.
+Status RemoveDoomed(FileSystem& fs, const std::string& root) {
+  const Result<std::vector<std::string>> names = fs.List(root);
+  if (!names.ok()) return names.status().code() == Code::kNotFound ? Status() : names.status();
+  for (const std::string& name : names.value()) {
+    if (!name.ends_with(kDoomed)) continue;
+    if (!ParseName(name.substr(0, name.size() - kDoomed.size()))) continue;
+    DROVER_RETURN_IF_ERROR(fs.RemoveAll(root + "/" + name));
+  }
+  return Status();
 }
 
 }  // namespace
@@ -235,14 +249,14 @@ Result<std::vector<std::string>> PruneCheckpoints(FileSystem& fs, const std::str
   DROVER_CHECK(keep >= 1);
   const Result<std::vector<NamedCheckpoint>> names = ListCheckpointNames(fs, root);
   if (!names.ok()) return names.status();
+  DROVER_RETURN_IF_ERROR(RemoveDoomed(fs, root));
   std::vector<std::string> removed;
   bool newer_verified = false;
   for (size_t i = 0; i < names.value().size(); ++i) {
     const std::string path = root + "/" + names.value()[i].name;
     if (i >= keep && newer_verified) {
       // Out of sight first: a kill while the files go must not leave half a checkpoint behind.
-      const std::string doomed = path + ".old";
-      DROVER_RETURN_IF_ERROR(fs.RemoveAll(doomed));
+      const std::string doomed = path + std::string(kDoomed);
       DROVER_RETURN_IF_ERROR(fs.Rename(path, doomed));
       DROVER_RETURN_IF_ERROR(fs.RemoveAll(doomed));
       removed.push_back(names.value()[i].name);

@@ -166,6 +166,32 @@ TEST_F(RedoLogTest, RecordsComeBackBitForBitAndInOrder) {
   EXPECT_EQ(replayed.log->bytes(), std::filesystem::file_size(Path(5)));
 }
 
+// The worked example of docs/formats.md, from tests/golden/checkpoint_formats.py.
+TEST_F(RedoLogTest, BytesAreThoseOfTheDocumentedExample) {
+  const Layout layout = Layout::Make({{"w", {2}, {}}}).value();
+  const float elements[2] = {0.5f, -0.25f};
+  const std::span<const float> chunks[1] = {elements};
+  {
+    const std::unique_ptr<RedoLog> log =
+        RedoLog::Open(FileSystem::Real(), directory_, 0x0123456789abcdef, layout.hash(), {0, 1})
+            .value();
+    ASSERT_TRUE(log->Restart(7).ok());
+    ASSERT_TRUE(log->AppendGradient(7, {3 << 20, 5, 8}, chunks).ok());
+    ASSERT_TRUE(log->AppendCommit(7, "commit").ok());
+  }
+
+  std::string hex;
+  for (const char c : ReadFile(Path(7))) {
+    hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  }
+  EXPECT_EQ(hex,
+            "445256525245444f0100000004030201efcdab896745230158d3a29cdf25570a0000000001000000"
+            "0700000000000000000000000000000000000000aaf3c7445245444f010000000700000000000000"
+            "3000000000000000000000009a03bfb4000030000000000005000000000000000800000000000000"
+            "010000000000000002000000000000000000003f000080be2d16f4185245444f0200000007000000"
+            "00000000060000000000000001000000d408982e636f6d6d69746c5de918");
+}
+
 TEST_F(RedoLogTest, AppendsGoOnAfterAReplay) {
   WriteFourRecords();
   ASSERT_TRUE(AppendGradient(*OpenAndReplay().log, 7).ok());

@@ -1,0 +1,534 @@
+#include "server/checkpoint_file.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "common/base/digest.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/unit/server/checkpoint_fixture.h"
+
+namespace drover {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class CheckpointFileTest : public CheckpointFixture {};
+
+// A slow obvious digest, as docs/formats.md words it.
+std::string DigestByHand(const TestJob& job) {
+  std::string bytes;
+  for (size_t t = 0; t < job.layout.tensors().size(); ++t) {
+    const TensorSpec& tensor = job.layout.tensors()[t];
+    bytes += tensor.name + '\0';
+    const auto number = [&bytes](uint64_t value, int size) {
+      for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i));
+    };
+    number(tensor.shape.size(), 4);
+    uint64_t elements = 1;
+    for (const int64_t extent : tensor.shape) {
+      number(static_cast<uint64_t>(extent), 8);
+      elements *= static_cast<uint64_t>(extent);
+    }
+    bytes.append(reinterpret_cast<const char*>(job.arrays[0].data() + job.layout.tensor_offset(t)),
+                 elements * 4);
+  }
+  Sha256 digest;
+  digest.Update(bytes.data(), bytes.size());
+  return digest.HexDigest();
+}
+
+TEST_F(CheckpointFileTest, AnyNumberOfShardsReadsWhatAnyOtherNumberWrote) {
+  const TestJob job = MediumJob();
+  for (const uint32_t writers : {1u, 2u, 3u, 5u, 9u}) {
+    Clear();
+    const std::string directory = Commit(job, writers);
+    const Result<Manifest> manifest = VerifyCheckpoint(fs_, directory);
+    ASSERT_TRUE(manifest.ok()) << manifest.status().ToString();
+    EXPECT_EQ(manifest.value().weights_digest, DigestByHand(job));
+
+    for (const uint32_t readers : {1u, 2u, 3u, 4u, 7u}) {
+      for (const BlockRange& range : job.layout.Place(readers)) {
+        const uint64_t elements = job.layout.SpanElements(range);
+        // 9: gaps must be written too.
+        std::vector<std::vector<float>> out(3, std::vector<float>(elements, 9.0f));
+        const Status read = ReadCheckpointRange(fs_, directory, manifest.value(), job.layout, range,
+                                                {out[0].data(), out[1].data(), out[2].data()});
+        ASSERT_TRUE(read.ok()) << read.ToString();
+        for (size_t a = 0; a < 3; ++a) {
+          EXPECT_EQ(std::memcmp(out[a].data(), job.From(range)[a], elements * 4), 0)
+              << writers << " writers, " << readers << " readers, array " << a;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CheckpointFileTest, ArraysThatAreNotWantedAreSkipped) {
+  const TestJob job = MediumJob();
+  const std::string directory = Commit(job, 2);
+  std::vector<float> weights(job.arrays[0].size());
+
+  ASSERT_TRUE(ReadCheckpointRange(fs_, directory, ReadManifest(fs_, directory).value(), job.layout,
+                                  job.layout.all_blocks(), {weights.data(), nullptr, nullptr})
+                  .ok());
+
+  EXPECT_EQ(weights, job.arrays[0]);
+}
+
+TEST_F(CheckpointFileTest, AnotherLayoutOrRuleIsRefused) {
+  const TestJob job = SmallJob();
+  const std::string directory = Commit(job, 2);
+  const Manifest manifest = ReadManifest(fs_, directory).value();
+  const Layout other = MediumJob().layout;
+  std::vector<float> out(1000);
+
+  EXPECT_EQ(
+      ReadCheckpointRange(fs_, directory, manifest, other, {0, 1}, {out.data(), nullptr, nullptr})
+          .code(),
+      Code::kFailedPrecondition);
+  EXPECT_EQ(ReadCheckpointRange(fs_, directory, manifest, job.layout, {0, 1}, {out.data(), nullptr})
+                .code(),
+            Code::kFailedPrecondition);
+}
+
+TEST_F(CheckpointFileTest, ReadingARangeVerifiesWhatItReads) {
+  const TestJob job = MediumJob();
+  const std::string directory = Commit(job, 3);
+  const Manifest manifest = ReadManifest(fs_, directory).value();
+  const std::string path = directory + "/" + manifest.files[1].name;
+  std::string bytes = ReadFile(path);
+  bytes[1000] = static_cast<char>(bytes[1000] ^ 1);
+  WriteFile(path, bytes);
+  std::vector<float> out(job.arrays[0].size());
+
+  EXPECT_EQ(ReadCheckpointRange(fs_, directory, manifest, job.layout, manifest.files[1].blocks,
+                                {out.data(), nullptr, nullptr})
+                .code(),
+            Code::kDataLoss);
+  // Other shards' files are whole.
+  EXPECT_TRUE(ReadCheckpointRange(fs_, directory, manifest, job.layout, manifest.files[0].blocks,
+                                  {out.data(), nullptr, nullptr})
+                  .ok());
+}
+
+// reliability: catalogue S 94. Each sub-case spoils a good checkpoint of two shards in its own way.
+struct BadCheckpoint {
+  const char* name;
+  const char* fault;  // In the message.
+  std::function<void(const std::string& directory)> spoil;
+  Code code = Code::kDataLoss;
+};
+
+void Edit(const std::string& path, const std::function<void(std::string&)>& edit) {
+  std::string bytes = ReadFile(path);
+  edit(bytes);
+  WriteFile(path, bytes);
+}
+
+void Flip(const std::string& path, int64_t at) {
+  Edit(path, [at](std::string& bytes) {
+    char& byte = bytes[static_cast<size_t>(at < 0 ? at + static_cast<int64_t>(bytes.size()) : at)];
+    byte = static_cast<char>(byte ^ 4);
+  });
+}
+
+std::string Resigned(const std::string& text, const std::string& from, const std::string& to) {
+  std::string body = text.substr(0, text.find("sha256 "));
+  body.replace(body.find(from), from.size(), to);
+  Sha256 digest;
+  digest.Update(body.data(), body.size());
+  return body + "sha256 " + digest.HexDigest() + "\n";
+}
+
+std::vector<BadCheckpoint> BadCheckpoints() {
+  const std::string a = "/shard-0-of-2.bin";
+  const std::string b = "/shard-1-of-2.bin";
+  const std::string m = "/MANIFEST";
+  const auto sign = [m](const std::string& from, const std::string& to) {
+    return [=](const std::string& d) { WriteFile(d + m, Resigned(ReadFile(d + m), from, to)); };
+  };
+  return {
+      {"ShardTruncatedByAByte", "too short|damaged|bytes long",
+       [=](const std::string& d) { Edit(d + a, [](std::string& x) { x.pop_back(); }); }},
+      {"ShardTruncatedInHeader", "too few",
+       [=](const std::string& d) { Edit(d + a, [](std::string& x) { x.resize(50); }); }},
+      {"ShardOfZeroBytes", "too few", [=](const std::string& d) { WriteFile(d + a, ""); }},
+      {"ShardWithExtraBytes", "bytes long",
+       [=](const std::string& d) { Edit(d + b, [](std::string& x) { x += "more"; }); }},
+      {"FlipInHeader", "header", [=](const std::string& d) { Flip(d + a, 40); }},
+      {"FlipInMagic", "not a shard file", [=](const std::string& d) { Flip(d + a, 0); }},
+      {"FlipInSegment", "segment 0 at byte 128", [=](const std::string& d) { Flip(d + a, 200); }},
+      {"FlipInSegmentCrc", "segment 0", [=](const std::string& d) { Flip(d + a, -53); }},
+      {"FlipInFooter", "footer", [=](const std::string& d) { Flip(d + a, -20); }},
+      {"FlipInManifest", "digest in its last line", [=](const std::string& d) { Flip(d + m, 30); }},
+      {"ManifestTruncated", "last line",
+       [=](const std::string& d) { Edit(d + m, [](std::string& x) { x.resize(100); }); }},
+      {"ManifestOfZeroBytes", "last line", [=](const std::string& d) { WriteFile(d + m, ""); }},
+      {"ManifestMissing", "MANIFEST",
+       [=](const std::string& d) { std::filesystem::remove(d + m); }},
+      {"SwappedShardFiles", "another one than the manifest means",
+       [=](const std::string& d) {
+         std::filesystem::rename(d + a, d + "/x");
+         std::filesystem::rename(d + b, d + a);
+         std::filesystem::rename(d + "/x", d + b);
+       }},
+      {"DuplicateShard", "another one than the manifest means",
+       [=](const std::string& d) { WriteFile(d + b, ReadFile(d + a)); }},
+      {"MissingShard", "shard-1-of-2.bin",
+       [=](const std::string& d) { std::filesystem::remove(d + b); }},
+      {"StrangerInTheDirectory", "shard-2-of-2.bin",
+       [](const std::string& d) { WriteFile(d + "/shard-2-of-2.bin", "x"); }},
+      {"NewerManifest", "use a newer one", sign("checkpoint 1", "checkpoint 2"),
+       Code::kUnimplemented},
+      {"ManifestNamesParent", "file name", sign("file shard-0", "file ../shard-0")},
+      {"ManifestNamesAbsolutePath", "file name", sign("file shard-0", "file /shard-0")},
+      {"ManifestOfABillionFiles", "expected a line", sign("files 2", "files 1000000000")},
+      {"ManifestOfAnotherJob", "another one than the manifest means",
+       sign("job 0000000000abcdef", "job 0000000000abcdee")},
+      {"ManifestOfAnotherVersion", "another one than the manifest means",
+       sign("version 50", "version 51")},
+      {"ManifestWithAnotherDigest", "weights digest",
+       [=](const std::string& d) {
+         const std::string digest = ReadManifest(FileSystem::Real(), d).value().weights_digest;
+         WriteFile(d + m, Resigned(ReadFile(d + m), digest, std::string(64, '0')));
+       }},
+      {"SymlinkedManifest", "symbolic link",
+       [=](const std::string& d) {
+         std::filesystem::rename(d + m, d + "/../outside");
+         std::filesystem::create_symlink(d + "/../outside", d + m);
+       }},
+      {"SymlinkedShard", "symbolic link",
+       [=](const std::string& d) {
+         std::filesystem::rename(d + a, d + "/../outside");
+         std::filesystem::create_symlink(d + "/../outside", d + a);
+       }},
+      {"ShardIsADirectory", "regular file",
+       [=](const std::string& d) {
+         std::filesystem::remove(d + a);
+         std::filesystem::create_directory(d + a);
+       }},
+      {"ShardIsAFifo", "regular file",
+       [=](const std::string& d) {
+         std::filesystem::remove(d + a);
+         ASSERT_EQ(mkfifo((d + a).c_str(), 0600), 0);
+       }},
+  };
+}
+
+TEST_F(CheckpointFileTest, EveryCaseOfTheCatalogueIsNamedAndQuarantined) {
+  const TestJob job = SmallJob();
+  for (const BadCheckpoint& bad : BadCheckpoints()) {
+    SCOPED_TRACE(bad.name);
+    Clear();
+    const std::string good = Commit(job, 2, /*version=*/49);
+    const std::string spoilt = Commit(job, 2);
+    bad.spoil(spoilt);
+
+    const Status status = VerifyCheckpoint(fs_, spoilt).status();
+    EXPECT_EQ(status.code(), bad.code) << status.ToString();
+    EXPECT_THAT(status.message(), ::testing::ContainsRegex(bad.fault));
+
+    const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
+    if (bad.code != Code::kDataLoss) {
+      // Nothing is wrong with it: an older program must not set it aside.
+      EXPECT_EQ(found.status().code(), bad.code);
+      EXPECT_TRUE(std::filesystem::exists(spoilt));
+      continue;
+    }
+    ASSERT_TRUE(found.ok()) << found.status().ToString();
+    EXPECT_EQ(found.value().directory, good);
+    ASSERT_EQ(found.value().quarantined.size(), 1u);
+    EXPECT_THAT(found.value().quarantined[0], ::testing::ContainsRegex(bad.fault));
+    EXPECT_TRUE(std::filesystem::exists(spoilt + ".bad"));
+  }
+}
+
+// A header with a right crc, as a newer program or a big-endian machine would write it.
+TEST_F(CheckpointFileTest, NewerFormatAndOtherByteOrderOfAShardFileAreNamed) {
+  const TestJob job = SmallJob();
+  const std::string directory = Commit(job, 1);
+  const std::string path = directory + "/shard-0-of-1.bin";
+  const std::string whole = ReadFile(path);
+  const auto with = [&whole](size_t at, uint32_t value) {
+    std::string bytes = whole;
+    std::memcpy(bytes.data() + at, &value, 4);
+    // The crc that the changed header would have, bit by bit.
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < 124; ++i) {
+      crc ^= static_cast<unsigned char>(bytes[i]);
+      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78u : 0u);
+    }
+    crc ^= 0xffffffff;
+    std::memcpy(bytes.data() + 124, &crc, 4);
+    return bytes;
+  };
+
+  WriteFile(path, with(8, 2));
+  EXPECT_EQ(VerifyCheckpoint(fs_, directory).status().code(), Code::kUnimplemented);
+
+  WriteFile(path, with(12, 0x04030201));
+  const Status order = VerifyCheckpoint(fs_, directory).status();
+  EXPECT_EQ(order.code(), Code::kDataLoss);
+  EXPECT_THAT(order.message(), HasSubstr("another byte order"));
+
+  WriteFile(path, with(56, 0x7fffffff));  // Slots: sizes are checked before memory is taken.
+  EXPECT_EQ(VerifyCheckpoint(fs_, directory).status().code(), Code::kDataLoss);
+  WriteFile(path, with(52, 0xffffffff));  // Last block.
+  EXPECT_EQ(VerifyCheckpoint(fs_, directory).status().code(), Code::kDataLoss);
+}
+
+// Answers every opening of a shard file with one error, as a wrong mode or a dying disk does.
+class ClosedDisk : public FaultyFileSystem {
+ public:
+  ClosedDisk(FileSystem& base, Code code) : FaultyFileSystem(base), code_(code) {}
+  Result<std::unique_ptr<ReadableFile>> OpenForRead(const std::string& path) override {
+    return Status(code_, "injected: cannot open " + path);
+  }
+
+ private:
+  const Code code_;
+};
+
+TEST_F(CheckpointFileTest, FilesThatMayNotBeReadAreNamed) {
+  const std::string directory = Commit(SmallJob(), 1);
+  ClosedDisk disk(fs_, Code::kPermissionDenied);
+
+  const Status status = VerifyCheckpoint(disk, directory).status();
+
+  EXPECT_EQ(status.code(), Code::kDataLoss);
+  EXPECT_THAT(status.message(), HasSubstr("shard-0-of-1.bin"));
+}
+
+TEST_F(CheckpointFileTest, AllFaultsAreNamedAtOnce) {
+  const std::string directory = Commit(SmallJob(), 3);
+  Flip(directory + "/shard-0-of-3.bin", 200);
+  std::filesystem::remove(directory + "/shard-1-of-3.bin");
+  WriteFile(directory + "/stranger", "");
+
+  const Status status = VerifyCheckpoint(fs_, directory).status();
+
+  EXPECT_THAT(status.message(), HasSubstr("shard-0-of-3.bin"));
+  EXPECT_THAT(status.message(), HasSubstr("shard-1-of-3.bin"));
+  EXPECT_THAT(status.message(), HasSubstr("stranger"));
+}
+
+// Changes one file of a checkpoint at random. Its new content, or the old one when the dice fell on
+// a change that is none.
+std::string Corrupted(std::string bytes, const std::string& other, std::mt19937* random) {
+  const auto below = [random](size_t limit) { return (*random)() % std::max<size_t>(limit, 1); };
+  const size_t at = below(bytes.size());
+  const size_t size = 1 + below(std::min<size_t>(64, bytes.size() - at));
+  switch (below(8)) {
+    case 0:
+      bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8)));
+      break;
+    case 1:
+      for (size_t i = at; i < at + size; ++i) bytes[i] = static_cast<char>((*random)());
+      break;
+    case 2:
+      std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(at), size, '\0');
+      break;
+    case 3:
+      bytes.resize(at);
+      break;
+    case 4:
+      bytes.append(size, static_cast<char>((*random)()));
+      break;
+    case 5:
+      bytes.erase(at, size);
+      break;
+    case 6:
+      bytes.insert(at, bytes.substr(below(bytes.size()), size));
+      break;
+    case 7:  // A sector of another file of the same checkpoint.
+      bytes.replace(at, size, other.substr(std::min(at, other.size()), size));
+      break;
+  }
+  return bytes;
+}
+
+TEST_F(CheckpointFileTest, TwoThousandRandomCorruptionsAreAllFound) {
+  const std::string directory = Commit(SmallJob(), 2);
+  const std::vector<std::string> names = {"MANIFEST", "shard-0-of-2.bin", "shard-1-of-2.bin"};
+  std::map<std::string, std::string> files;
+  for (const std::string& name : names) files[name] = ReadFile(directory + "/" + name);
+  int found = 0;
+  for (uint32_t seed = 0; found < 2000; ++seed) {
+    std::mt19937 random(seed);
+    const std::string& name = names[random() % 3];
+    const std::string& other = files[names[random() % 3]];
+    const std::string corrupted = Corrupted(files[name], other, &random);
+    if (corrupted == files[name]) continue;
+    WriteFile(directory + "/" + name, corrupted);
+
+    ASSERT_EQ(VerifyCheckpoint(fs_, directory).status().code(), Code::kDataLoss)
+        << name << " with seed " << seed;
+    ++found;
+    WriteFile(directory + "/" + name, files[name]);
+  }
+  EXPECT_TRUE(VerifyCheckpoint(fs_, directory).ok());
+}
+
+TEST_F(CheckpointFileTest, AFailureAtAnyOperationLeavesTheOldCheckpointOrTheNew) {
+  const TestJob job = SmallJob();
+  for (const FaultyFileSystem::Fault fault :
+       {FaultyFileSystem::Fault::kCrash, FaultyFileSystem::Fault::kDiskFull,
+        FaultyFileSystem::Fault::kIoError}) {
+    int points = 0;
+    for (bool reached = true; reached; ++points) {
+      Clear();
+      const std::string old_directory = Commit(job, 2, /*version=*/49);
+      const std::string staging = root_ + "/.tmp-2";
+      const std::string new_directory = root_ + "/" + CheckpointName(50, 3);
+      FaultyFileSystem fs(fs_);
+      const Manifest manifest = job.Stage(fs, staging, 2);
+      fs.BreakAt(points + 1, fault);
+      const Status committed = CommitCheckpoint(fs, staging, new_directory, manifest);
+      reached = fs.count() > points;
+      if (reached && fault == FaultyFileSystem::Fault::kCrash) {
+        ASSERT_TRUE(fs.LoseUnsynced().ok());
+      }
+
+      const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
+
+      ASSERT_TRUE(found.ok()) << found.status().ToString() << " at " << points + 1;
+      EXPECT_THAT(found.value().quarantined, IsEmpty()) << "at " << points + 1;
+      if (committed.ok()) {
+        EXPECT_EQ(found.value().directory, new_directory);
+      } else if (found.value().directory != new_directory) {
+        EXPECT_EQ(found.value().directory, old_directory);
+      }
+    }
+    EXPECT_GT(points, 7);
+  }
+}
+
+TEST_F(CheckpointFileTest, WhatACommitPromisedSurvivesAPowerLoss) {
+  const TestJob job = MediumJob();
+  FaultyFileSystem fs(fs_);
+  const Manifest manifest = job.Stage(fs, root_ + "/.tmp-1", 3);
+  const std::string directory = root_ + "/" + CheckpointName(50, 3);
+  ASSERT_TRUE(CommitCheckpoint(fs, root_ + "/.tmp-1", directory, manifest).ok());
+
+  ASSERT_TRUE(fs.LoseUnsynced().ok());
+
+  EXPECT_TRUE(VerifyCheckpoint(fs_, directory).ok());
+}
+
+TEST_F(CheckpointFileTest, ACommitNeitherOverwritesNorAcceptsNonsense) {
+  const TestJob job = SmallJob();
+  const std::string directory = Commit(job, 1);
+  Manifest manifest = job.Stage(fs_, root_ + "/.tmp-2", 1);
+
+  EXPECT_EQ(CommitCheckpoint(fs_, root_ + "/.tmp-2", directory, manifest).code(),
+            Code::kAlreadyExists);
+  manifest.weights_digest = "";
+  EXPECT_EQ(CommitCheckpoint(fs_, root_ + "/.tmp-2", root_ + "/new", manifest).code(),
+            Code::kInvalidArgument);
+  EXPECT_TRUE(VerifyCheckpoint(fs_, directory).ok());
+}
+
+TEST_F(CheckpointFileTest, FindsTheNewestByVersionThenEpochAndIgnoresOtherNames) {
+  const TestJob job = SmallJob();
+  Commit(job, 1, 100, 9);
+  Commit(job, 1, 200, 2);
+  const std::string newest = Commit(job, 2, 200, 10);
+  std::filesystem::create_directories(root_ + "/.tmp-300");
+  std::filesystem::create_directories(root_ + "/0000000000000300-1.bad");
+  std::filesystem::create_directories(root_ + "/300-1");
+  WriteFile(root_ + "/notes", "");
+
+  const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
+
+  ASSERT_TRUE(found.ok()) << found.status().ToString();
+  EXPECT_EQ(found.value().directory, newest);
+  EXPECT_EQ(found.value().manifest.version, 200);
+  EXPECT_THAT(found.value().quarantined, IsEmpty());
+}
+
+TEST_F(CheckpointFileTest, NothingToFindIsNotFoundAndSaysWhy) {
+  EXPECT_EQ(FindNewestCheckpoint(fs_, root_ + "/none").status().code(), Code::kNotFound);
+  EXPECT_EQ(FindNewestCheckpoint(fs_, root_).status().code(), Code::kNotFound);
+  // The highest name, and nothing inside.
+  std::filesystem::create_directories(root_ + "/0000000000000300-1");
+
+  const Status status = FindNewestCheckpoint(fs_, root_).status();
+
+  EXPECT_EQ(status.code(), Code::kNotFound);
+  EXPECT_THAT(status.message(), HasSubstr("MANIFEST"));
+  EXPECT_THAT(status.message(), HasSubstr("0000000000000300-1.bad"));
+}
+
+TEST_F(CheckpointFileTest, ACheckpointUnderAnotherName) {
+  const TestJob job = SmallJob();
+  const std::string good = Commit(job, 1, 49);
+  std::filesystem::rename(Commit(job, 1), root_ + "/" + CheckpointName(999, 3));
+
+  const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
+
+  EXPECT_EQ(found.value().directory, good);
+  EXPECT_THAT(found.value().quarantined[0], HasSubstr("holds version 50"));
+}
+
+TEST_F(CheckpointFileTest, ADiskThatDoesNotAnswerQuarantinesNothing) {
+  const std::string directory = Commit(SmallJob(), 1);
+  ClosedDisk disk(fs_, Code::kUnavailable);
+
+  EXPECT_EQ(FindNewestCheckpoint(disk, root_).status().code(), Code::kUnavailable);
+  EXPECT_TRUE(std::filesystem::exists(directory));
+}
+
+TEST_F(CheckpointFileTest, PruningKeepsTheNewest) {
+  const TestJob job = SmallJob();
+  for (const int64_t version : {50, 60, 70, 80}) Commit(job, 1, version);
+
+  const Result<std::vector<std::string>> removed = PruneCheckpoints(fs_, root_, 2);
+
+  EXPECT_THAT(removed.value(), ElementsAre("0000000000000060-3", "0000000000000050-3"));
+  EXPECT_THAT(fs_.List(root_).value(), ElementsAre("0000000000000070-3", "0000000000000080-3"));
+  EXPECT_THAT(PruneCheckpoints(fs_, root_, 2).value(), IsEmpty());
+}
+
+TEST_F(CheckpointFileTest, PruningNeverRemovesTheNewestVerifiedOne) {
+  const TestJob job = SmallJob();
+  for (const int64_t version : {50, 60, 70, 80}) Commit(job, 1, version);
+  Flip(root_ + "/0000000000000080-3/shard-0-of-1.bin", 200);
+  Flip(root_ + "/0000000000000070-3/MANIFEST", 5);
+
+  EXPECT_THAT(PruneCheckpoints(fs_, root_, 1).value(), ElementsAre("0000000000000050-3"));
+  EXPECT_EQ(FindNewestCheckpoint(fs_, root_).value().manifest.version, 60);
+
+  Clear();
+  for (const int64_t version : {50, 60}) {
+    Flip(Commit(job, 1, version) + "/MANIFEST", 5);
+  }
+  EXPECT_THAT(PruneCheckpoints(fs_, root_, 1).value(), IsEmpty());
+}
+
+TEST_F(CheckpointFileTest, PruningStoppedAnywhereLeavesNoHalfCheckpoint) {
+  const TestJob job = SmallJob();
+  for (int point = 1; point <= 8; ++point) {
+    Clear();
+    for (const int64_t version : {50, 60, 70}) Commit(job, 1, version);
+    FaultyFileSystem fs(fs_);
+    fs.BreakAt(point, FaultyFileSystem::Fault::kCrash);
+    (void)PruneCheckpoints(fs, root_, 1).ok();
+
+    const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
+
+    EXPECT_EQ(found.value().manifest.version, 70);
+    EXPECT_TRUE(PruneCheckpoints(fs_, root_, 1).ok());
+    EXPECT_THAT(fs_.List(root_).value(), ElementsAre("0000000000000070-3"));
+  }
+}
+
+}  // namespace
+}  // namespace drover
