@@ -24,6 +24,7 @@ constexpr Duration kOverdueMin = seconds(1);
 // A worker that asks for work has given up a lease this old; a younger one crossed its request.
 constexpr Duration kCrossing = seconds(3);
 constexpr int kGoingBackMax = 3;
+constexpr Duration kPullPatience = seconds(2);
 // A worker without a lease that has been silent for this long is assigned again.
 constexpr Duration kSilenceMax = seconds(6);
 
@@ -525,6 +526,10 @@ void JobRun::Dispatch(Turn* turn) {
   for (auto& [session, worker] : members_->workers) {
     if (!worker.idle || worker.leaving || worker.refused || !worker.described) continue;
     if (worker.version != record_->version) {
+      // Who holds the version before has the new one on its way already.
+      const bool on_its_way =
+          worker.version == record_->version - 1 && turn->now - phase_since_ < kPullPatience;
+      if (on_its_way) continue;
       turn->actions.push_back(SendToWorker{session, PullOrder{Here()}});
       worker.idle = false;
     } else if (GiveWork(&worker, turn)) {

@@ -66,7 +66,7 @@ void TrainLoop::HandleOrder(const v1::WorkerOrder& order) {
     case v1::WorkerOrder::kPull:
       // May cross the arrival of that very version; pulling it again would void the lease for it.
       if (weights_ != nullptr && order.pull().version() == weights_->version) return;
-      if (FenceHolds(order.pull().job(), order.pull().epoch())) Pull(order.pull().version());
+      if (FenceHolds(order.pull().job(), order.pull().epoch())) OnPullOrder(order.pull().version());
       return;
     case v1::WorkerOrder::kUnassign:
       if (assignment_ && order.unassign().job() == assignment_->job()) DropJob();
@@ -200,6 +200,14 @@ void TrainLoop::Pull(int64_t version) {
   if (inbox_ == nullptr) return;
   inbox_->Expect(assignment_->epoch(), version);
   for (auto& link : links_) link->Pull(version);
+}
+
+// The order may have crossed the very weights it asks for: pulling them again would throw away the
+// work that has begun with them.
+void TrainLoop::OnPullOrder(int64_t version) {
+  const bool held = weights_ != nullptr && weights_->version == version;
+  const bool coming = inbox_ != nullptr && inbox_->expected() == version;
+  if (!held && !coming) Pull(version);
 }
 
 void TrainLoop::OnWeightsComplete() {

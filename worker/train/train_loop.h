@@ -80,6 +80,7 @@ class TrainLoop {
   void DropJob();
 
   void Pull(int64_t version);
+  void OnPullOrder(int64_t version);
   void OnWeightsComplete();
   void OnVersionGone(int64_t current);
   void AskForWork();
