@@ -1,0 +1,99 @@
+#include "server/coordinator/peer_sessions.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/server/coordinator/coordinator_fixture.h"
+
+namespace drover {
+namespace {
+
+using std::chrono::seconds;
+
+PeerOrder Unassign(uint64_t job) {
+  v1::WorkerOrder order;
+  order.mutable_unassign()->set_job(job);
+  return order;
+}
+
+class PeerSessionsTest : public ::testing::Test {
+ protected:
+  Instant At(int s) const { return {seconds(s)}; }
+
+  PeerSessions sessions_;
+  int cancelled_ = 0;
+};
+
+TEST_F(PeerSessionsTest, OrdersComeOutInTheOrderOfSending) {
+  PeerSession session(&sessions_, At(10), [] {});
+  sessions_.Send(session.id(), Unassign(1));
+  sessions_.Send(session.id(), Unassign(2));
+
+  EXPECT_EQ(std::get<v1::WorkerOrder>(*session.NextOrder()).unassign().job(), 1u);
+  EXPECT_EQ(std::get<v1::WorkerOrder>(*session.NextOrder()).unassign().job(), 2u);
+}
+
+TEST_F(PeerSessionsTest, IdsAreNeverUsedAgain) {
+  SessionId first;
+  {
+    PeerSession session(&sessions_, At(10), [] {});
+    first = session.id();
+  }
+  PeerSession session(&sessions_, At(10), [] {});
+
+  EXPECT_NE(session.id(), first);
+  EXPECT_EQ(sessions_.size(), 1u);
+}
+
+TEST_F(PeerSessionsTest, OrdersForAStreamThatIsOverAreDropped) {
+  sessions_.Send(99, Unassign(1));
+  sessions_.Close(99, "why");
+}
+
+TEST_F(PeerSessionsTest, APeerThatDoesNotReadLosesItsStream) {
+  PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+  for (size_t i = 0; i < PeerSessions::kOrdersMax; ++i) sessions_.Send(session.id(), Unassign(i));
+  EXPECT_EQ(cancelled_, 0);
+
+  sessions_.Send(session.id(), Unassign(1));
+  sessions_.Send(session.id(), Unassign(1));
+
+  EXPECT_EQ(cancelled_, 1);
+  EXPECT_NE(session.close_reason().find("stopped reading"), std::string::npos);
+}
+
+TEST_F(PeerSessionsTest, TheFirstReasonForClosingStays) {
+  PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+
+  sessions_.Close(session.id(), "replaced");
+  sessions_.CloseAll("going down");
+
+  EXPECT_EQ(session.close_reason(), "replaced");
+  EXPECT_EQ(cancelled_, 1);
+  EXPECT_FALSE(session.NextOrder().has_value());
+}
+
+TEST_F(PeerSessionsTest, WhoDoesNotSayWhoItIsIsClosed) {
+  PeerSession silent(&sessions_, At(10), [this] { ++cancelled_; });
+  PeerSession registered(&sessions_, At(10), [] { FAIL(); });
+  registered.MarkRegistered();
+
+  sessions_.CloseSilent(At(9));
+  EXPECT_EQ(cancelled_, 0);
+  sessions_.CloseSilent(At(10));
+
+  EXPECT_EQ(cancelled_, 1);
+  EXPECT_EQ(registered.close_reason(), "");
+}
+
+TEST_F(PeerSessionsTest, AFinishedSessionIsNotCancelled) {
+  {
+    PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+  }
+
+  sessions_.CloseAll("going down");
+
+  EXPECT_EQ(cancelled_, 0);
+}
+
+}  // namespace
+}  // namespace drover
