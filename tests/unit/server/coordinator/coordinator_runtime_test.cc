@@ -1,0 +1,275 @@
+// The runtime with the real core and a real job store; worker and shard are scripts that hold a
+// session and post events.
+#include "server/coordinator/coordinator_runtime.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/coordinator/job_rows.h"
+#include "tests/unit/server/coordinator/coordinator_fixture.h"
+
+namespace drover {
+namespace {
+
+using ::testing::HasSubstr;
+
+class CountingObserver final : public CoordinatorObserver {
+ public:
+  void OnEvent(const CoordinatorEvent& /*event*/) override { ++events; }
+  void OnAction(const CoordinatorAction& /*action*/) override {}
+  void OnStoreWrite(StoreWrite kind, double /*seconds*/) override {
+    if (kind == StoreWrite::kCommit) ++commits;
+  }
+  void OnUnknownJob() override { ++unknown_jobs; }
+  void OnTick(const Coordinator& /*core*/) override {}
+
+  std::atomic<int> events = 0;
+  std::atomic<int> commits = 0;
+  std::atomic<int> unknown_jobs = 0;
+};
+
+class CoordinatorRuntimeTest : public ::testing::Test {
+ protected:
+  void SetUp() override { store_ = OpenStore(folder_); }
+  void TearDown() override { runtime_.reset(); }
+
+  void Start() {
+    CoordinatorOptions options;
+    options.checkpoint_directory = folder_.path() + "/checkpoints";
+    runtime_ = std::make_unique<CoordinatorRuntime>(
+        options, CoordinatorRuntime::Parts{store_.get(), &FileSystem::Real(), &clock_, &sessions_,
+                                           &observer_});
+    const Status status = runtime_->Start();
+    ASSERT_TRUE(status.ok()) << status.ToString();
+  }
+  // As if the process had been killed and started again.
+  void Restart() {
+    runtime_.reset();
+    store_.reset();
+    store_ = OpenStore(folder_);
+    Start();
+  }
+
+  // Puts a job into the store as an earlier life of the coordinator left it.
+  void Leave(uint64_t id, const std::string& name, JobState state) {
+    JobRecord record;
+    record.id = id;
+    record.name = name;
+    record.plan = SmallPlan();
+    record.state = state;
+    JobFacts facts;
+    facts.spec = SmallSpec(name);
+    facts.created_unix_ms = clock_.UnixMilliseconds();
+    clock_.Advance(1);
+    ASSERT_TRUE(store_->CreateJob(RowOf(record, facts, ""), {}).ok());
+  }
+
+  v1::Job Create(const std::string& name) {
+    Result<JobDesk::Created> created = runtime_->Create("", SmallSpec(name), SmallPlan());
+    EXPECT_TRUE(created.ok()) << created.status().ToString();
+    return created.ok() ? created.value().job : v1::Job();
+  }
+  v1::Job Get(const std::string& job) {
+    Result<v1::Job> found = runtime_->Get(job);
+    EXPECT_TRUE(found.ok()) << found.status().ToString();
+    return found.ok() ? found.value() : v1::Job();
+  }
+
+  TestFolder folder_{"coordinator_runtime_test"};
+  StillClock clock_;
+  std::unique_ptr<JobStore> store_;
+  PeerSessions sessions_;
+  CountingObserver observer_;
+  std::unique_ptr<CoordinatorRuntime> runtime_;
+};
+
+TEST_F(CoordinatorRuntimeTest, JobsAreFoundByIdNameAndPrefix) {
+  Leave(0xabcd000000000001, "a", JobState::kFailed);
+  Leave(0xabcd000000000002, "a", JobState::kFailed);
+  Leave(0x1234000000000000, "b", JobState::kFailed);
+  Start();
+
+  EXPECT_EQ(Get("abcd000000000001").id(), "abcd000000000001");
+  EXPECT_EQ(Get("a").id(), "abcd000000000002");  // The newest of that name.
+  EXPECT_EQ(Get("1234").id(), "1234000000000000");
+  EXPECT_EQ(runtime_->Get("123").status().code(), Code::kNotFound);
+  const Status ambiguous = runtime_->Get("abcd").status();
+  EXPECT_EQ(ambiguous.code(), Code::kInvalidArgument);
+  EXPECT_THAT(ambiguous.message(), HasSubstr("2 jobs"));
+}
+
+TEST_F(CoordinatorRuntimeTest, TheListBeginsWithTheNewest) {
+  Leave(3, "first", JobState::kFailed);
+  Leave(1, "second", JobState::kFailed);
+  Start();
+  Create("third");
+
+  const Result<std::vector<v1::Job>> jobs = runtime_->List();
+
+  ASSERT_EQ(jobs.value().size(), 3u);
+  EXPECT_EQ(jobs.value()[0].spec().name(), "third");
+  EXPECT_EQ(jobs.value()[1].spec().name(), "second");
+  EXPECT_EQ(jobs.value()[2].spec().name(), "first");
+}
+
+TEST_F(CoordinatorRuntimeTest, ARepeatedRequestGivesTheSameJob) {
+  Start();
+  const Result<JobDesk::Created> first = runtime_->Create("r", SmallSpec(), SmallPlan());
+  const Result<JobDesk::Created> again = runtime_->Create("r", SmallSpec(), SmallPlan());
+  const Result<JobDesk::Created> other = runtime_->Create("r", SmallSpec("x"), SmallPlan());
+
+  ASSERT_TRUE(first.ok() && again.ok());
+  EXPECT_FALSE(again.value().is_new);
+  EXPECT_EQ(again.value().job.id(), first.value().job.id());
+  EXPECT_EQ(other.status().code(), Code::kAlreadyExists);
+}
+
+TEST_F(CoordinatorRuntimeTest, VerbsChangeTheJobBeforeTheyAreAnswered) {
+  Start();
+  Create("runs");
+  const std::string id = Create("waits").id();
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+
+  EXPECT_EQ(runtime_->Ask(id, JobVerb::kSuspend).value().state(), v1::JOB_STATE_SUSPENDED);
+  EXPECT_EQ(runtime_->Ask(id, JobVerb::kResume).value().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(runtime_->Ask(id, JobVerb::kCancel).value().state(), v1::JOB_STATE_CANCELLED);
+  EXPECT_EQ(runtime_->Ask(id, JobVerb::kResume).status().code(), Code::kFailedPrecondition);
+}
+
+TEST_F(CoordinatorRuntimeTest, OnlyEndedJobsAreDeleted) {
+  Start();
+  Create("runs");
+  const std::string id = Create("waits").id();
+
+  EXPECT_EQ(runtime_->Delete(id).code(), Code::kFailedPrecondition);
+  ASSERT_TRUE(runtime_->Ask(id, JobVerb::kCancel).ok());
+  EXPECT_TRUE(runtime_->Delete(id).ok());
+
+  EXPECT_EQ(runtime_->Get(id).status().code(), Code::kNotFound);
+  EXPECT_EQ(runtime_->Delete(id).code(), Code::kNotFound);
+  Restart();
+  EXPECT_EQ(runtime_->List().value().size(), 1u);
+}
+
+TEST_F(CoordinatorRuntimeTest, AJobThatRanGoesOnAfterARestart) {
+  Start();
+  const std::string id = Create("digits").id();
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_STARTING);
+
+  Restart();
+
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_RECOVERING);
+}
+
+TEST_F(CoordinatorRuntimeTest, EventsAreReadWithoutGaps) {
+  Start();
+  const std::string id = Create("digits").id();
+  ASSERT_TRUE(runtime_->Ask(id, JobVerb::kCancel).ok());
+
+  const std::vector<v1::JobEvent> all = runtime_->ReadEvents(id, 0, 100).value();
+  const std::vector<v1::JobEvent> later = runtime_->ReadEvents(id, 1, 1).value();
+
+  ASSERT_GE(all.size(), 3u);
+  for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].sequence(), int64_t(i) + 1);
+  EXPECT_EQ(all.front().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(all.back().state(), v1::JOB_STATE_CANCELLED);
+  ASSERT_EQ(later.size(), 1u);
+  EXPECT_EQ(later[0].sequence(), 2);
+  EXPECT_EQ(runtime_->ReadEvents("digits", 0, 1).status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(CoordinatorRuntimeTest, MessagesAboutUnknownJobsAreDroppedAndCounted) {
+  Start();
+  runtime_->Post(WorkRequested{1, {77, 1, 0}});
+  runtime_->Post(ShardReplied{1, AppliedReply{{77, 1, 0}}});
+  runtime_->List().value();  // Behind them in the queue.
+
+  EXPECT_EQ(observer_.unknown_jobs, 2);
+}
+
+TEST_F(CoordinatorRuntimeTest, NothingIsAnsweredAfterTheEnd) {
+  Start();
+  runtime_->Stop();
+
+  EXPECT_FALSE(runtime_->Post(Tick{}));
+  EXPECT_EQ(runtime_->Get("a").status().code(), Code::kUnavailable);
+}
+
+TEST_F(CoordinatorRuntimeTest, ADamagedStoreIsNotStartedFrom) {
+  JobRow row;
+  row.id = 1;
+  row.state = 99;
+  ASSERT_TRUE(store_->CreateJob(row, {}).ok());
+  CoordinatorRuntime runtime({},
+                             {store_.get(), &FileSystem::Real(), &clock_, &sessions_, &observer_});
+
+  EXPECT_EQ(runtime.Start().code(), Code::kDataLoss);
+}
+
+// One step of a job, from its submission to the report of its commit, as worker and shard see it.
+TEST_F(CoordinatorRuntimeTest, AStepIsLeasedMeasuredCommittedAndReported) {
+  Start();
+  const std::string id = Create("digits").id();
+  const uint64_t job = store_->ListJobs().value().at(0).id;
+  PeerSession worker(&sessions_, clock_.Now(), [] {});
+  PeerSession shard(&sessions_, clock_.Now(), [] {});
+  worker.MarkRegistered();
+  shard.MarkRegistered();
+  const auto next_worker_order = [&] { return std::get<v1::WorkerOrder>(*worker.NextOrder()); };
+  const auto next_shard_order = [&] { return std::get<v1::ShardOrder>(*shard.NextOrder()); };
+  const std::shared_ptr<const Layout> layout = SmallLayout();
+
+  runtime_->Post(ShardJoined{shard.id(), "s1", 5, "127.0.0.1:9"});
+  runtime_->Post(WorkerJoined{worker.id(), "w1", "cpu", 4});
+  const v1::WorkerOrder first = next_worker_order();
+  ASSERT_TRUE(first.has_assignment());
+  EXPECT_EQ(first.assignment().spec().name(), "digits");
+  EXPECT_EQ(first.assignment().shards_size(), 0);
+
+  runtime_->Post(ModelDescribed{worker.id(), job, 0, layout, 60000, 10000, ""});
+  const v1::ShardOrder place = next_shard_order();
+  ASSERT_TRUE(place.has_place());
+  EXPECT_EQ(place.place().epoch(), 1u);
+  EXPECT_EQ(store_->GetJob(job).value().epoch, 1u);  // Durable before it is used.
+
+  const Fence fence = {job, 1, 0};
+  runtime_->Post(ShardReplied{shard.id(), PlacedReply{fence, false, {0}, ""}});
+  EXPECT_EQ(next_worker_order().assignment().shards(0).address(), "127.0.0.1:9");
+  runtime_->Post(WorkRequested{worker.id(), fence});
+  const v1::WorkerOrder lease = next_worker_order();
+  ASSERT_TRUE(lease.has_lease());
+
+  const int64_t chunks = static_cast<int64_t>(layout->Chunks(layout->all_blocks()).size());
+  runtime_->Post(ShardReplied{
+      shard.id(), PreparedReply{fence, {64 << 20, 16, 64}, {0.5, 0.5, 0.5}, 4 * chunks, 0, 0}});
+  ASSERT_TRUE(next_shard_order().has_measure());
+  runtime_->Post(ShardReplied{shard.id(), MeasuredReply{fence, {1, 1, 1}, {1, 1, 1}}});
+  const v1::ShardOrder commit = next_shard_order();
+  ASSERT_TRUE(commit.has_commit());
+  EXPECT_EQ(commit.commit().tensor_scales_size(), 2);
+  EXPECT_EQ(store_->GetJob(job).value().step, 1);  // Durable before it is sent.
+  EXPECT_EQ(observer_.commits, 1);
+
+  const v1::Job after = Get(id);
+  EXPECT_EQ(after.state(), v1::JOB_STATE_RUNNING);
+  EXPECT_EQ(after.step(), 1);
+  EXPECT_EQ(after.workers(), 1u);
+  EXPECT_EQ(after.shards(), 1u);
+  EXPECT_EQ(after.last_step().loss(), 1.0);       // 64 in units of 2^-20, over 64 samples.
+  EXPECT_EQ(after.last_step().accuracy(), 0.25);  // 16 of 64.
+  EXPECT_EQ(after.ledger().leaf_chunks_applied(), 4 * chunks);
+  const std::vector<v1::JobEvent> events = runtime_->ReadEvents(id, 0, 100).value();
+  const auto steps = std::count_if(events.begin(), events.end(),
+                                   [](const v1::JobEvent& event) { return event.has_step(); });
+  EXPECT_EQ(steps, 1);
+}
+
+}  // namespace
+}  // namespace drover
