@@ -11,6 +11,7 @@
 #include "common/base/check.h"
 #include "common/base/quote.h"
 #include "server/checkpoint_reader.h"
+#include "server/parent_directory.h"
 
 namespace drover {
 namespace {
@@ -54,12 +55,6 @@ Result<std::vector<NamedCheckpoint>> ListCheckpointNames(FileSystem& fs, const s
     return std::pair(a.version, a.epoch) > std::pair(b.version, b.epoch);
   });
   return found;
-}
-
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 // Whether an error says that the content is bad, rather than that it could not be read just now.
@@ -149,7 +144,7 @@ Status CommitCheckpoint(FileSystem& fs, const std::string& staging, const std::s
   DROVER_RETURN_IF_ERROR(fs.Rename(temporary, path));
   DROVER_RETURN_IF_ERROR(fs.SyncDirectory(staging));
   DROVER_RETURN_IF_ERROR(fs.Rename(staging, final_path));
-  return fs.SyncDirectory(ParentOf(final_path));
+  return fs.SyncDirectory(ParentDirectory(final_path));
 }
 
 Result<Manifest> ReadManifest(FileSystem& fs, const std::string& directory) {

@@ -9,6 +9,7 @@
 #include "server/bytes.h"
 #include "server/checkpoint_file.h"
 #include "server/checkpoint_reader.h"
+#include "server/parent_directory.h"
 
 namespace drover {
 namespace {
@@ -79,7 +80,7 @@ Status ExportSafetensors(FileSystem& fs, const std::string& directory,
   const std::string temporary = out_path + ".tmp";
   Status status = Export(fs, directory, temporary);
   if (status.ok()) status = fs.Rename(temporary, out_path);
-  if (status.ok()) return status;
+  if (status.ok()) return fs.SyncDirectory(ParentDirectory(out_path));
   // The export error is the one to tell; what cannot be removed either has a name that says so.
   (void)fs.RemoveAll(temporary).ok();
   return status.Annotate("export to " + Quote(out_path));

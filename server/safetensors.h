@@ -12,7 +12,8 @@
 namespace drover {
 
 // Verifies the checkpoint in `directory`, then writes its weights as F32 to `out_path`, which
-// appears whole or not at all. Metadata: format, job, version, applied, weights_digest.
+// appears whole or not at all (an error of the last sync leaves it whole). Metadata: format, job,
+// version, applied, weights_digest.
 Status ExportSafetensors(FileSystem& fs, const std::string& directory, const std::string& out_path);
 
 }  // namespace drover

@@ -13,6 +13,7 @@
 #include "common/base/hash.h"
 #include "common/base/quote.h"
 #include "server/bytes.h"
+#include "server/parent_directory.h"
 
 namespace drover {
 namespace {
@@ -110,12 +111,6 @@ std::string EncodeFooter(uint64_t file_bytes, const std::string& xxh3) {
   return bytes;
 }
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // Appends to the file and to its hash.
 class HashedFile {
  public:
@@ -175,7 +170,7 @@ Result<WrittenFile> WriteNewFile(FileSystem& fs, const std::string& path,
   DROVER_RETURN_IF_ERROR(file.Append(EncodeFooter(written.bytes, file.Xxh3())));
   written.xxh3 = file.Xxh3();
   DROVER_RETURN_IF_ERROR(file.SyncAndClose());
-  DROVER_RETURN_IF_ERROR(fs.SyncDirectory(DirectoryOf(path)));
+  DROVER_RETURN_IF_ERROR(fs.SyncDirectory(ParentDirectory(path)));
   return written;
 }
 

@@ -139,7 +139,12 @@ std::string ProgressLine(const Progress& progress) {
   if (speed.has_value()) line += fmt::format(" samples_per_second={:.0f}", *speed);
   const std::optional<double> eta = progress.EtaSeconds();
   if (eta.has_value()) line += fmt::format(" eta_s={:.0f}", *eta);
-  return line + fmt::format(" workers={} shards={}", job.workers(), job.shards());
+  line += fmt::format(" workers={} shards={}", job.workers(), job.shards());
+  // Why nothing moves.
+  if (job.state() != v1::JOB_STATE_RUNNING && !job.message().empty()) {
+    line += " message=" + Quote(job.message());
+  }
+  return line;
 }
 
 std::string EventLine(const v1::JobEvent& event) {

@@ -9,6 +9,13 @@ namespace {
 
 constexpr std::chrono::milliseconds kRedrawInterval{200};
 constexpr std::chrono::seconds kLineInterval{5};
+constexpr int64_t kRepeatsPrinted = 3;
+constexpr size_t kLinesRemembered = 1000;
+
+bool IsPowerOfTen(int64_t value) {
+  while (value >= 10 && value % 10 == 0) value /= 10;
+  return value == 1;
+}
 
 }  // namespace
 
@@ -36,7 +43,15 @@ void LiveOutput::Event(const v1::JobEvent& event) {
                         event.kind_case() == v1::JobEvent::kEval;
   if (terminal_ && in_block) return;
   const std::string line = EventLine(event);
-  if (!line.empty()) PrintAbove(line);
+  if (line.empty() || !IsNews(line)) return;
+  const int64_t times = printed_[line];
+  PrintAbove(times > kRepeatsPrinted ? fmt::format("{} times={}", line, times) : line);
+}
+
+bool LiveOutput::IsNews(const std::string& line) {
+  if (printed_.size() > kLinesRemembered) printed_.clear();
+  const int64_t times = ++printed_[line];
+  return times <= kRepeatsPrinted || IsPowerOfTen(times);
 }
 
 void LiveOutput::Note(const std::string& text) { PrintAbove(text); }

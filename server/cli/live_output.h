@@ -4,7 +4,9 @@
 #ifndef DROVER_SERVER_CLI_LIVE_OUTPUT_H_
 #define DROVER_SERVER_CLI_LIVE_OUTPUT_H_
 
+#include <cstdint>
 #include <cstdio>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -33,11 +35,14 @@ class LiveOutput {
   // Takes the block away, so that lines can be printed where it stood.
   std::string EraseBlock();
   void PrintAbove(const std::string& line);
+  // Whether to print the line again: something that repeats for ever must not hide the rest.
+  bool IsNews(const std::string& line);
 
   std::FILE* const out_;
   const bool terminal_;
   const bool color_;
   size_t lines_drawn_ = 0;
+  std::map<std::string, int64_t> printed_;  // Line -> how often it came; bounded.
   std::optional<Instant> last_tick_;
 };
 

@@ -1,5 +1,5 @@
 // What the coordinator must not forget: jobs, epochs, commits, checkpoints, events. SQLite, and the
-// only file with SQL; every method is one transaction that is durable (synced) when it returns OK.
+// only class with SQL; every method is one transaction that is durable (synced) when it returns OK.
 // Protobuf messages come and go as bytes. Thread-safe: calls are serialised by a mutex.
 
 #ifndef DROVER_SERVER_COORDINATOR_JOB_STORE_H_

@@ -57,6 +57,7 @@ TEST_F(CheckpointFileTest, AnyNumberOfShardsReadsWhatAnyOtherNumberWrote) {
     for (const uint32_t readers : {1u, 2u, 3u, 4u, 7u}) {
       for (const BlockRange& range : job.layout.Place(readers)) {
         const uint64_t elements = job.layout.SpanElements(range);
+        if (elements == 0) continue;  // More readers than blocks.
         // 9: gaps must be written too.
         std::vector<std::vector<float>> out(3, std::vector<float>(elements, 9.0f));
         const Status read = ReadCheckpointRange(fs_, directory, manifest.value(), job.layout, range,

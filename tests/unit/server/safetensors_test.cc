@@ -69,20 +69,22 @@ TEST_F(SafetensorsTest, ABadCheckpointIsNotExported) {
 
 TEST_F(SafetensorsTest, AFailureAtAnyOperationLeavesNothingOrTheWholeFile) {
   const std::string directory = Commit(SmallJob(), 2);
+  ASSERT_TRUE(ExportSafetensors(fs_, directory, Out()).ok());
+  const std::string whole = ReadFile(Out());
   FaultyFileSystem fs(fs_);
-  for (int point = 1;; ++point) {
+  int point = 1;
+  for (bool reached = true; reached; ++point) {
+    std::filesystem::remove(Out());
     fs.BreakAt(point, FaultyFileSystem::Fault::kDiskFull);
     const Status status = ExportSafetensors(fs, directory, Out());
-    if (fs.count() < point) {
-      EXPECT_TRUE(status.ok());
-      EXPECT_GE(point, 8);
-      break;
-    }
-    EXPECT_EQ(status.code(), Code::kResourceExhausted) << "operation " << point;
-    EXPECT_FALSE(std::filesystem::exists(Out())) << "operation " << point;
+    reached = fs.count() >= point;
+    EXPECT_EQ(status.ok(), !reached) << "operation " << point;
     EXPECT_FALSE(std::filesystem::exists(Out() + ".tmp")) << "operation " << point;
+    if (std::filesystem::exists(Out())) {
+      EXPECT_EQ(ReadFile(Out()), whole);
+    }
   }
-  EXPECT_TRUE(std::filesystem::exists(Out()));
+  EXPECT_GE(point, 9);
 }
 
 TEST_F(SafetensorsTest, TheNameThatTheFormatReservesIsRefused) {

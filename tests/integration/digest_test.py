@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""The same bits with any number of workers and shards, and every leaf counted once.
+
+usage: digest_test.py BIN_DIR [unittest arguments]
+"""
+
+import functools
+import itertools
+import tempfile
+
+import cluster
+
+ADAMW = {"optimizer.adamw.weight_decay": 0.01, "optimizer.adamw.max_grad_norm": 1.0,
+         "schedule.peak": 0.002}
+WORKERS, SHARDS = (1, 2, 3, 4), (1, 2, 3)
+
+
+@functools.cache
+def digest_of_one_worker_and_shard(rule):
+    with tempfile.TemporaryDirectory() as folder:
+        with cluster.Run(f"{folder}/one", fields_of(rule), workers=1, shards=1) as run:
+            return run.finish().summary["weights_digest"]
+
+
+def fields_of(rule):
+    return ADAMW if rule == "adamw" else {}
+
+
+class DigestTest(cluster.TestCase):
+    def expect_same_bits(self, rule, workers, shards):
+        result = self.run_to_end("run", fields_of(rule), workers=workers, shards=shards)
+        summary = result.summary
+        self.assertRegex(summary["weights_digest"], "^[0-9a-f]{64}$")
+        self.assertEqual(summary["weights_digest"], digest_of_one_worker_and_shard(rule))
+        self.assertEqual((summary["steps"], summary["samples"]), (14, 14 * 2048))
+        self.assertEqual((summary["workers_lost"], summary["shards_restarted"]), (0, 0))
+        self.assertEqual(summary["ledger"]["refused"], 0)
+
+    def test_rules_differ(self):
+        self.assertNotEqual(digest_of_one_worker_and_shard("lamb"),
+                            digest_of_one_worker_and_shard("adamw"))
+
+
+def add_test(rule, workers, shards):
+    name = f"test_{rule}_of_{workers}_workers_and_{shards}_shards"
+    setattr(DigestTest, name, lambda self: self.expect_same_bits(rule, workers, shards))
+
+
+for grid_point in itertools.product(WORKERS, SHARDS):
+    add_test("lamb", *grid_point)
+for corner in itertools.product((WORKERS[0], WORKERS[-1]), (SHARDS[0], SHARDS[-1])):
+    add_test("adamw", *corner)
+
+if __name__ == "__main__":
+    cluster.main()

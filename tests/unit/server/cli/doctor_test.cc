@@ -1,0 +1,56 @@
+#include "server/cli/doctor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace drover {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr int64_t kGibi = int64_t{1} << 30;
+
+TEST(DoctorTest, JudgesNumbers) {
+  EXPECT_EQ(JudgeMemory(4 * kGibi).verdict, Health::kOk);
+  EXPECT_EQ(JudgeMemory(kGibi).verdict, Health::kWarn);
+  EXPECT_EQ(JudgeMemory(-1).verdict, Health::kWarn);
+  EXPECT_EQ(JudgeFileLimit(1024, 4096).verdict, Health::kOk);
+  EXPECT_EQ(JudgeFileLimit(256, 4096).verdict, Health::kWarn);
+  EXPECT_EQ(JudgeDisk("/d", 10 * kGibi).verdict, Health::kOk);
+  EXPECT_EQ(JudgeDisk("/d", kGibi).verdict, Health::kWarn);
+  EXPECT_EQ(JudgeDisk("/d", 1 << 20).verdict, Health::kFail);
+}
+
+TEST(DoctorTest, WhatIsNotFineHasAHint) {
+  for (const Finding& finding : ExamineMachine("/nonexistent")) {
+    EXPECT_THAT(finding.found, Not(IsEmpty())) << finding.subject;
+    if (finding.verdict != Health::kOk) {
+      EXPECT_THAT(finding.hint, Not(IsEmpty())) << finding.subject;
+    }
+  }
+}
+
+TEST(DoctorTest, PrintsTableAndJson) {
+  const std::vector<Finding> findings = {{"cores", Health::kOk, "2 usable", ""},
+                                         {"disk", Health::kFail, "none", "buy one"}};
+
+  EXPECT_EQ(FormatFindings(findings, false),
+            "ok    cores         2 usable\n"
+            "fail  disk          none\n"
+            "                    hint: buy one\n");
+  EXPECT_EQ(nlohmann::json::parse(FindingsToJson(findings))[1]["verdict"], "fail");
+}
+
+TEST(DoctorTest, AMissingDirectoryFails) {
+  GlobalOptions global;
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(DoctorCommand(global, "/nonexistent"), 1);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr("fail  disk"));
+}
+
+}  // namespace
+}  // namespace drover

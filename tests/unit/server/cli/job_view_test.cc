@@ -1,0 +1,83 @@
+#include "server/cli/job_view.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "common/config/job_file.h"
+#include "server/spec.h"
+#include "tests/unit/server/cli/sample_job.h"
+
+namespace drover {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(JobViewTest, ListsJobs) {
+  v1::Job ended = EndedJob();
+  ended.set_create_time_unix_ms(1'000);
+
+  EXPECT_EQ(JobTable({ended, SampleJob()}, 61'000, false),
+            "ID                NAME         STATE      PROGRESS       LOSS    ACCURACY  SAMPLES/S  "
+            "AGE\n"
+            "00000000000000a7  digits-lamb  SUCCEEDED  200/200 100 %  0.1832  0.973     102k       "
+            "60 s\n"
+            "00000000000000a7  digits-lamb  RUNNING    0/200 0 %      -       -         -          "
+            "61 s\n");
+}
+
+TEST(JobViewTest, ListsCheckpoints) {
+  v1::CheckpointInfo checkpoint;
+  checkpoint.set_id("a7-50");
+  checkpoint.set_version(50);
+  checkpoint.set_bytes(4 << 20);
+  checkpoint.set_weights_digest("0123456789abcdef");
+  checkpoint.set_path("/c/50");
+
+  EXPECT_EQ(CheckpointTable({checkpoint}, 5'000, false),
+            "ID     STEP  SIZE     WEIGHTS       AGE  PATH\n"
+            "a7-50  50    4.0 MiB  0123456789ab  5 s  /c/50\n");
+}
+
+TEST(JobViewTest, DescribesAJobAndItsSpec) {
+  const std::string page = JobPage(EndedJob(), 2'000'000, false);
+
+  EXPECT_THAT(page, HasSubstr("digits-lamb  SUCCEEDED\n"));
+  EXPECT_THAT(page, HasSubstr("  exactly once  51,200 of 51,200 leaf chunks, 12 duplicates"));
+  EXPECT_THAT(page, HasSubstr("\nname: digits-lamb\nmodel:\n  mlp:\n    hidden: [256]\n"));
+}
+
+TEST(JobViewTest, JsonIsThatOfTheProto) {
+  const nlohmann::json json = nlohmann::json::parse(ToJson(EndedJob()));
+  EXPECT_EQ(json["id"], "00000000000000a7");
+  EXPECT_EQ(json["state"], "JOB_STATE_SUCCEEDED");
+  EXPECT_EQ(json["ledger"]["leafChunksApplied"], "51200");
+}
+
+TEST(SpecToYamlTest, ReadsBackToTheSameSpec) {
+  v1::JobSpec spec = EndedJob().spec();
+  (*spec.mutable_labels())["a"] = "no: \"yes\"\n\x01";
+  (*spec.mutable_labels())["b"] = "";
+  spec.mutable_deadline()->set_nanos(250'000'000);
+  spec.set_seed(UINT64_MAX);
+  spec.mutable_optimizer()->mutable_lamb()->set_eps(1e-6);
+  spec.mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_POLYNOMIAL);
+  const v1::JobSpec full = WithDefaults(spec, PlanJob(SampleJob().spec()).value());
+
+  for (v1::JobSpec wanted : {spec, full}) {
+    const Result<JobFile> file = ParseJobFile("spec.yaml", SpecToYaml(wanted));
+
+    ASSERT_TRUE(file.ok()) << file.status().message() << SpecToYaml(wanted);
+    // No limit cannot be written and is the default.
+    if (wanted.optimizer().lamb().has_phi_max()) {
+      wanted.mutable_optimizer()->mutable_lamb()->clear_phi_max();
+      wanted.mutable_optimizer()->mutable_lamb()->clear_ratio_max();
+    }
+    EXPECT_EQ(file.value().spec.DebugString(), wanted.DebugString());
+  }
+}
+
+}  // namespace
+}  // namespace drover
