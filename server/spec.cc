@@ -5,6 +5,7 @@
 #include <google/protobuf/unknown_field_set.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "common/base/quote.h"
@@ -88,6 +89,9 @@ void CheckModel(const v1::ModelSpec& model, SpecChecker* checker) {
   }
 }
 
+// Of dataset.idx.mean and std: inputs stay of a size that float32 networks train on.
+constexpr double kPixelScaleMax = 1000.0;
+
 void CheckDataset(const v1::DatasetSpec& dataset, SpecChecker* checker) {
   switch (dataset.source_case()) {
     case v1::DatasetSpec::kIdx:
@@ -98,6 +102,14 @@ void CheckDataset(const v1::DatasetSpec& dataset, SpecChecker* checker) {
                  HasControlBytes(dataset.idx().path())) {
         checker->Add("dataset.idx.path", "is {}, expected the path of a folder",
                      Quote(dataset.idx().path()));
+      }
+      checker->Holds("dataset.idx.mean", dataset.idx().mean(),
+                     std::abs(dataset.idx().mean()) <= kPixelScaleMax, "-1000 to 1000");
+      if (dataset.idx().has_std()) {
+        checker->Holds(
+            "dataset.idx.std", dataset.idx().std(),
+            dataset.idx().std() >= 1.0 / kPixelScaleMax && dataset.idx().std() <= kPixelScaleMax,
+            "0.001 to 1000");
       }
       break;
     case v1::DatasetSpec::kSyntheticDigits:
@@ -281,6 +293,10 @@ v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   v1::DatasetSpec* const dataset = full.mutable_dataset();
   if (dataset->has_synthetic_digits() && !dataset->synthetic_digits().has_seed()) {
     dataset->mutable_synthetic_digits()->set_seed(1);
+  }
+  if (dataset->has_idx()) {
+    dataset->mutable_idx()->set_mean(dataset->idx().mean());
+    if (!dataset->idx().has_std()) dataset->mutable_idx()->set_std(1.0);
   }
   return full;
 }

@@ -8,7 +8,9 @@ target_compile_options(drover_flags INTERFACE
 target_include_directories(drover_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(DROVER_SANITIZE)
   target_compile_options(drover_flags INTERFACE
-    -fsanitize=${DROVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    -fsanitize=${DROVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    # GCC 12 warns of std::optional members that the instrumented code hides from its analysis.
+    -Wno-maybe-uninitialized)
   target_link_options(drover_flags INTERFACE -fsanitize=${DROVER_SANITIZE})
 endif()
 

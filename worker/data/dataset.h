@@ -4,6 +4,7 @@
 #ifndef DROVER_WORKER_DATA_DATASET_H_
 #define DROVER_WORKER_DATA_DATASET_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,12 +32,18 @@ class Dataset {
   virtual void Read(std::span<const uint64_t> indices, float* inputs, int32_t* labels) const = 0;
 };
 
-// 8-bit images, one byte per pixel; Read gives pixel / 255, so inputs are in [0, 1].
+// What Read makes of a pixel: (pixel / 255 - mean) / std, computed in double and rounded once.
+struct PixelScale {
+  double mean = 0.0;
+  double std = 1.0;  // > 0.
+};
+
+// 8-bit images, one byte per pixel; by default Read gives pixel / 255, so inputs are in [0, 1].
 class ImageDataset : public Dataset {
  public:
   // pixels: [labels.size(), input_size] row by row. At least one label, each < classes.
   ImageDataset(int64_t input_size, int64_t classes, std::vector<uint8_t> pixels,
-               std::vector<uint8_t> labels);
+               std::vector<uint8_t> labels, PixelScale scale = {});
 
   uint64_t size() const override { return labels_.size(); }
   int64_t input_size() const override { return input_size_; }
@@ -52,6 +59,7 @@ class ImageDataset : public Dataset {
   const int64_t classes_;
   const std::vector<uint8_t> pixels_;
   const std::vector<uint8_t> labels_;
+  const std::array<float, 256> scale_;  // By pixel; a table is a third faster than the division.
   const uint64_t fingerprint_;
 };
 

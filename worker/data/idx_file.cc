@@ -116,7 +116,8 @@ Result<IdxArray> ReadIdxFile(const std::string& path, uint32_t dimensions) {
   return array;
 }
 
-Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& directory, Split split) {
+Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& directory, Split split,
+                                                     PixelScale scale) {
   const std::string prefix = split == Split::kTrain ? "train" : "t10k";
   const std::string labels_path = FindPlainOrGzip(directory, prefix + "-labels-idx1-ubyte");
   const std::string images_path = FindPlainOrGzip(directory, prefix + "-images-idx3-ubyte");
@@ -141,7 +142,7 @@ Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& director
   }
   return std::make_unique<ImageDataset>(int64_t{shape[1]} * shape[2], kLabelMax + 1,
                                         std::move(images.value().values),
-                                        std::move(labels.value().values));
+                                        std::move(labels.value().values), scale);
 }
 
 }  // namespace drover

@@ -43,7 +43,8 @@ Result<IdxArray> ReadIdxFile(const std::string& path, uint32_t dimensions);
 // The pair train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-..., each plain or with
 // ".gz" (plain is preferred), in `directory`. Ten classes. Errors as above; kInvalidArgument too
 // when the counts differ or a label is above 9.
-Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& directory, Split split);
+Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& directory, Split split,
+                                                     PixelScale scale = {});
 
 }  // namespace drover
 

@@ -15,7 +15,9 @@ using DatasetResult = Result<std::shared_ptr<const Dataset>>;
 DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split) {
   switch (spec.source_case()) {
     case v1::DatasetSpec::kIdx: {
-      Result<std::unique_ptr<ImageDataset>> images = OpenIdxDataset(spec.idx().path(), split);
+      const PixelScale scale = {spec.idx().mean(), spec.idx().has_std() ? spec.idx().std() : 1.0};
+      Result<std::unique_ptr<ImageDataset>> images =
+          OpenIdxDataset(spec.idx().path(), split, scale);
       if (!images.ok()) return images.status();
       return std::shared_ptr<const Dataset>(std::move(images).value());
     }

@@ -4,6 +4,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <string>
@@ -279,6 +280,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadSpec{"PathWithNewline",
                 [](v1::JobSpec* s) { s->mutable_dataset()->mutable_idx()->set_path("/a\n"); },
                 "dataset.idx.path: is \"/a\\x0a\", expected the path of a folder"},
+        BadSpec{"StdZero",
+                [](v1::JobSpec* s) {
+                  s->mutable_dataset()->mutable_idx()->set_path("/a");
+                  s->mutable_dataset()->mutable_idx()->set_std(0.0);
+                },
+                "dataset.idx.std: is 0, expected 0.001 to 1000"},
+        BadSpec{"MeanNotANumber",
+                [](v1::JobSpec* s) {
+                  s->mutable_dataset()->mutable_idx()->set_path("/a");
+                  s->mutable_dataset()->mutable_idx()->set_mean(std::nan(""));
+                },
+                "dataset.idx.mean: is nan, expected -1000 to 1000"},
         BadSpec{"KeepOne", [](v1::JobSpec* s) { s->mutable_checkpoint()->set_keep(1); },
                 "checkpoint.keep: is 1, expected 2 to 10000"},
         BadSpec{"TargetWithoutMetric",

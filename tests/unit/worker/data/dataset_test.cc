@@ -25,6 +25,18 @@ TEST(ImageDatasetTest, ReadsPixelsOver255AndLabelsInTheOrderAsked) {
   EXPECT_EQ(dataset.classes(), 10);
 }
 
+// (51 / 255 - 0.1307) / 0.3081 and (0 - 0.1307) / 0.3081 in numpy float64, rounded to float32.
+TEST(ImageDatasetTest, StandardisesPixelsWhenAsked) {
+  const ImageDataset dataset(2, 10, {51, 0}, {3}, {.mean = 0.1307, .std = 0.3081});
+  const std::vector<uint64_t> indices = {0};
+  std::vector<float> inputs(2);
+  std::vector<int32_t> labels(1);
+
+  dataset.Read(indices, inputs.data(), labels.data());
+
+  EXPECT_EQ(inputs, (std::vector<float>{0.22492697834968567f, -0.4242129325866699f}));
+}
+
 TEST(ImageDatasetTest, FingerprintSeesPixelsLabelsAndTheirOrder) {
   const uint64_t fingerprint = ImageDataset(1, 10, {1, 2}, {3, 4}).fingerprint();
 
