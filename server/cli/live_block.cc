@@ -46,7 +46,7 @@ StyledLine LossLine(const Progress& progress) {
   line.AddField("loss", fmt::format("{:.4g}", step.loss()));
   if (progress.job().has_last_eval()) {
     line.AddField("accuracy", FormatFraction(step.accuracy()));
-    line.AddField("held out", FormatFraction(progress.job().last_eval().accuracy()), Tone::kStrong);
+    line.AddField("eval", FormatFraction(progress.job().last_eval().accuracy()), Tone::kStrong);
   } else {
     line.AddField("accuracy", FormatFraction(step.accuracy()));
   }
@@ -75,12 +75,14 @@ StyledLine ClusterLine(const Progress& progress, const LiveContext& context) {
   const std::optional<double> speed = progress.SamplesPerSecond();
   line.Add(speed.has_value() ? FormatCompact(*speed) : "-", Tone::kStrong);
   line.Add(" samples/s", Tone::kDim);
-  line.AddField("workers", fmt::format("{}", job.workers()),
-                job.workers() == 0 ? Tone::kWarning : Tone::kPlain);
-  if (job.workers_lost() > 0) {
-    line.Add(fmt::format(" ({} lost)", job.workers_lost()), Tone::kWarning);
+  if (!HasEnded(job.state())) {
+    line.AddField("workers", fmt::format("{}", job.workers()),
+                  job.workers() == 0 ? Tone::kWarning : Tone::kPlain);
+    if (job.workers_lost() > 0) {
+      line.Add(fmt::format(" ({} lost)", job.workers_lost()), Tone::kWarning);
+    }
+    line.AddField("shards", fmt::format("{}", job.shards()));
   }
-  line.AddField("shards", fmt::format("{}", job.shards()));
   if (progress.last_checkpoint_unix_ms() > 0) {
     const auto age_ms =
         static_cast<double>(context.now_unix_ms - progress.last_checkpoint_unix_ms());
@@ -138,7 +140,7 @@ std::string ProgressLine(const Progress& progress) {
   const std::optional<double> speed = progress.SamplesPerSecond();
   if (speed.has_value()) line += fmt::format(" samples_per_second={:.0f}", *speed);
   const std::optional<double> eta = progress.EtaSeconds();
-  if (eta.has_value()) line += fmt::format(" eta_s={:.0f}", *eta);
+  if (eta.has_value() && !HasEnded(job.state())) line += fmt::format(" eta_s={:.0f}", *eta);
   line += fmt::format(" workers={} shards={}", job.workers(), job.shards());
   // Why nothing moves.
   if (job.state() != v1::JOB_STATE_RUNNING && !job.message().empty()) {

@@ -136,6 +136,7 @@ class Run {
     watch.patience = patience;
     watch.tend = [this] { return cluster_->Tend(); };
     watch.stop_when_suspended = true;
+    watch.news_since_unix_ms = started_unix_ms_;
     return WatchJob(client_.get(), job, watch, &output_);
   }
 
@@ -175,6 +176,10 @@ class Run {
       const Status written = ReplaceFile(options_.json_path, SummaryToJson(summary));
       if (!written.ok()) exit_code = std::max(exit_code, ReportError(written));
     }
+    if (job.state() == v1::JOB_STATE_SUSPENDED && !temporary_) {
+      fmt::print(stderr, "hint: go on with  drover run {} --state-dir {}\n", options_.job_file,
+                 options_.state_dir);
+    }
     if (exit_code == kExitOk && !summary.checkpoint_path.empty()) {
       fmt::print(stderr, "\nnext: drover checkpoint export {} --out weights.safetensors\n",
                  summary.checkpoint_path);
@@ -213,6 +218,7 @@ class Run {
   LiveOutput output_;
   std::string state_dir_;
   bool temporary_ = false;
+  const int64_t started_unix_ms_ = Clock::Real().UnixMilliseconds();
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<JobClient> client_;
 };

@@ -32,20 +32,32 @@ StyledLine& StyledLine::Add(std::string_view text, Tone tone) {
   std::replace_if(
       clean.begin(), clean.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   width_ += clean.size();
-  pieces_.push_back({std::move(clean), tone});
+  pieces_.push_back({std::move(clean), tone, fields_});
   return *this;
 }
 
 StyledLine& StyledLine::AddField(std::string_view label, std::string_view value, Tone tone) {
+  ++fields_;
   if (width_ > 0) Add("  ");
   if (!label.empty()) Add(std::string(label) + " ", Tone::kDim);
   return Add(value, tone);
 }
 
+int StyledLine::FieldsThatFit(size_t width_max) const {
+  size_t end = 0;
+  for (const Piece& piece : pieces_) {
+    end += piece.text.size();
+    if (end > width_max) return std::max(0, piece.field - 1);
+  }
+  return fields_;
+}
+
 std::string StyledLine::Render(size_t width_max, bool color) const {
+  const int fields_shown = FieldsThatFit(width_max);
   std::string line;
   size_t left = width_max;
   for (const Piece& piece : pieces_) {
+    if (piece.field > fields_shown) break;
     const std::string text = piece.text.substr(0, left);
     left -= text.size();
     const bool styled = color && piece.tone != Tone::kPlain && !text.empty();

@@ -21,16 +21,21 @@ class StyledLine {
   StyledLine& AddField(std::string_view label, std::string_view value, Tone tone = Tone::kPlain);
 
   size_t width() const { return width_; }
-  // At most `width_max` characters; escape sequences only with `color`.
+  // At most `width_max` characters, without the first field that does not fit whole and all that
+  // follow it; text that stands before any field is cut. Escape sequences only with `color`.
   std::string Render(size_t width_max, bool color) const;
 
  private:
+  int FieldsThatFit(size_t width_max) const;
+
   struct Piece {
     std::string text;
     Tone tone;
+    int field;  // 0: before any field.
   };
   std::vector<Piece> pieces_;
   size_t width_ = 0;
+  int fields_ = 0;
 };
 
 // Rows in columns as wide as their widest cell, two spaces apart; the first row is the head.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "common/rpc/job_client.h"
 #include "server/cli/format.h"
 #include "server/cli/live_block.h"
 #include "server/cli/styled_line.h"
@@ -40,10 +41,11 @@ StyledLine HeadLine(const v1::Job& job) {
 }
 
 void AddResult(const v1::Job& job, Page* page) {
-  const bool has_target = job.spec().has_target();
   if (job.has_last_eval()) {
     const double accuracy = job.last_eval().accuracy();
     const double wanted = job.spec().target().at_least();
+    // Only the last evaluation counts.
+    const bool has_target = job.spec().has_target() && HasEnded(job.state());
     const std::string target = !has_target ? ""
                                            : fmt::format(", target {:g} {}", wanted,
                                                          accuracy >= wanted ? "met" : "missed");
@@ -121,7 +123,9 @@ std::string FormatSummary(const RunSummary& summary, bool color) {
                                    summary.shards_restarted));
   if (!job.weights_digest().empty()) {
     page.Row("weights", job.weights_digest());
-    page.Row("", "the same bits on every run, with any number of workers and shards");
+    if (!job.spec().numerics().mixed()) {
+      page.Row("", "the same bits with any number of workers and shards");
+    }
   }
   if (!summary.checkpoint_path.empty()) page.Row("checkpoint", summary.checkpoint_path);
   return page.text();

@@ -46,7 +46,7 @@ class Watcher {
     const Instant now = Clock::Real().Now();
     if (event.has_value()) {
       progress_.Apply(*event);
-      output_.Event(*event);
+      if (event->time_unix_ms() >= options_.news_since_unix_ms) output_.Event(*event);
       last_news_ = now;
       // An old event may tell of a pause that is long over.
       if (progress_.job().state() == v1::JOB_STATE_SUSPENDED) DROVER_RETURN_IF_ERROR(Refresh());

@@ -3,6 +3,7 @@
 #ifndef DROVER_SERVER_CLI_WATCH_LOOP_H_
 #define DROVER_SERVER_CLI_WATCH_LOOP_H_
 
+#include <cstdint>
 #include <functional>
 
 #include "common/base/clock.h"
@@ -19,6 +20,8 @@ struct WatchOptions {
   std::function<Status()> tend;
   // A job that waits for a person ends the watch too.
   bool stop_when_suspended = false;
+  // Events before this are taken in, but are no news; by the coordinator's clock.
+  int64_t news_since_unix_ms = 0;
 };
 
 struct WatchOutcome {

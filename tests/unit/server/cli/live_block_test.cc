@@ -82,9 +82,14 @@ TEST(LiveBlockTest, ShowsTheHeldOutAccuracyAndTrouble) {
   const std::vector<std::string> lines = Render(progress, 100);
 
   EXPECT_EQ(lines[1],
-            "loss 0.1832  accuracy 0.947  held out 0.951  lr 0.0171  |g| 0.82  clipped 1  "
+            "loss 0.1832  accuracy 0.947  eval 0.951  lr 0.0171  |g| 0.82  clipped 1  "
             "skipped 1");
   EXPECT_EQ(lines[3], "65.5k samples/s  workers 2 (1 lost)  shards 2");
+}
+
+TEST(LiveBlockTest, AnEndedJobHasNoWorkersToShow) {
+  const std::vector<std::string> lines = Render(Progress(EndedJob()), 79);
+  EXPECT_EQ(lines.back(), "- samples/s  weights dddddddddddd");
 }
 
 TEST(LiveBlockTest, SaysThatTheCoordinatorIsAway) {

@@ -22,6 +22,16 @@ TEST(StyledLineTest, IsCutAtTheWidthWhateverTheColours) {
   EXPECT_EQ(line.Render(2, true), "\x1b[31mab\x1b[0m");
 }
 
+TEST(StyledLineTest, AFieldIsShownWholeOrNotAtAll) {
+  StyledLine line;
+  line.Add("head").AddField("loss", "0.5").AddField("lr", "0.02").Add(" (old)");
+
+  EXPECT_EQ(line.Render(29, false), "head  loss 0.5  lr 0.02 (old)");
+  EXPECT_EQ(line.Render(28, false), "head  loss 0.5");
+  EXPECT_EQ(line.Render(13, false), "head");
+  EXPECT_EQ(line.Render(2, false), "he");
+}
+
 TEST(StyledLineTest, TextCannotMoveTheCursor) {
   EXPECT_EQ(StyledLine().Add("a\x1b[2Jb\n\xc3").Render(80, false), "a?[2Jb??");
 }

@@ -17,21 +17,20 @@ TEST(SummaryTest, IsAPageForPeople) {
   RunSummary summary = SummaryOf(EndedJob());
   summary.checkpoint_path = "/state/checkpoints/200";
 
-  EXPECT_EQ(
-      FormatSummary(summary, false),
-      "SUCCEEDED  digits-lamb  (00000000000000a7)\n"
-      "  accuracy      0.9731 of 10,000 held-out samples, target 0.97 met\n"
-      "  loss          0.1832 at the last step, 0.0712 held out\n"
-      "  steps         200 of 200, 6,553,600 samples\n"
-      "  time          1:04 (102k samples/s)\n"
-      "  exactly once  6,400 of 6,400 leaves, 51,200 of 51,200 leaf chunks\n"
-      "                12 duplicates recognised, 0 chunks refused\n"
-      "  failures      0 workers lost, 0 shards restarted\n"
-      "  weights       " +
-          std::string(64, 'd') +
-          "\n"
-          "                the same bits on every run, with any number of workers and shards\n"
-          "  checkpoint    /state/checkpoints/200\n");
+  EXPECT_EQ(FormatSummary(summary, false),
+            "SUCCEEDED  digits-lamb  (00000000000000a7)\n"
+            "  accuracy      0.9731 of 10,000 held-out samples, target 0.97 met\n"
+            "  loss          0.1832 at the last step, 0.0712 held out\n"
+            "  steps         200 of 200, 6,553,600 samples\n"
+            "  time          1:04 (102k samples/s)\n"
+            "  exactly once  6,400 of 6,400 leaves, 51,200 of 51,200 leaf chunks\n"
+            "                12 duplicates recognised, 0 chunks refused\n"
+            "  failures      0 workers lost, 0 shards restarted\n"
+            "  weights       " +
+                std::string(64, 'd') +
+                "\n"
+                "                the same bits with any number of workers and shards\n"
+                "  checkpoint    /state/checkpoints/200\n");
 }
 
 TEST(SummaryTest, SaysWhyAJobFailed) {
@@ -46,6 +45,15 @@ TEST(SummaryTest, SaysWhyAJobFailed) {
   EXPECT_THAT(page, HasSubstr("FAILED  digits-lamb"));
   EXPECT_THAT(page, HasSubstr("because       TARGET_MISSED: accuracy 0.5 is below 0.97\n"));
   EXPECT_THAT(page, HasSubstr("target 0.97 missed"));
+}
+
+TEST(SummaryTest, AJobThatPausesHasMissedNothing) {
+  v1::Job job = EndedJob();
+  job.set_state(v1::JOB_STATE_SUSPENDED);
+  job.mutable_last_eval()->set_accuracy(0.5);
+
+  EXPECT_THAT(FormatSummary(SummaryOf(job), false),
+              HasSubstr("accuracy      0.5000 of 10,000 held-out samples\n"));
 }
 
 TEST(SummaryTest, JsonHasTheDocumentedKeys) {

@@ -21,6 +21,13 @@ class WatchJobTest : public ::testing::Test {
     return WatchJob(&client_, SampleJob(), options, &output);
   }
 
+  std::string Printed() {
+    std::string text;
+    std::rewind(out_);
+    for (int c = std::fgetc(out_); c != EOF; c = std::fgetc(out_)) text += static_cast<char>(c);
+    return text;
+  }
+
   static v1::JobEvent StateEvent(int64_t sequence, v1::JobState state) {
     v1::JobEvent event;
     event.set_sequence(sequence);
@@ -56,6 +63,22 @@ TEST_F(WatchJobTest, GoesOnWhenTheServerEndsTheCallBeforeTheJob) {
   EXPECT_TRUE(outcome.status.ok()) << outcome.status.message();
   EXPECT_EQ(outcome.job.state(), v1::JOB_STATE_FAILED);
   EXPECT_THAT(service_.after_sequences(), testing::ElementsAre(0, 1));
+}
+
+TEST_F(WatchJobTest, WhatHappenedLongAgoIsNoNews) {
+  v1::JobEvent old_state = StateEvent(1, v1::JOB_STATE_RECOVERING);
+  old_state.set_time_unix_ms(999);
+  v1::JobEvent new_state = StateEvent(2, v1::JOB_STATE_SUCCEEDED);
+  new_state.set_time_unix_ms(1000);
+  service_.AddStream({old_state, new_state}, grpc::Status::OK);
+  WatchOptions options;
+  options.news_since_unix_ms = 1000;
+
+  Watch(options);
+
+  const std::string text = Printed();
+  EXPECT_THAT(text, testing::HasSubstr("event=state state=SUCCEEDED"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("event=state state=RECOVERING")));
 }
 
 TEST_F(WatchJobTest, AFailedClusterEndsTheWatch) {
