@@ -38,15 +38,16 @@ int ReportError(const Status& status, const std::string& hint) {
 }
 
 int ReportCallError(const Status& status, const std::string& server) {
+  // Without TLS no call leaves this machine (channel.h).
+  if (!IsLoopback(server) && (status.code() == Code::kUnavailable ||
+                              status.message().find("credentials") != std::string::npos)) {
+    return ReportError(Status(Code::kUnavailable, fmt::format("no way to the coordinator at {}: {}",
+                                                              server, status.message())),
+                       "plain text is only spoken on this machine; a tunnel works: ssh -L "
+                       "50050:127.0.0.1:50050 HOST");
+  }
   switch (status.code()) {
     case Code::kUnavailable:
-      if (!IsLoopback(server)) {
-        return ReportError(
-            Status(Code::kUnavailable,
-                   fmt::format("no way to the coordinator at {}: {}", server, status.message())),
-            "plain text is only spoken on this machine; a tunnel works: ssh -L "
-            "50050:127.0.0.1:50050 HOST");
-      }
       return ReportError(Status(Code::kUnavailable, fmt::format("no coordinator at {}", server)),
                          "start one with \"drover run JOB.yaml\" or pass --server HOST:PORT");
     case Code::kDeadlineExceeded:

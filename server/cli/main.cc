@@ -6,7 +6,9 @@
 #include <functional>
 
 #include "common/base/parse.h"
+#include "common/base/quote.h"
 #include "common/config/flags.h"
+#include "common/config/suggestion.h"
 #include "server/cli/checkpoint_commands.h"
 #include "server/cli/doctor.h"
 #include "server/cli/exit_code.h"
@@ -210,6 +212,19 @@ void AddTools(CLI::App* app, CommandLine* line) {
   });
 }
 
+// CLI11 would only say that a subcommand is required.
+int ReportUnknownVerb(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    verbs.push_back(verb->get_name());
+  }
+  ReportError(Status(Code::kInvalidArgument,
+                     fmt::format("unknown {} {}{}", word.starts_with('-') ? "flag" : "verb",
+                                 Quote(word, 60), Suggest(word, verbs))),
+              "drover --help lists all verbs and flags");
+  return kExitUsage;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Drover: distributed large-batch training whose weights do not depend on who helped",
                "drover");
@@ -228,6 +243,9 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (app.get_subcommands().empty() && !app.remaining().empty()) {
+      return ReportUnknownVerb(app, app.remaining().front());
+    }
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
   return line.verb();

@@ -36,6 +36,8 @@ TEST(ReportCallErrorTest, SaysWhatToDoNext) {
             "hint: start one with \"drover run JOB.yaml\" or pass --server HOST:PORT\n");
   EXPECT_THAT(ReportOf(Status(Code::kUnavailable, "x"), "far.example:50050"),
               HasSubstr("no way to the coordinator at far.example:50050"));
+  EXPECT_THAT(ReportOf(Status(Code::kInvalidArgument, "Invalid credentials."), "10.0.0.1:50050"),
+              HasSubstr("ssh -L"));
   EXPECT_THAT(ReportOf(Status(Code::kDeadlineExceeded, "x"), "127.0.0.1:1"),
               HasSubstr("--timeout"));
   EXPECT_THAT(ReportOf(Status(Code::kNotFound, "no job a"), "127.0.0.1:1"),
