@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Whatever is killed, stopped or frozen: the same weights, and every leaf counted once.
+
+usage: kill_test.py BIN_DIR [unittest arguments]
+"""
+
+import random
+import signal
+
+import cluster
+
+STEPS = 240
+
+
+def fields():
+    return cluster.on_pictures(steps=STEPS, evaluation__every_steps=20,
+                               checkpoint__every_steps=60)
+
+
+class KillTest(cluster.TestCase):
+    def expect_undisturbed_weights(self, run):
+        result = self.expect_success(run)
+        self.assertEqual(result.summary["weights_digest"], cluster.undisturbed_digest(fields()),
+                         run.report())
+        return result.summary
+
+    def test_killed_worker(self):
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(40)
+            run.kill("worker-0")
+            summary = self.expect_undisturbed_weights(run)
+        self.assertGreaterEqual(summary["workers_lost"], 1)
+
+    def test_killed_shard(self):
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(40)
+            run.kill("shard-1")
+            run.wait_for_step(120)
+            run.kill("shard-0")
+            summary = self.expect_undisturbed_weights(run)
+        self.assertEqual(summary["shards_restarted"], 2)
+
+    def test_killed_coordinator(self):
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(40)
+            run.kill("coordinator")
+            run.wait_for_step(120)
+            run.kill("coordinator")
+            self.expect_undisturbed_weights(run)
+
+    def test_everything_killed_at_once(self):
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(80)
+            run.kill("coordinator", "shard-0", "shard-1", "worker-0", "worker-1")
+            self.expect_undisturbed_weights(run)
+
+    def test_shard_that_lost_its_disk_goes_back_to_a_checkpoint(self):
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(100)
+            for snapshot in (run.state_dir / "shard-1").glob("job-*/*"):
+                snapshot.unlink(missing_ok=True)
+            run.kill("shard-1")
+            self.expect_undisturbed_weights(run)
+            self.assertIn("going back", run.log("coordinator"))
+
+    def test_frozen_worker_comes_back(self):
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(40)
+            run.signal("worker-1", signal.SIGSTOP)
+            # Frozen for at least the time of sixty steps or of a lease, whichever ends first.
+            run.wait_for_step(100)
+            run.signal("worker-1", signal.SIGCONT)
+            self.expect_undisturbed_weights(run)
+
+    def test_storm(self):
+        """Ten kills of roles drawn from a seed, one after each twenty steps."""
+        rng = random.Random(7)
+        roles = ["coordinator", "shard-0", "shard-1", "worker-0", "worker-1"]
+        with cluster.Run(self.folder / "run", fields()) as run:
+            for step in range(20, 220, 20):
+                run.wait_for_step(step)
+                run.kill(rng.choice(roles))
+            self.expect_undisturbed_weights(run)
+
+
+if __name__ == "__main__":
+    cluster.main()
