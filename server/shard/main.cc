@@ -18,6 +18,7 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "common/base/clock.h"
 #include "common/base/file_system.h"
@@ -97,9 +98,14 @@ std::string WithPort(const std::string& address, int port) {
   return fmt::format("{}:{}", address.substr(0, address.size() - 2), port);
 }
 
-uint64_t RandomIncarnation() {
+ShardIdentity IdentityOf(const Flags& flags, const std::string& address) {
   std::random_device device;
-  return uint64_t{device()} << 32 | device();
+  ShardIdentity identity;
+  identity.name = flags.name.empty() ? DefaultName(address) : flags.name;
+  identity.incarnation = uint64_t{device()} << 32 | device();
+  identity.address = flags.advertise.empty() ? address : flags.advertise;
+  identity.version = DROVER_VERSION;
+  return identity;
 }
 
 // Signals that end the program are awaited by main; every thread started later inherits the mask.
@@ -115,6 +121,16 @@ sigset_t BlockEndSignals() {
 int RefuseToStart(const Status& status) {
   LogError("cannot start: {}", status.message());
   return kExitConfiguration;
+}
+
+// Null, or port 0, when the address cannot be bound.
+std::unique_ptr<grpc::Server> Serve(const std::string& address, TensorService* service, int* port) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  ConfigureServer(&builder, ServerKind::kData);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
+  builder.RegisterService(service);
+  return builder.BuildAndStart();
 }
 
 // Ready when the coordinator knows us.
@@ -155,13 +171,8 @@ int Run(Flags flags) {
   ShardRuntime& runtime = *started.value();
 
   TensorService service(Clock::Real(), &runtime, &metrics);
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::ServerBuilder builder;
-  ConfigureServer(&builder, ServerKind::kData);
   int port = 0;
-  builder.AddListeningPort(flags.listen, grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const std::unique_ptr<grpc::Server> server = Serve(flags.listen, &service, &port);
   if (server == nullptr || port == 0) {
     return RefuseToStart(
         Status(Code::kUnavailable, fmt::format("cannot listen on {}: is the port taken by another "
@@ -169,11 +180,7 @@ int Run(Flags flags) {
                                                Quote(flags.listen))));
   }
   const std::string address = WithPort(flags.listen, port);
-  ShardIdentity identity;
-  identity.name = flags.name.empty() ? DefaultName(address) : flags.name;
-  identity.incarnation = RandomIncarnation();
-  identity.address = flags.advertise.empty() ? address : flags.advertise;
-  identity.version = DROVER_VERSION;
+  ShardIdentity identity = IdentityOf(flags, address);
   const std::string name = identity.name;
   session = std::make_unique<CoordinatorSession>(
       MakeChannel(flags.coordinator, ChannelKind::kControl), std::move(identity));
