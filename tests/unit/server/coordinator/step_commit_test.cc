@@ -1,0 +1,191 @@
+#include "server/coordinator/step_commit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "common/base/philox.h"
+#include "server/optim/step_scalars.h"
+
+namespace drover {
+namespace {
+
+constexpr int64_t kBatch = 64;
+constexpr int64_t kLeaves = 8;
+
+std::shared_ptr<const Layout> SomeLayout() {
+  return std::make_shared<const Layout>(Layout::Make({{"a/weight", {5, kBlockElements}, {}},
+                                                      {"a/bias", {300}, {}},
+                                                      {"b/weight", {3, kBlockElements + 5}, {}},
+                                                      {"b/bias", {7}, {}}})
+                                            .value());
+}
+
+JobRecord RecordOf(uint32_t shards, Rule rule) {
+  JobRecord record;
+  record.id = 9;
+  record.epoch = 2;
+  record.version = 5;
+  record.applied = 4;
+  record.layout = SomeLayout();
+  record.plan.batch = kBatch;
+  record.plan.leaves = kLeaves;
+  record.plan.optimizer = DefaultSettings(rule);
+  record.plan.optimizer.max_grad_norm = 1.0;
+  record.plan.schedule.peak = 0.02;
+  for (const BlockRange& blocks : record.layout->Place(shards)) {
+    record.placement.push_back({"shard", blocks});
+  }
+  return record;
+}
+
+// One number per block, the same whichever shard holds the block.
+double BlockValue(uint64_t what, uint32_t block) {
+  return 0.1 + static_cast<double>(UnitFloat(Philox(1, what, block)[0])) / 3.0;
+}
+
+std::vector<double> Values(uint64_t what, BlockRange blocks) {
+  std::vector<double> values;
+  for (uint32_t block = blocks.begin; block < blocks.end; ++block) {
+    values.push_back(BlockValue(what, block));
+  }
+  return values;
+}
+
+PreparedReply VoteOf(const JobRecord& record, uint32_t shard) {
+  const BlockRange blocks = record.placement[shard].blocks;
+  PreparedReply vote;
+  vote.fence = {record.id, record.epoch, record.version};
+  vote.stats = {3 << 20, 16, kBatch};
+  vote.gradient_squares = Values(1, blocks);
+  vote.leaf_chunks = kLeaves * static_cast<int64_t>(record.layout->Chunks(blocks).size());
+  return vote;
+}
+
+StepCommit::Outcome CommitOver(uint32_t shards, Rule rule, Ledger* ledger) {
+  const JobRecord record = RecordOf(shards, rule);
+  StepCommit step(record);
+  for (uint32_t shard = 0; shard < shards; ++shard) {
+    EXPECT_FALSE(step.all_prepared());
+    EXPECT_TRUE(step.AddPrepared(shard, VoteOf(record, shard)).ok());
+  }
+  EXPECT_TRUE(step.all_prepared());
+  if (InfoOf(rule).trust_ratio) {
+    for (uint32_t shard = 0; shard < shards; ++shard) {
+      const BlockRange blocks = record.placement[shard].blocks;
+      EXPECT_TRUE(step.AddMeasured(shard, {{}, Values(2, blocks), Values(3, blocks)}).ok());
+    }
+    EXPECT_TRUE(step.all_measured());
+  }
+  return step.Commit({record.id, record.epoch, record.version}, ledger);
+}
+
+// The norms added up block after block, and the LAMB paper's scale; nothing of StepCommit's own.
+TEST(StepCommitTest, ScalesAreLearningRateTimesTrustRatioOfTheWholeTensor) {
+  const std::shared_ptr<const Layout> layout = SomeLayout();
+  Ledger ledger;
+  const StepCommit::Outcome outcome = CommitOver(1, Rule::kLamb, &ledger);
+
+  double gradient = 0.0;
+  for (uint32_t block = 0; block < layout->block_count(); ++block) gradient += BlockValue(1, block);
+  EXPECT_EQ(outcome.summary.gradient_norm, std::sqrt(gradient));
+  EXPECT_EQ(outcome.summary.clip_factor, 1.0 / std::sqrt(gradient));
+  for (const size_t tensor : {0u, 2u}) {
+    double weight = 0.0;
+    double direction = 0.0;
+    const BlockRange blocks = layout->tensor_blocks(tensor);
+    for (uint32_t block = blocks.begin; block < blocks.end; ++block) {
+      weight += BlockValue(2, block);
+      direction += BlockValue(3, block);
+    }
+    const double ratio = std::sqrt(weight) / std::sqrt(direction);
+    EXPECT_EQ(outcome.summary.trust_ratios[tensor], ratio);
+    EXPECT_EQ(outcome.commit.numbers.tensor_scales[tensor], static_cast<float>(0.02 * ratio));
+  }
+  for (const size_t bias : {1u, 3u}) {
+    EXPECT_FALSE(outcome.summary.adapted[bias]);
+    EXPECT_EQ(outcome.commit.numbers.tensor_scales[bias], 0.02f);
+  }
+}
+
+TEST(StepCommitTest, AnyNumberOfShardsGivesTheSameNumbers) {
+  for (const Rule rule : {Rule::kLamb, Rule::kAdamW, Rule::kSgd}) {
+    Ledger ledger;
+    const StepCommit::Outcome one = CommitOver(1, rule, &ledger);
+    for (const uint32_t shards : {2u, 3u, 5u, 9u}) {
+      const StepCommit::Outcome many = CommitOver(shards, rule, &ledger);
+      EXPECT_EQ(many.commit.numbers.tensor_scales, one.commit.numbers.tensor_scales);
+      ASSERT_EQ(many.commit.numbers.groups.size(), one.commit.numbers.groups.size());
+      for (size_t group = 0; group < one.commit.numbers.groups.size(); ++group) {
+        EXPECT_EQ(ToFloats(many.commit.numbers.groups[group]),
+                  ToFloats(one.commit.numbers.groups[group]));
+      }
+      EXPECT_EQ(many.summary.gradient_norms, one.summary.gradient_norms);
+    }
+  }
+}
+
+TEST(StepCommitTest, TellsMeanLossAndAccuracyAndCountsEveryLeafChunk) {
+  Ledger ledger;
+  const StepCommit::Outcome outcome = CommitOver(3, Rule::kAdamW, &ledger);
+
+  EXPECT_EQ(outcome.summary.loss, 3.0 / kBatch);
+  EXPECT_EQ(outcome.summary.accuracy, 16.0 / kBatch);
+  EXPECT_EQ(outcome.summary.applied, 5);
+  EXPECT_EQ(ledger.leaves_expected, kLeaves);
+  EXPECT_EQ(ledger.leaves_counted, kLeaves);
+  EXPECT_EQ(ledger.leaf_chunks_expected, kLeaves * 3) << "one chunk on each shard";
+  EXPECT_EQ(ledger.leaf_chunks_applied, ledger.leaf_chunks_expected);
+}
+
+TEST(StepCommitTest, RefusesVotesThatContradictTheLedger) {
+  const JobRecord record = RecordOf(2, Rule::kAdamW);
+  StepCommit step(record);
+  ASSERT_TRUE(step.AddPrepared(0, VoteOf(record, 0)).ok());
+
+  PreparedReply few_chunks = VoteOf(record, 1);
+  --few_chunks.leaf_chunks;
+  PreparedReply few_samples = VoteOf(record, 1);
+  --few_samples.stats.samples;
+  PreparedReply other_loss = VoteOf(record, 1);
+  ++other_loss.stats.loss_fixed;
+  PreparedReply short_squares = VoteOf(record, 1);
+  short_squares.gradient_squares.pop_back();
+  PreparedReply not_finite = VoteOf(record, 1);
+  not_finite.gradient_squares[0] = std::nan("");
+
+  for (const PreparedReply& vote :
+       {few_chunks, few_samples, other_loss, short_squares, not_finite}) {
+    EXPECT_EQ(step.AddPrepared(1, vote).code(), Code::kDataLoss);
+    EXPECT_FALSE(step.has_prepared(1));
+  }
+}
+
+TEST(StepCommitTest, RepeatedVoteChangesNothing) {
+  const JobRecord record = RecordOf(2, Rule::kAdamW);
+  StepCommit step(record);
+  PreparedReply other = VoteOf(record, 0);
+  other.gradient_squares[0] += 1.0;
+
+  ASSERT_TRUE(step.AddPrepared(0, VoteOf(record, 0)).ok());
+  ASSERT_TRUE(step.AddPrepared(0, other).ok());
+  ASSERT_TRUE(step.AddPrepared(1, VoteOf(record, 1)).ok());
+
+  Ledger ledger;
+  EXPECT_EQ(step.Commit({}, &ledger).summary.gradient_norm,
+            CommitOver(2, Rule::kAdamW, &ledger).summary.gradient_norm);
+}
+
+TEST(StepCommitTest, SkippedStepKeepsTheNumberOfAppliedUpdates) {
+  const StepCommit step(RecordOf(1, Rule::kLamb));
+
+  const StepCommit::Outcome outcome = step.Skip({9, 2, 5}, "leaf 3");
+
+  EXPECT_TRUE(outcome.commit.skip);
+  EXPECT_TRUE(outcome.summary.skipped);
+  EXPECT_EQ(outcome.summary.applied, 4);
+  EXPECT_EQ(outcome.summary.skip_reason, "leaf 3");
+}
+
+}  // namespace
+}  // namespace drover
