@@ -1,0 +1,116 @@
+#include "worker/train/leaf_runner.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "worker/data/sampler.h"
+#include "worker/data/synthetic.h"
+
+namespace drover {
+namespace {
+
+JobSetup SmallSetup() {
+  JobSetup setup;
+  setup.batch = 256;
+  setup.leaves = 4;
+  setup.micro_batch = 16;
+  setup.seed = 5;
+  setup.fraction_bits = 40;
+  setup.train = MakeSyntheticDataset(1, Split::kTrain, 300).value();
+  setup.test = MakeSyntheticDataset(1, Split::kTest, 40).value();
+  setup.model = {ModelSpec::Kind::kMlp, 784, {12}, 10};
+  return setup;
+}
+
+struct Leaf {
+  StepStats stats;
+  std::vector<float> gradient;
+  std::vector<size_t> finals;
+};
+
+Leaf RunOne(const JobSetup& setup, uint32_t leaf) {
+  const std::unique_ptr<LeafRunner> runner = LeafRunner::Make(setup).value();
+  const uint64_t elements = runner->layout().SpanElements(runner->layout().all_blocks());
+  std::vector<float> weights(elements, 0.01f);
+  Leaf result;
+  result.gradient.assign(elements, 0.0f);
+  const std::atomic<bool> cancelled{false};
+  result.stats =
+      runner
+          ->RunLeaf(/*step=*/2, leaf, weights.data(), result.gradient.data(),
+                    [&result](size_t tensor) { result.finals.push_back(tensor); }, cancelled)
+          .value();
+  return result;
+}
+
+TEST(LeafRunnerTest, EveryRunnerGivesTheSameBits) {
+  const JobSetup setup = SmallSetup();
+
+  const Leaf one = RunOne(setup, 1);
+  const Leaf again = RunOne(setup, 1);
+
+  EXPECT_EQ(one.gradient, again.gradient);
+  EXPECT_EQ(one.stats, again.stats);
+  EXPECT_EQ(one.stats.samples, 64);
+}
+
+TEST(LeafRunnerTest, TensorsBecomeFinalOnceEachLastLayerFirst) {
+  EXPECT_EQ(RunOne(SmallSetup(), 0).finals.size(), 4u);
+  EXPECT_GT(RunOne(SmallSetup(), 0).finals.front(), 1u);
+  EXPECT_LT(RunOne(SmallSetup(), 0).finals.back(), 2u);
+}
+
+// The slow way: one model, one micro-batch after the other, by hand.
+TEST(LeafRunnerTest, IsTheSumOfItsMicroBatchesInOrder) {
+  const JobSetup setup = SmallSetup();
+  const std::unique_ptr<Model> model = Model::Make(setup.model, setup.micro_batch).value();
+  const uint64_t elements = model->layout().SpanElements(model->layout().all_blocks());
+  const std::vector<float> weights(elements, 0.01f);
+  std::vector<float> gradient(elements, 0.0f);
+  std::vector<uint64_t> indices;
+  SamplePositions(5, 300, 256, 4, 2, 3, &indices);
+  for (size_t begin = 0; begin < indices.size(); begin += 16) {
+    std::vector<float> inputs(16 * 784);
+    std::vector<int32_t> labels(16);
+    setup.train->Read(std::span(indices).subspan(begin, 16), inputs.data(), labels.data());
+    const GradientSink sink = {gradient.data(), begin == 0, {}};
+    ASSERT_TRUE(
+        model->ForwardBackward({inputs.data(), labels.data(), 16}, weights.data(), sink).ok());
+  }
+
+  EXPECT_EQ(RunOne(setup, 3).gradient, gradient);
+}
+
+TEST(LeafRunnerTest, StopsWhenTheLeaseIsVoid) {
+  const std::unique_ptr<LeafRunner> runner = LeafRunner::Make(SmallSetup()).value();
+  const uint64_t elements = runner->layout().SpanElements(runner->layout().all_blocks());
+  std::vector<float> weights(elements), gradient(elements);
+  const std::atomic<bool> cancelled{true};
+
+  const Result<StepStats> stats =
+      runner->RunLeaf(0, 0, weights.data(), gradient.data(), {}, cancelled);
+
+  EXPECT_EQ(stats.status().code(), Code::kCancelled);
+}
+
+TEST(LeafRunnerTest, EvaluationInPiecesCountsWhatTheWholeDoes) {
+  const std::unique_ptr<LeafRunner> runner = LeafRunner::Make(SmallSetup()).value();
+  const uint64_t elements = runner->layout().SpanElements(runner->layout().all_blocks());
+  const std::vector<float> weights(elements, 0.0f);
+
+  int64_t samples = 0;
+  int64_t loss = 0;
+  for (const auto& [begin, end] : {std::pair(0, 16), std::pair(16, 32), std::pair(32, 40)}) {
+    const StepStats stats = runner->Evaluate(begin, end, weights.data()).value();
+    samples += stats.samples;
+    loss += stats.loss;
+  }
+
+  EXPECT_EQ(samples, 40);
+  // Zero weights: every class has one tenth, so the loss is log 10 per sample.
+  EXPECT_NEAR(static_cast<double>(loss) / (40.0 * (1 << kLossFractionBits)), 2.302585, 1e-5);
+}
+
+}  // namespace
+}  // namespace drover
