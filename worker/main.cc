@@ -1,6 +1,7 @@
 // The program drover-worker: computes gradients for whatever job the coordinator assigns.
 
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -14,11 +15,14 @@
 #include "common/base/logging.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
+#include "common/metrics/exposition.h"
+#include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/session.h"
 #include "proto/drover/v1/worker.grpc.pb.h"
 #include "worker/nn/numeric_class.h"
 #include "worker/train/train_loop.h"
+#include "worker/train/worker_metrics.h"
 
 namespace drover {
 namespace {
@@ -51,11 +55,12 @@ v1::WorkerMessage Hello(const Flags& flags) {
   registration->set_incarnation(NewIncarnation());
   registration->set_numeric_class(NumericClassOfCpu());
   registration->set_lanes(flags.lanes);
-  registration->set_version("0.1.0");
+  registration->set_version(DROVER_VERSION);
   return hello;
 }
 
-void Serve(const Flags& flags, sigset_t* signals) {
+void Serve(const Flags& flags, MetricRegistry* registry, sigset_t* signals) {
+  WorkerMetrics metrics(registry, flags.name);
   const std::shared_ptr<grpc::Channel> channel =
       MakeChannel(flags.coordinator, ChannelKind::kControl);
   const std::unique_ptr<v1::WorkerService::Stub> stub = v1::WorkerService::NewStub(channel);
@@ -63,7 +68,7 @@ void Serve(const Flags& flags, sigset_t* signals) {
   TrainLoop loop(
       {flags.name, flags.lanes,
        [&session_pointer](v1::WorkerMessage message) { session_pointer->Send(std::move(message)); },
-       nullptr});
+       &metrics});
   WorkerSession::Options options;
   options.peer = "the coordinator at " + flags.coordinator;
   options.open = [&stub](grpc::ClientContext* context) { return stub->Session(context); };
@@ -105,9 +110,23 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  LogInfo("drover-worker 0.1.0 name={} coordinator={} lanes={} class=\"{}\"", flags.name,
-          flags.coordinator, flags.lanes, NumericClassOfCpu());
-  Serve(flags, &signals);
+  MetricRegistry registry(MetricRole::kWorker);
+  std::unique_ptr<MetricsServer> exposition;
+  if (!flags.metrics.empty()) {
+    registry.GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "worker", grpc_version_string(), ""})
+        .Set(1);
+    Result<std::unique_ptr<MetricsServer>> started =
+        MetricsServer::Start(flags.metrics, registry, [] { return Status(); });
+    if (!started.ok()) {
+      LogError("--metrics: {}", started.status().message());
+      return kExitConfiguration;
+    }
+    exposition = std::move(started).value();
+  }
+  LogInfo("drover-worker {} name={} coordinator={} lanes={} metrics_port={} class=\"{}\"",
+          DROVER_VERSION, flags.name, flags.coordinator, flags.lanes,
+          exposition == nullptr ? 0 : exposition->port(), NumericClassOfCpu());
+  Serve(flags, &registry, &signals);
   return 0;
 }
 

@@ -136,6 +136,7 @@ class MetricsTest(cluster.TestCase):
         with cluster.Run(self.folder / "run", fields) as run:
             run.wait_for_step(40)
             coordinator, shard = self.scrape(run, "coordinator"), self.scrape(run, "shard-0")
+            worker = self.scrape(run, "worker-0")
         for name in ("drover_loss{", "drover_samples_total{", "drover_steps_total{",
                      "drover_step_duration_seconds_bucket{", "drover_gradient_norm{",
                      "drover_trust_ratio_bucket{", 'drover_tensor_trust_ratio{',
@@ -145,6 +146,9 @@ class MetricsTest(cluster.TestCase):
         for name in ("drover_chunks_total{", "drover_duplicate_chunks_total{",
                      'drover_refused_chunks_total{', "drover_shard_version{"):
             self.assertIn(name, shard)
+        for name in ("drover_worker_samples_total{", "drover_payload_bytes_total{",
+                     "drover_wire_bytes_total{", 'phase="push"'):
+            self.assertIn(name, worker)
 
 
 if __name__ == "__main__":

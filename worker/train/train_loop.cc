@@ -95,6 +95,7 @@ void TrainLoop::Assign(const v1::Assignment& assignment) {
         LanePool::Make(setup_, options_.lanes, [this] { events_.Push(LanesIdle{}); });
     if (!lanes.ok()) return Describe(assignment, lanes.status().message());
     lanes_ = std::move(lanes).value();
+    if (options_.metrics != nullptr) options_.metrics->SetJob(assignment.job());
     layout_ = std::make_shared<const Layout>(lanes_->layout());
   }
   // Sent again because this worker was not heard: nothing has changed.
@@ -192,6 +193,7 @@ void TrainLoop::DropJob() {
   layout_.reset();
   assignment_.reset();
   setup_ = {};
+  if (options_.metrics != nullptr) options_.metrics->ClearJob();
 }
 
 // ---- Weights.
@@ -214,6 +216,7 @@ void TrainLoop::OnWeightsComplete() {
   std::shared_ptr<const Weights> arrived = inbox_->Take();
   if (arrived == nullptr) return;  // Another version is expected by now.
   weights_ = std::move(arrived);
+  if (options_.metrics != nullptr) options_.metrics->CountWeights(weights_->values.size());
   // Version t+1 exists, so step t is closed: an open lease of it is of no use any more.
   if (lease_ != nullptr) lease_->Cancel();
   lease_.reset();
@@ -248,7 +251,8 @@ void TrainLoop::StartLease(const v1::Lease& order) {
       order.leaf_begin() >= order.leaf_end() || order.leaf_end() > setup_.leaves) {
     return;  // Of a step that is over, or crossed by another order: it will be leased again.
   }
-  waiting_ = false;
+  StopWaiting();
+  computed_.reset();
   std::vector<ShardLink*> links;
   for (auto& link : links_) links.push_back(link.get());
   lease_ = std::make_shared<LeaseRun>(
@@ -263,11 +267,18 @@ void TrainLoop::StartEvaluation(const v1::EvalLease& order) {
       order.sample_end() > static_cast<int64_t>(setup_.test->size())) {
     return;
   }
-  waiting_ = false;
+  StopWaiting();
   eval_lease_ = order;
   evaluation_ = std::make_shared<EvalRun>(order.sample_begin(), order.sample_end(),
                                           setup_.micro_batch, weights_);
   lanes_->Start(evaluation_);
+}
+
+void TrainLoop::StopWaiting() {
+  if (waiting_ && options_.metrics != nullptr) {
+    options_.metrics->ObserveIdle(Clock::Real().Now() - asked_);
+  }
+  waiting_ = false;
 }
 
 void TrainLoop::OnAck(const FrameHeader& ack) {
@@ -291,7 +302,10 @@ void TrainLoop::CheckLease() {
     done->set_lease(ended->order().lease);
     done->set_seconds(seconds);
     if (options_.metrics != nullptr) {
-      options_.metrics->OnLeaseDone(ended->order().leaves.size() * setup_.leaf_samples(), seconds);
+      const uint32_t leaves = ended->order().leaves.size();
+      options_.metrics->CountLease(leaves * setup_.leaf_samples(),
+                                   layout_->SpanElements(layout_->all_blocks()), leaves == 1);
+      options_.metrics->ObservePush(computed_ ? Clock::Real().Now() - *computed_ : Duration(0));
     }
   } else if (outcome == LeaseRun::Outcome::kFailed) {
     const LeaseRun::Failure failure = ended->failure();
@@ -312,6 +326,7 @@ void TrainLoop::CheckLease() {
 }
 
 void TrainLoop::OnLanesIdle() {
+  if (lease_ != nullptr) computed_ = Clock::Real().Now();
   CheckLease();  // A failed leaf ends the lease without an acknowledgement.
   if (evaluation_ == nullptr) return;
   const StepStats total = evaluation_->total();

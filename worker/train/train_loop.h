@@ -84,6 +84,7 @@ class TrainLoop {
   void OnWeightsComplete();
   void OnVersionGone(int64_t current);
   void AskForWork();
+  void StopWaiting();  // Work has come.
 
   void StartLease(const v1::Lease& lease);
   void StartEvaluation(const v1::EvalLease& lease);
@@ -118,6 +119,7 @@ class TrainLoop {
   v1::EvalLease eval_lease_;
   bool waiting_ = false;  // Asked for work, not answered.
   Instant asked_;
+  std::optional<Instant> computed_;  // When the lanes had all leaves of the open lease.
 };
 
 }  // namespace drover

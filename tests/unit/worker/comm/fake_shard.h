@@ -4,6 +4,7 @@
 #ifndef DROVER_TESTS_UNIT_WORKER_COMM_FAKE_SHARD_H_
 #define DROVER_TESTS_UNIT_WORKER_COMM_FAKE_SHARD_H_
 
+#include <grpc/support/time.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -39,7 +40,7 @@ class FakeShard : public TensorServiceBase {
   }
   ~FakeShard() override {
     BreakStream();
-    server_->Shutdown(std::chrono::system_clock::time_point::min());
+    server_->Shutdown(gpr_time_0(GPR_CLOCK_REALTIME));
   }
 
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
