@@ -164,6 +164,7 @@ Result<BatchResult> Model::ForwardBackward(const Batch& batch, const float* weig
   DROVER_RETURN_IF_ERROR(Forward(batch, weights));
   const BatchResult result = loss_->Compute(stages_.back().output, batch.labels, batch.samples,
                                             activation_gradients_[0].data());
+  if (gradient.on_backward) gradient.on_backward();
   DROVER_RETURN_IF_ERROR(Backward(gradient));
   return result;
 }

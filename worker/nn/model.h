@@ -48,7 +48,9 @@ struct GradientSink {
   bool first = true;
   // May be empty. Called once per tensor, last layer first, as soon as this micro-batch's part of
   // tensor i is in `base`; later calls of ForwardBackward may write there again, this one does not.
-  std::function<void(size_t tensor)> on_final;
+  std::function<void(size_t tensor)> on_final = {};
+  // May be empty. Called between the forward and the backward pass, for whoever measures them.
+  std::function<void()> on_backward = {};
 };
 
 struct BatchResult {
