@@ -64,19 +64,14 @@ void Serve(const Flags& flags, MetricRegistry* registry, sigset_t* signals) {
   const std::shared_ptr<grpc::Channel> channel =
       MakeChannel(flags.coordinator, ChannelKind::kControl);
   const std::unique_ptr<v1::WorkerService::Stub> stub = v1::WorkerService::NewStub(channel);
-  WorkerSession* session_pointer = nullptr;
-  TrainLoop loop(
-      {flags.name, flags.lanes,
-       [&session_pointer](v1::WorkerMessage message) { session_pointer->Send(std::move(message)); },
-       &metrics});
   WorkerSession::Options options;
-  options.peer = "the coordinator at " + flags.coordinator;
   options.open = [&stub](grpc::ClientContext* context) { return stub->Session(context); };
   options.hello = Hello(flags);
-  options.on_order = [&loop](v1::WorkerOrder order) { loop.OnOrder(std::move(order)); };
-  options.on_disconnected = [&loop] { loop.OnDisconnected(); };
   WorkerSession session(std::move(options));
-  session_pointer = &session;
+  TrainLoop loop({flags.name, flags.lanes,
+                  [&session](v1::WorkerMessage message) { session.Send(std::move(message)); },
+                  &metrics});
+  session.Start([&loop](v1::WorkerOrder order) { loop.OnOrder(std::move(order)); });
 
   Thread waiter("signals", [signals, &loop] {
     int signal = 0;
@@ -85,7 +80,7 @@ void Serve(const Flags& flags, MetricRegistry* registry, sigset_t* signals) {
     loop.Leave();
   });
   loop.Run();
-  session.Flush(std::chrono::seconds(2));
+  session.Stop(std::chrono::seconds(2));
   // The loop ends only on a signal, so the waiter is done too.
 }
 

@@ -1,6 +1,6 @@
-// A stream to the coordinator that a daemon holds open for its whole life: says hello, reads
-// orders, writes what is queued, and comes back after every break. Used by worker and shard.
-// Thread-safe. One thread reads, one writes; both are joined by the destructor.
+// The stream to the coordinator that worker and shard hold open for their whole life: says hello,
+// hands on orders, writes what is queued, dials again after every break. Does not know what the
+// messages mean. Thread-safe.
 
 #ifndef DROVER_COMMON_RPC_SESSION_H_
 #define DROVER_COMMON_RPC_SESSION_H_
@@ -8,12 +8,15 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
 
-#include <deque>
+#include <algorithm>
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "common/base/bounded_queue.h"
 #include "common/base/clock.h"
 #include "common/base/logging.h"
 #include "common/base/mutex.h"
@@ -23,148 +26,147 @@
 
 namespace drover {
 
-// Out: what we send. In: what the coordinator sends. Both are protobuf messages.
+// Out: protobuf message that we send. In: what the coordinator sends.
 template <typename Out, typename In>
 class Session {
  public:
   using Stream = grpc::ClientReaderWriter<Out, In>;
 
+  // Messages that wait for a coordinator that does not read; more are dropped.
+  static constexpr size_t kQueueMax = 64;
+
   struct Options {
-    std::string peer;  // For messages: "coordinator at HOST:PORT".
     // Opens the stream; called once per connection.
     std::function<std::unique_ptr<Stream>(grpc::ClientContext*)> open;
-    Out hello;                              // First message of every connection.
-    std::function<void(In)> on_order;       // On the session's thread; must not block for long.
-    std::function<void()> on_disconnected;  // What was queued is dropped by then.
+    Out hello;  // First message of every connection.
   };
 
-  explicit Session(Options options) : options_(std::move(options)) {
-    thread_ = Thread("session", [this] { Run(); });
+  explicit Session(Options options) : options_(std::move(options)) {}
+  ~Session() { Stop(); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Dials until Stop; once. `on_order` is called on one thread. While it blocks the stream is not
+  // read, which is how a slow receiver slows the coordinator down.
+  void Start(std::function<void(In)> on_order) {
+    on_order_ = std::move(on_order);
+    thread_ = Thread("coordinator", [this] { Run(); });
   }
 
-  ~Session() {
+  // Ends the stream; returns when no call of on_order is under way. Repeatable. With `patience`
+  // what is queued is written first, and the coordinator gets that long to read it and hang up: a
+  // stream that is cut takes along what is still on its way.
+  void Stop(Duration patience = Duration(0)) DROVER_EXCLUDES(mutex_) {
+    const Instant deadline = Clock::Real().Now() + patience;
     {
       MutexLock lock(&mutex_);
       stopping_ = true;
-      if (context_ != nullptr) context_->TryCancel();
       changed_.NotifyAll();
+      if (connection_ != nullptr) connection_->queue.Close();
+      while (connection_ != nullptr) {
+        const Duration left = deadline - Clock::Real().Now();
+        if (left.count() <= 0 || !changed_.WaitFor(&mutex_, left)) break;
+      }
+      if (connection_ != nullptr) connection_->context.TryCancel();
     }
     thread_.Join();
   }
 
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-
-  // Queues a message; dropped while there is no connection, since every message answers something
-  // that the coordinator asks again after a break. Never blocks.
-  void Send(Out message) {
-    MutexLock lock(&mutex_);
-    if (!connected_ || queue_.size() >= kQueueMax) return;
-    queue_.push_back(std::move(message));
-    changed_.NotifyAll();
+  // Never blocks. Dropped while there is no connection, or when the queue is full: every message
+  // answers something that the coordinator asks again.
+  void Send(Out message) DROVER_EXCLUDES(mutex_) {
+    const std::shared_ptr<Connection> connection = Current();
+    if (connection == nullptr || !connection->greeted) return;
+    if (!connection->queue.TryPush(std::move(message))) {
+      LogWarning("a message to the coordinator is dropped: it does not read, or has hung up");
+    }
   }
 
-  // Waits until what is queued has been written, at most `timeout`.
-  void Flush(Duration timeout) {
-    const Instant deadline = Clock::Real().Now() + timeout;
-    MutexLock lock(&mutex_);
-    while (connected_ && (!queue_.empty() || writing_)) {
-      const Duration left = deadline - Clock::Real().Now();
-      if (left.count() <= 0 || !changed_.WaitFor(&mutex_, left)) return;
-    }
+  bool connected() const DROVER_EXCLUDES(mutex_) {
+    const std::shared_ptr<Connection> connection = Current();
+    return connection != nullptr && connection->greeted;
   }
 
  private:
-  static constexpr size_t kQueueMax = 4096;
   static constexpr Duration kPauseMin = std::chrono::milliseconds(kReconnectInitialMs);
   static constexpr Duration kPauseMax = std::chrono::milliseconds(kReconnectMaxMs);
 
+  // What belongs to one stream; Send may still hold it when the stream is over.
+  struct Connection {
+    grpc::ClientContext context;
+    BoundedQueue<Out> queue{kQueueMax};
+    std::atomic<bool> greeted = false;
+  };
+
+  std::shared_ptr<Connection> Current() const {
+    MutexLock lock(&mutex_);
+    return connection_;
+  }
+
   void Run() {
     Duration pause = kPauseMin;
-    bool complained = false;
-    while (true) {
-      const bool worked = Connect(&complained);
-      pause = worked ? kPauseMin : std::min(2 * pause, kPauseMax);
+    std::string told;  // The same reason is logged once.
+    while (const std::shared_ptr<Connection> connection = NewConnection()) {
+      bool useful = false;
+      const Status status = Converse(connection.get(), &useful);
+      pause = useful ? kPauseMin : std::min(2 * pause, kPauseMax);
+      if (useful) told.clear();
+      if (Disconnected()) return;
+      if (std::string reason = status.ToString(); reason != told) {
+        LogWarning("coordinator: stream ended, dialling again: {}", reason);
+        told = std::move(reason);
+      }
       MutexLock lock(&mutex_);
       if (!stopping_) changed_.WaitFor(&mutex_, pause);
-      if (stopping_) return;
     }
   }
 
-  // One connection, from hello to its end. True when at least one order came.
-  bool Connect(bool* complained) {
-    grpc::ClientContext context;
-    {
-      MutexLock lock(&mutex_);
-      if (stopping_) return false;
-      context_ = &context;
-    }
-    std::unique_ptr<Stream> stream = options_.open(&context);
-    bool worked = false;
-    if (stream->Write(options_.hello)) {
-      {
-        MutexLock lock(&mutex_);
-        connected_ = true;
-        queue_.clear();
-      }
-      Thread writer("session-write", [this, &stream] { WriteAll(stream.get()); });
-      In order;
-      while (stream->Read(&order)) {
-        worked = true;
-        *complained = false;
-        options_.on_order(std::move(order));
-      }
-      Disconnected();
-      writer.Join();
-      options_.on_disconnected();
-    } else {
-      Disconnected();
-    }
-    const grpc::Status status = stream->Finish();
-    {
-      MutexLock lock(&mutex_);
-      context_ = nullptr;
-      if (stopping_) return worked;
-    }
-    if (!*complained) {
-      LogWarning("no connection to {}: {}; trying again", options_.peer,
-                 FromGrpc(status).ToString());
-      *complained = true;
-    }
-    return worked;
-  }
-
-  void Disconnected() {
+  // Null once stopping. From here on Stop cancels it.
+  std::shared_ptr<Connection> NewConnection() {
     MutexLock lock(&mutex_);
-    connected_ = false;
-    changed_.NotifyAll();
+    if (!stopping_) connection_ = std::make_shared<Connection>();
+    return connection_;
   }
 
-  void WriteAll(Stream* stream) {
-    while (true) {
-      Out message;
-      {
-        MutexLock lock(&mutex_);
-        writing_ = false;
-        changed_.NotifyAll();
-        while (queue_.empty() && connected_) changed_.Wait(&mutex_);
-        if (!connected_) return;
-        message = std::move(queue_.front());
-        queue_.pop_front();
-        writing_ = true;
+  // Whether there is to be no other one.
+  bool Disconnected() {
+    MutexLock lock(&mutex_);
+    connection_.reset();
+    changed_.NotifyAll();
+    return stopping_;
+  }
+
+  // One stream from hello to its end: why it ended, and whether an order came.
+  Status Converse(Connection* connection, bool* useful) {
+    const std::unique_ptr<Stream> stream = options_.open(&connection->context);
+    if (!stream->Write(options_.hello)) return FromGrpc(stream->Finish());
+    connection->greeted = true;
+    Thread writer("coord-write", [connection, &stream] {
+      while (const std::optional<Out> message = connection->queue.Pop()) {
+        if (!stream->Write(*message)) return connection->queue.Close();
       }
-      if (!stream->Write(message)) return Disconnected();
+      stream->WritesDone();
+    });
+    In order;
+    while (stream->Read(&order)) {
+      *useful = true;
+      on_order_(std::move(order));
     }
+    connection->queue.Close();
+    // A writer in the middle of a message to a coordinator that does not read.
+    connection->context.TryCancel();
+    writer.Join();
+    return FromGrpc(stream->Finish());
   }
 
   const Options options_;
-  Mutex mutex_;
+  std::function<void(In)> on_order_;
+
+  mutable Mutex mutex_;
   CondVar changed_;
-  std::deque<Out> queue_ DROVER_GUARDED_BY(mutex_);
-  bool connected_ DROVER_GUARDED_BY(mutex_) = false;
-  bool writing_ DROVER_GUARDED_BY(mutex_) = false;
   bool stopping_ DROVER_GUARDED_BY(mutex_) = false;
-  grpc::ClientContext* context_ DROVER_GUARDED_BY(mutex_) = nullptr;
+  std::shared_ptr<Connection> connection_ DROVER_GUARDED_BY(mutex_);  // Null between streams.
+
   Thread thread_;
 };
 

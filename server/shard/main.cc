@@ -180,10 +180,10 @@ int Run(Flags flags) {
                                                Quote(flags.listen))));
   }
   const std::string address = WithPort(flags.listen, port);
-  ShardIdentity identity = IdentityOf(flags, address);
+  const ShardIdentity identity = IdentityOf(flags, address);
   const std::string name = identity.name;
   session = std::make_unique<CoordinatorSession>(
-      MakeChannel(flags.coordinator, ChannelKind::kControl), std::move(identity));
+      MakeChannel(flags.coordinator, ChannelKind::kControl), identity);
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session.get());
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
