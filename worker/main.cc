@@ -2,17 +2,19 @@
 
 #include <fmt/format.h>
 #include <grpc/grpc.h>
+#include <grpcpp/channel.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <iostream>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 
+#include "common/base/bounded_queue.h"
 #include "common/base/logging.h"
+#include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
 #include "common/metrics/exposition.h"
@@ -27,6 +29,9 @@
 namespace drover {
 namespace {
 
+// What the coordinator gets to read the last message.
+constexpr Duration kGoodbyePatience = std::chrono::seconds(2);
+
 struct Flags {
   std::string coordinator;
   std::string name;
@@ -37,57 +42,81 @@ struct Flags {
 
 using WorkerSession = Session<v1::WorkerMessage, v1::WorkerOrder>;
 
-uint64_t NewIncarnation() {
-  std::random_device device;
-  return (static_cast<uint64_t>(device()) << 32) | device();
-}
-
 std::string DefaultName() {
-  char host[64] = {};
+  char host[41] = {};  // Names are limited.
   if (gethostname(host, sizeof(host) - 1) != 0) return fmt::format("worker-{}", getpid());
   return fmt::format("{}-{}", host, getpid());
 }
 
-v1::WorkerMessage Hello(const Flags& flags) {
-  v1::WorkerMessage hello;
-  v1::RegisterWorker* registration = hello.mutable_register_();
-  registration->set_name(flags.name);
-  registration->set_incarnation(NewIncarnation());
-  registration->set_numeric_class(NumericClassOfCpu());
-  registration->set_lanes(flags.lanes);
-  registration->set_version(DROVER_VERSION);
-  return hello;
-}
-
-void Serve(const Flags& flags, MetricRegistry* registry, sigset_t* signals) {
-  WorkerMetrics metrics(registry, flags.name);
+WorkerSession::Options SessionOptions(const Flags& flags) {
   const std::shared_ptr<grpc::Channel> channel =
       MakeChannel(flags.coordinator, ChannelKind::kControl);
-  const std::unique_ptr<v1::WorkerService::Stub> stub = v1::WorkerService::NewStub(channel);
   WorkerSession::Options options;
-  options.open = [&stub](grpc::ClientContext* context) { return stub->Session(context); };
-  options.hello = Hello(flags);
-  WorkerSession session(std::move(options));
+  options.open = [stub = std::shared_ptr(v1::WorkerService::NewStub(channel))](
+                     grpc::ClientContext* context) { return stub->Session(context); };
+  std::random_device device;
+  v1::RegisterWorker* hello = options.hello.mutable_register_();
+  hello->set_name(flags.name);
+  hello->set_incarnation(uint64_t{device()} << 32 | device());
+  hello->set_numeric_class(NumericClassOfCpu());
+  hello->set_lanes(flags.lanes);
+  hello->set_version(DROVER_VERSION);
+  return options;
+}
+
+// Ready when the coordinator knows us. Null without --metrics.
+Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
+                                                    MetricRegistry* registry,
+                                                    const WorkerSession& session) {
+  if (address.empty()) return std::unique_ptr<MetricsServer>();
+  registry->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "worker", grpc_version_string(), ""})
+      .Set(1);
+  return MetricsServer::Start(address, *registry, [&session] {
+    return session.connected() ? Status()
+                               : Status(Code::kUnavailable, "not connected to the coordinator");
+  });
+}
+
+// The first signal ends the program when the open lease has ended, a second one at once.
+void AwaitSignals(const sigset_t& signals, TrainLoop* loop, BoundedQueue<bool>* ended) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LogInfo("signal {}: finishing the open lease", signal);
+  loop->Leave();
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // Of this thread; nothing handles them.
+  (void)ended->Pop();
+}
+
+int Run(const Flags& flags, const sigset_t& signals) {
+  MetricRegistry registry(MetricRole::kWorker);
+  WorkerMetrics metrics(&registry, flags.name);
+  WorkerSession session(SessionOptions(flags));
   TrainLoop loop({flags.name, flags.lanes,
                   [&session](v1::WorkerMessage message) { session.Send(std::move(message)); },
-                  &metrics});
+                  &metrics, SetUpJob});
+  Result<std::unique_ptr<MetricsServer>> exposition =
+      ServeMetrics(flags.metrics, &registry, session);
+  if (!exposition.ok()) {
+    LogError("cannot start: --metrics: {}", exposition.status().message());
+    return kExitConfiguration;
+  }
+  LogInfo("drover-worker {} name={} coordinator={} lanes={} metrics_port={} class=\"{}\" tls=off",
+          DROVER_VERSION, flags.name, flags.coordinator, flags.lanes,
+          exposition.value() == nullptr ? 0 : exposition.value()->port(), NumericClassOfCpu());
   session.Start([&loop](v1::WorkerOrder order) { loop.OnOrder(std::move(order)); });
-
-  Thread waiter("signals", [signals, &loop] {
-    int signal = 0;
-    sigwait(signals, &signal);
-    LogInfo("signal {}: finishing the open lease", signal);
-    loop.Leave();
-  });
-  loop.Run();
-  session.Stop(std::chrono::seconds(2));
-  // The loop ends only on a signal, so the waiter is done too.
+  BoundedQueue<bool> ended(1);
+  Thread waiter("signals", [&] { AwaitSignals(signals, &loop, &ended); });
+  loop.Run();  // Until a signal.
+  session.Stop(kGoodbyePatience);
+  ended.Close();
+  return 0;
 }
 
 int Main(int argc, char** argv) {
   Flags flags;
   flags.name = DefaultName();
   CLI::App app("drover-worker: computes gradients for the jobs of a Drover cluster");
+  app.set_version_flag("--version", "drover-worker " DROVER_VERSION);
   AddCoordinatorFlag(&app, &flags.coordinator);
   AddNameFlag(&app, &flags.name);
   AddMetricsFlag(&app, &flags.metrics);
@@ -97,6 +126,11 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   if (const std::optional<int> code = ParseDaemonFlags(&app, argc, argv)) return *code;
   InitLogging("worker/" + flags.name, flags.log_level);
+  if (!IsLoopback(flags.coordinator)) {
+    LogError("cannot start: --coordinator {}: there is no TLS here yet; use 127.0.0.1:PORT",
+             Quote(flags.coordinator));
+    return kExitConfiguration;
+  }
 
   // Blocked before any thread starts, so that only the waiter sees them.
   sigset_t signals;
@@ -104,25 +138,7 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
-  MetricRegistry registry(MetricRole::kWorker);
-  std::unique_ptr<MetricsServer> exposition;
-  if (!flags.metrics.empty()) {
-    registry.GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "worker", grpc_version_string(), ""})
-        .Set(1);
-    Result<std::unique_ptr<MetricsServer>> started =
-        MetricsServer::Start(flags.metrics, registry, [] { return Status(); });
-    if (!started.ok()) {
-      LogError("--metrics: {}", started.status().message());
-      return kExitConfiguration;
-    }
-    exposition = std::move(started).value();
-  }
-  LogInfo("drover-worker {} name={} coordinator={} lanes={} metrics_port={} class=\"{}\"",
-          DROVER_VERSION, flags.name, flags.coordinator, flags.lanes,
-          exposition == nullptr ? 0 : exposition->port(), NumericClassOfCpu());
-  Serve(flags, &registry, &signals);
-  return 0;
+  return Run(flags, signals);
 }
 
 }  // namespace

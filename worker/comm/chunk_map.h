@@ -5,6 +5,8 @@
 #define DROVER_WORKER_COMM_CHUNK_MAP_H_
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <vector>
 
 #include "common/tensor/layout.h"
@@ -18,11 +20,18 @@ struct ChunkMap {
     uint32_t tensors;  // How many tensors lie in it, wholly or in part.
   };
 
-  // `parts`: the blocks of each shard, as placed.
+  // `parts`: the blocks of each shard, as placed; disjoint.
   ChunkMap(const Layout& layout, const std::vector<BlockRange>& parts);
+
+  // The index of the chunk that is exactly these blocks. Any range is safe.
+  std::optional<size_t> Find(BlockRange blocks) const;
 
   std::vector<Chunk> chunks;
   std::vector<std::vector<size_t>> chunks_of_tensor;  // [tensors] indices into chunks.
+  std::vector<size_t> chunks_in_part;                 // [shards] how many.
+
+ private:
+  std::map<BlockRange, size_t> index_;
 };
 
 }  // namespace drover

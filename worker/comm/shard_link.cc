@@ -12,7 +12,8 @@
 namespace drover {
 namespace {
 
-constexpr Duration kPause = std::chrono::milliseconds(kReconnectInitialMs);
+constexpr Duration kPauseMin = std::chrono::milliseconds(kReconnectInitialMs);
+constexpr Duration kPauseMax = std::chrono::milliseconds(kReconnectMaxMs);
 
 }  // namespace
 
@@ -21,10 +22,14 @@ ShardLink::ShardLink(Options options)
   thread_ = Thread("link-" + options_.shard, [this] { Run(); });
 }
 
-ShardLink::~ShardLink() {
+ShardLink::~ShardLink() { Close(); }
+
+void ShardLink::Close() {
+  std::map<Key, Pushed> dropped;  // Their memory goes outside the lock.
   {
     MutexLock lock(&mutex_);
-    stopping_ = true;
+    closed_ = true;
+    dropped.swap(pushed_);
     if (stream_ != nullptr) stream_->TryCancel();
     changed_.NotifyAll();
   }
@@ -42,109 +47,167 @@ FrameHeader ShardLink::NewHeader(FrameType type) const {
 
 void ShardLink::Push(const FrameHeader& header, grpc::ByteBuffer frame) {
   MutexLock lock(&mutex_);
-  unacknowledged_[KeyOf(header.type, header)] = frame;
-  if (!connected_) return;
-  queue_.push_back(std::move(frame));
+  if (closed_) return;
+  const Key key = KeyOf(header.type, header);
+  pushed_[key] = {header, std::move(frame), 0};
+  if (stream_ == nullptr) return;  // Connect takes all.
+  to_write_.push_back(key);
   changed_.NotifyAll();
 }
 
 void ShardLink::Pull(int64_t version) {
-  FrameHeader header = NewHeader(FrameType::kPull);
-  header.step = static_cast<uint64_t>(version);
   MutexLock lock(&mutex_);
   pull_ = version;
-  if (!connected_) return;
-  queue_.push_back(MakeSmallFrame(header));
+  pull_written_ = false;
   changed_.NotifyAll();
 }
 
 void ShardLink::ForgetPushes() {
+  std::map<Key, Pushed> dropped;
   MutexLock lock(&mutex_);
-  unacknowledged_.clear();
+  dropped.swap(pushed_);
+  to_write_.clear();
 }
 
 void ShardLink::Run() {
+  Duration pause = kPauseMin;
   while (true) {
-    Connect();
+    pause = Connect() ? kPauseMin : std::min(2 * pause, kPauseMax);
     MutexLock lock(&mutex_);
-    if (!stopping_) changed_.WaitFor(&mutex_, kPause);
-    if (stopping_) return;
+    const Instant until = Clock::Real().Now() + pause;
+    // Pushes and pulls notify too; they do not shorten the pause.
+    while (!closed_) {
+      const Duration left = until - Clock::Real().Now();
+      if (left.count() <= 0 || !changed_.WaitFor(&mutex_, left)) break;
+    }
+    if (closed_) return;
   }
 }
 
-// One connection: says hello, sends again what was not acknowledged, reads until the stream ends.
-void ShardLink::Connect() {
+// Says hello, sends again what was not acknowledged, reads until the stream ends.
+bool ShardLink::Connect() {
   TensorClientStream stream(channel_, options_.worker);
   {
     MutexLock lock(&mutex_);
-    if (stopping_) return;
+    if (closed_) return false;
     stream_ = &stream;
-    connected_ = true;
-    queue_.clear();
-    queue_.push_back(MakeSmallFrame(NewHeader(FrameType::kHello), AsBytes(options_.worker)));
-    for (const auto& [key, frame] : unacknowledged_) queue_.push_back(frame);
-    if (pull_) {
-      FrameHeader header = NewHeader(FrameType::kPull);
-      header.step = static_cast<uint64_t>(*pull_);
-      queue_.push_back(MakeSmallFrame(header));
-    }
+    pull_written_ = false;
+    to_write_.clear();
+    for (const auto& [key, pushed] : pushed_) to_write_.push_back(key);
   }
-  Thread writer("link-write", [this, &stream] { WriteAll(&stream); });
-  grpc::ByteBuffer message;
-  while (stream.Read(&message)) {
-    const Result<ReceivedFrame> frame = ParseFrame(message);
-    if (!frame.ok()) {
-      LogError("shard/{} sent a damaged frame: {}", options_.shard, frame.status().ToString());
-      stream.TryCancel();
-      break;
+  bool useful = false;
+  if (stream.Write(MakeSmallFrame(NewHeader(FrameType::kHello), AsBytes(options_.worker)))) {
+    Thread writer("link-write", [this, &stream] { WriteAll(&stream); });
+    ReadAll(&stream, &useful);
+    {
+      MutexLock lock(&mutex_);
+      stream_ = nullptr;
+      changed_.NotifyAll();
     }
-    Handle(frame.value());
+    stream.TryCancel();  // Wakes a writer that is blocked by the peer.
   }
   {
     MutexLock lock(&mutex_);
-    connected_ = false;
     stream_ = nullptr;
-    changed_.NotifyAll();
   }
-  stream.TryCancel();  // Wakes a writer that is blocked by the peer.
-  writer.Join();
   const Status status = stream.Finish();
-  MutexLock lock(&mutex_);
-  if (!stopping_) LogDebug("stream to shard/{} ended: {}", options_.shard, status.ToString());
+  LogDebug("stream to shard/{} ended: {}", options_.shard, status.ToString());
+  return useful;
+}
+
+void ShardLink::ReadAll(TensorClientStream* stream, bool* useful) {
+  grpc::ByteBuffer message;
+  while (stream->Read(&message)) {
+    const Result<ReceivedFrame> frame = ParseFrame(message);
+    if (!frame.ok()) {
+      LogError("shard/{} sent a damaged frame, dialling again: {}", options_.shard,
+               frame.status().ToString());
+      return;
+    }
+    if (!Handle(frame.value())) return;
+    *useful = true;
+  }
 }
 
 void ShardLink::WriteAll(TensorClientStream* stream) {
-  while (true) {
-    grpc::ByteBuffer frame;
-    {
-      MutexLock lock(&mutex_);
-      while (queue_.empty() && connected_) changed_.Wait(&mutex_);
-      if (!connected_) return;
-      frame = std::move(queue_.front());
-      queue_.pop_front();
-    }
-    if (!stream->Write(frame)) return;
+  while (const std::optional<Pushed> next = NextToWrite()) {
+    if (!stream->Write(next->frame)) return;
+    const bool pushed = next->header.type != FrameType::kPull;
+    if (pushed && options_.on_sent != nullptr) options_.on_sent(next->header);
   }
 }
 
-void ShardLink::Handle(const ReceivedFrame& frame) {
-  const FrameHeader& header = frame.header();
-  if (header.type == FrameType::kAck) {
-    OnAck(header);
-  } else if (header.type == FrameType::kWeights) {
-    if (!options_.on_weights(frame)) return;
-    MutexLock lock(&mutex_);
-    if (pull_ && *pull_ == static_cast<int64_t>(header.step)) pull_.reset();
-  } else if (header.type == FrameType::kGone) {
-    {
-      MutexLock lock(&mutex_);
-      pull_.reset();
+// Blocks while there is nothing; nothing once the stream is over.
+std::optional<ShardLink::Pushed> ShardLink::NextToWrite() {
+  MutexLock lock(&mutex_);
+  while (stream_ != nullptr && !closed_) {
+    if (pull_ && !pull_written_) {
+      pull_written_ = true;
+      FrameHeader header = NewHeader(FrameType::kPull);
+      header.step = static_cast<uint64_t>(*pull_);
+      return Pushed{header, MakeSmallFrame(header), 0};
     }
-    options_.on_gone(static_cast<int64_t>(header.step));
-  } else {
-    LogWarning("shard/{} sent a frame of type {}, which workers do not take", options_.shard,
-               static_cast<int>(header.type));
+    while (!to_write_.empty()) {
+      const auto found = pushed_.find(to_write_.front());
+      to_write_.pop_front();
+      if (found != pushed_.end()) return found->second;
+    }
+    changed_.Wait(&mutex_);
   }
+  return std::nullopt;
+}
+
+bool ShardLink::Handle(const ReceivedFrame& frame) {
+  const FrameHeader& header = frame.header();
+  switch (header.type) {
+    case FrameType::kAck:
+      OnAck(header);
+      return true;
+    case FrameType::kWeights:
+      return OnWeights(frame);
+    case FrameType::kGone:
+      OnGone(header);
+      return true;
+    case FrameType::kHello:
+    case FrameType::kGradient:
+    case FrameType::kStats:
+    case FrameType::kNonfinite:
+    case FrameType::kPull:
+      LogError("shard/{} sent a frame of type {}, which workers do not take; dialling again",
+               options_.shard, static_cast<int>(header.type));
+      return false;
+  }
+  return false;
+}
+
+bool ShardLink::OnWeights(const ReceivedFrame& frame) {
+  const int64_t version = static_cast<int64_t>(frame.header().step);
+  switch (options_.on_weights(frame)) {
+    case WeightsInbox::Arrival::kMore:
+      return true;
+    case WeightsInbox::Arrival::kPartComplete:
+    case WeightsInbox::Arrival::kComplete: {
+      MutexLock lock(&mutex_);
+      if (pull_ == version) pull_.reset();
+      return true;
+    }
+    case WeightsInbox::Arrival::kDamaged:
+      LogError("shard/{} sent damaged weights of version {}, pulling them again", options_.shard,
+               version);
+      return false;
+  }
+  return false;
+}
+
+void ShardLink::OnGone(const FrameHeader& header) {
+  const int64_t current = static_cast<int64_t>(header.step);
+  {
+    MutexLock lock(&mutex_);
+    // It may answer an older request than the one that is open now.
+    if (pull_ && current <= *pull_) return;
+    pull_.reset();
+  }
+  options_.on_gone(current);
 }
 
 void ShardLink::OnAck(const FrameHeader& ack) {
@@ -152,14 +215,14 @@ void ShardLink::OnAck(const FrameHeader& ack) {
   const FrameType type = ack.block_count == 0 ? FrameType::kStats : FrameType::kGradient;
   {
     MutexLock lock(&mutex_);
-    const auto found = unacknowledged_.find(KeyOf(type, ack));
-    if (found == unacknowledged_.end()) return;
-    if (ack.verdict == Verdict::kChecksum) {  // Damaged on the way: once more.
-      if (connected_) queue_.push_back(found->second);
+    const auto found = pushed_.find(KeyOf(type, ack));
+    if (found == pushed_.end()) return;
+    if (ack.verdict == Verdict::kChecksum && ++found->second.refused < kSendsMax) {
+      to_write_.push_back(found->first);
       changed_.NotifyAll();
       return;
     }
-    unacknowledged_.erase(found);
+    pushed_.erase(found);
   }
   options_.on_ack(ack);
 }

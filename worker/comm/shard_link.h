@@ -1,8 +1,7 @@
 // The way to one shard: a stream of frames that comes back after every break. Keeps each pushed
 // chunk until the shard has acknowledged it and sends it again after a break: the shard recognises
 // what it has counted already. Knows nothing of leases or of what a version is made of.
-// Thread-safe; callbacks run on the link's reader thread and must not call back into it but for
-// Push and Pull.
+// Thread-safe. Callbacks run on the link's threads and must neither block nor close the link.
 
 #ifndef DROVER_WORKER_COMM_SHARD_LINK_H_
 #define DROVER_WORKER_COMM_SHARD_LINK_H_
@@ -22,11 +21,15 @@
 #include "common/base/thread.h"
 #include "common/rpc/frame.h"
 #include "common/rpc/tensor_stream.h"
+#include "worker/comm/weights_inbox.h"
 
 namespace drover {
 
 class ShardLink {
  public:
+  // A frame whose checksum is refused this often is damaged where it lies, not on the way.
+  static constexpr int kSendsMax = 4;
+
   struct Options {
     std::string address;
     std::string shard;   // Name, for messages.
@@ -35,26 +38,34 @@ class ShardLink {
     uint64_t job = 0;
     uint32_t epoch = 0;
     uint64_t layout_hash = 0;
-    // kAck of a pushed frame; it is forgotten by then, unless its checksum was refused.
+    // kAck of a pushed frame, once; it is forgotten by then. A checksum that is refused is answered
+    // by sending the frame again, at most kSendsMax times.
     std::function<void(const FrameHeader& ack)> on_ack;
-    // True when this was the last missing frame of the pulled version.
-    std::function<bool(const ReceivedFrame& frame)> on_weights;
+    // kDamaged breaks the stream, and the version is pulled again.
+    std::function<WeightsInbox::Arrival(const ReceivedFrame& frame)> on_weights;
     std::function<void(int64_t current_version)> on_gone;
+    // A pushed frame went out, for the first time or again. May be empty.
+    std::function<void(const FrameHeader& header)> on_sent;
   };
 
   explicit ShardLink(Options options);
-  ~ShardLink();  // Cancels the stream; frames that were not acknowledged are dropped.
+  ~ShardLink();  // Closes.
   ShardLink(const ShardLink&) = delete;
   ShardLink& operator=(const ShardLink&) = delete;
 
-  // `header` names the chunk; `frame` holds its memory until it is acknowledged. Never blocks.
-  void Push(const FrameHeader& header, grpc::ByteBuffer frame);
+  // Cancels the stream and drops what was pushed; returns when no callback runs. Repeatable. Push
+  // and Pull do nothing from then on.
+  void Close() DROVER_EXCLUDES(mutex_);
+
+  // `header` names the chunk; `frame` holds its memory until it is acknowledged. Never blocks: the
+  // caller's leases bound what is kept.
+  void Push(const FrameHeader& header, grpc::ByteBuffer frame) DROVER_EXCLUDES(mutex_);
 
   // Asks for a version, as soon as it exists; replaces an earlier request that was not answered.
-  void Pull(int64_t version);
+  void Pull(int64_t version) DROVER_EXCLUDES(mutex_);
 
   // Drops what was pushed and not acknowledged: its lease is void.
-  void ForgetPushes();
+  void ForgetPushes() DROVER_EXCLUDES(mutex_);
 
   // A header with job, epoch and layout of this link filled in.
   FrameHeader NewHeader(FrameType type) const;
@@ -65,23 +76,33 @@ class ShardLink {
   static Key KeyOf(FrameType type, const FrameHeader& header) {
     return {type, header.step, header.block_begin, header.leaves()};
   }
+  struct Pushed {
+    FrameHeader header;
+    grpc::ByteBuffer frame;
+    int refused = 0;  // How often its checksum was.
+  };
 
   void Run();
-  void Connect();
+  bool Connect();  // One stream, to its end. Whether the shard said anything.
+  void ReadAll(TensorClientStream* stream, bool* useful);
   void WriteAll(TensorClientStream* stream);
-  void Handle(const ReceivedFrame& frame);
+  std::optional<Pushed> NextToWrite() DROVER_EXCLUDES(mutex_);
+  bool Handle(const ReceivedFrame& frame);  // False: break the stream.
+  bool OnWeights(const ReceivedFrame& frame);
+  void OnGone(const FrameHeader& header);
   void OnAck(const FrameHeader& ack);
 
   const Options options_;
   const std::shared_ptr<grpc::Channel> channel_;
   Mutex mutex_;
   CondVar changed_;
-  std::deque<grpc::ByteBuffer> queue_ DROVER_GUARDED_BY(mutex_);  // To be written.
-  std::map<Key, grpc::ByteBuffer> unacknowledged_ DROVER_GUARDED_BY(mutex_);
+  std::map<Key, Pushed> pushed_ DROVER_GUARDED_BY(mutex_);  // Not acknowledged.
+  // Keys of what is still to be written on this stream; those that were forgotten are skipped.
+  std::deque<Key> to_write_ DROVER_GUARDED_BY(mutex_);
   std::optional<int64_t> pull_ DROVER_GUARDED_BY(mutex_);  // Not answered yet.
+  bool pull_written_ DROVER_GUARDED_BY(mutex_) = false;    // On this stream.
   TensorClientStream* stream_ DROVER_GUARDED_BY(mutex_) = nullptr;
-  bool connected_ DROVER_GUARDED_BY(mutex_) = false;
-  bool stopping_ DROVER_GUARDED_BY(mutex_) = false;
+  bool closed_ DROVER_GUARDED_BY(mutex_) = false;
   Thread thread_;
 };
 

@@ -1,72 +1,101 @@
 #include "worker/comm/weights_inbox.h"
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace drover {
 
-WeightsInbox::WeightsInbox(std::shared_ptr<const Layout> layout, std::vector<BlockRange> parts)
-    : layout_(std::move(layout)), parts_(std::move(parts)) {}
+std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout) {
+  const uint64_t elements = layout.SpanElements(layout.all_blocks());
+  const auto make = [elements] {
+    auto weights = std::make_unique<Weights>();
+    weights->values = FloatBuffer::Zeroed(elements);  // Gaps between chunks are in no frame.
+    return weights;
+  };
+  return std::make_shared<WeightsPool>(make, /*free_max=*/2);
+}
 
-void WeightsInbox::Expect(uint32_t epoch, int64_t version) {
+WeightsInbox::WeightsInbox(std::shared_ptr<const Layout> layout,
+                           std::shared_ptr<const ChunkMap> chunks,
+                           std::shared_ptr<WeightsPool> pool, uint32_t epoch)
+    : layout_(std::move(layout)),
+      chunks_(std::move(chunks)),
+      pool_(std::move(pool)),
+      epoch_(epoch) {}
+
+void WeightsInbox::Expect(int64_t version) {
   MutexLock lock(&mutex_);
-  epoch_ = epoch;
   version_ = version;
-  arrived_.clear();
-  blocks_missing_.clear();
-  for (const BlockRange& part : parts_) blocks_missing_.push_back(part.size());
-  if (filling_ == nullptr) {
-    // A buffer that only the pool still refers to is free.
-    const auto free = std::find_if(pool_.begin(), pool_.end(),
-                                   [](const auto& weights) { return weights.use_count() == 1; });
-    if (free != pool_.end()) {
-      filling_ = *free;
-    } else {
-      filling_ = std::make_shared<Weights>();
-      filling_->values = FloatBuffer::Zeroed(layout_->SpanElements(layout_->all_blocks()));
-      pool_.push_back(filling_);
-    }
-  }
+  newer_.reset();
+  first_.reset();
+  states_.assign(chunks_->chunks.size(), State::kMissing);
+  part_missing_ = chunks_->chunks_in_part;
+  missing_ = chunks_->chunks.size();
+  filling_.reset();  // Before Take, which then gives the same one unless a copy is in progress.
+  filling_ = pool_->Take();
   filling_->version = version;
 }
 
-bool WeightsInbox::FrameFits(size_t part, const FrameHeader& header) const {
-  const BlockRange blocks = header.blocks();
-  return header.layout_hash == layout_->hash() && header.encoding == FrameEncoding::kF32 &&
-         blocks.begin < blocks.end && blocks.begin >= parts_[part].begin &&
-         blocks.end <= parts_[part].end &&
-         header.payload_bytes == layout_->SpanElements(blocks) * sizeof(float);
+std::optional<size_t> WeightsInbox::ChunkOf(size_t part, const FrameHeader& header) const {
+  const std::optional<size_t> chunk = chunks_->Find(header.blocks());
+  if (!chunk || chunks_->chunks[*chunk].part != part || header.layout_hash != layout_->hash() ||
+      header.encoding != FrameEncoding::kF32 ||
+      header.payload_bytes != layout_->SpanElements(header.blocks()) * sizeof(float)) {
+    return std::nullopt;
+  }
+  return chunk;
 }
 
 WeightsInbox::Arrival WeightsInbox::Receive(size_t part, const ReceivedFrame& frame) {
   const FrameHeader& header = frame.header();
+  const std::optional<size_t> chunk = ChunkOf(part, header);
+  std::shared_ptr<Weights> target;
+  {
+    MutexLock lock(&mutex_);
+    if (!version_ || header.epoch != epoch_ || static_cast<int64_t>(header.step) != *version_) {
+      return Arrival::kMore;
+    }
+    if (!chunk) return Arrival::kDamaged;
+    if (states_[*chunk] != State::kMissing) return Arrival::kMore;
+    states_[*chunk] = State::kArriving;
+    if (!first_) first_ = Clock::Real().Now();
+    target = filling_;
+  }
+  const auto out = target->values.span().subspan(layout_->SpanOffset(header.blocks()),
+                                                 layout_->SpanElements(header.blocks()));
+  const bool sound = frame.CopyPayload(std::as_writable_bytes(out));
   MutexLock lock(&mutex_);
-  if (!version_ || filling_ == nullptr || header.epoch != epoch_ ||
-      static_cast<int64_t>(header.step) != *version_) {
-    return Arrival::kMore;
+  if (filling_ != target) return Arrival::kMore;  // Another version is expected by now.
+  if (!sound) {
+    states_[*chunk] = State::kMissing;
+    return Arrival::kDamaged;
   }
-  if (!FrameFits(part, header) || !frame.PayloadCrcMatches()) return Arrival::kDamaged;
-  if (!arrived_.insert(header.block_begin).second) return Arrival::kMore;
-  auto* out =
-      reinterpret_cast<std::byte*>(filling_->values.data() + layout_->SpanOffset(header.blocks()));
-  for (const ByteSpan& span : frame.payload()) {
-    std::memcpy(out, span.data(), span.size());
-    out += span.size();
-  }
-  blocks_missing_[part] -= std::min(blocks_missing_[part], header.block_count);
-  if (blocks_missing_[part] > 0) return Arrival::kMore;
-  const bool all = std::all_of(blocks_missing_.begin(), blocks_missing_.end(),
-                               [](uint32_t missing) { return missing == 0; });
-  return all ? Arrival::kComplete : Arrival::kPartComplete;
+  return Arrived(part, *chunk);
 }
 
-std::shared_ptr<const Weights> WeightsInbox::Take() {
+WeightsInbox::Arrival WeightsInbox::Arrived(size_t part, size_t chunk) {
+  states_[chunk] = State::kHere;
+  last_ = Clock::Real().Now();
+  --part_missing_[part];
+  if (--missing_ == 0) return Arrival::kComplete;
+  return part_missing_[part] == 0 ? Arrival::kPartComplete : Arrival::kMore;
+}
+
+void WeightsInbox::MarkGone(int64_t current) {
   MutexLock lock(&mutex_);
-  const bool all = version_ && std::all_of(blocks_missing_.begin(), blocks_missing_.end(),
-                                           [](uint32_t missing) { return missing == 0; });
-  if (!all || filling_ == nullptr) return nullptr;
+  if (version_ && current > newer_.value_or(*version_)) newer_ = current;
+}
+
+std::optional<int64_t> WeightsInbox::newer() const {
+  MutexLock lock(&mutex_);
+  return newer_;
+}
+
+std::shared_ptr<const Weights> WeightsInbox::Take(Duration* duration) {
+  MutexLock lock(&mutex_);
+  if (!version_ || missing_ > 0) return nullptr;
+  if (duration != nullptr) *duration = last_ - first_.value_or(last_);
   version_.reset();
+  newer_.reset();
   return std::exchange(filling_, nullptr);
 }
 

@@ -1,6 +1,6 @@
-// Puts the weights of one version together from the chunks of all shards. Two buffers: one that the
-// lanes read, one that fills; a version is handed out only when every block of it has arrived from
-// the epoch it was asked in. Knows nothing of streams. Thread-safe.
+// Puts the weights of one version together from the chunks of all shards, while the lanes still
+// read the version before. A version is handed out only when every chunk of it has arrived, from
+// the epoch of this inbox. Knows nothing of streams. Thread-safe; shards are received side by side.
 
 #ifndef DROVER_WORKER_COMM_WEIGHTS_INBOX_H_
 #define DROVER_WORKER_COMM_WEIGHTS_INBOX_H_
@@ -8,13 +8,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/rpc/frame.h"
 #include "common/tensor/buffer.h"
 #include "common/tensor/layout.h"
+#include "worker/comm/chunk_map.h"
+#include "worker/comm/object_pool.h"
 
 namespace drover {
 
@@ -23,42 +25,61 @@ struct Weights {
   int64_t version = 0;
   FloatBuffer values;  // The parameter space: [SpanElements(all_blocks())] float32.
 };
+using WeightsPool = ObjectPool<Weights>;
+
+// Two versions of a layout without any allocation: the one in use and the one that arrives.
+std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout);
 
 class WeightsInbox {
  public:
-  // `parts`: the blocks of each shard.
-  WeightsInbox(std::shared_ptr<const Layout> layout, std::vector<BlockRange> parts);
+  WeightsInbox(std::shared_ptr<const Layout> layout, std::shared_ptr<const ChunkMap> chunks,
+               std::shared_ptr<WeightsPool> pool, uint32_t epoch);
 
-  // From here on only frames of this epoch and version count; drops what had arrived of another.
-  void Expect(uint32_t epoch, int64_t version);
+  // From here on only frames of this version count; drops what had arrived of another.
+  void Expect(int64_t version);
 
   enum class Arrival {
     kMore,          // Taken, or not wanted.
     kPartComplete,  // The sender's part is whole.
     kComplete,      // So are all others: Take has it.
-    kDamaged,       // Wrong length, layout or checksum.
+    kDamaged,       // Wrong length, layout, blocks or checksum. Nothing has changed.
   };
   // A kWeights frame of shard `part`.
   Arrival Receive(size_t part, const ReceivedFrame& frame);
 
-  // The expected version once it is complete, else null. Its memory is used again when the last
-  // reference to it is gone.
-  std::shared_ptr<const Weights> Take();
+  // Shards have gone on to `current` and do not hold what is expected any more.
+  void MarkGone(int64_t current);
+  // What to expect instead, when MarkGone has said so since Expect.
+  std::optional<int64_t> newer() const;
+
+  // The expected version once it is complete, else null. `duration` (may be null): how long it took
+  // from its first chunk to its last.
+  std::shared_ptr<const Weights> Take(Duration* duration = nullptr);
 
   std::optional<int64_t> expected() const;
 
  private:
-  bool FrameFits(size_t part, const FrameHeader& header) const;
+  enum class State : uint8_t { kMissing, kArriving, kHere };
+
+  // The chunk that a frame brings, or nothing when it cannot be one of `part`.
+  std::optional<size_t> ChunkOf(size_t part, const FrameHeader& header) const;
+  Arrival Arrived(size_t part, size_t chunk) DROVER_REQUIRES(mutex_);
 
   const std::shared_ptr<const Layout> layout_;
-  const std::vector<BlockRange> parts_;
+  const std::shared_ptr<const ChunkMap> chunks_;
+  const std::shared_ptr<WeightsPool> pool_;
+  const uint32_t epoch_;
+
   mutable Mutex mutex_;
-  uint32_t epoch_ DROVER_GUARDED_BY(mutex_) = 0;
   std::optional<int64_t> version_ DROVER_GUARDED_BY(mutex_);
+  std::optional<int64_t> newer_ DROVER_GUARDED_BY(mutex_);
+  // A copy in progress holds it too; after Expect it is another one, which such a copy cannot harm.
   std::shared_ptr<Weights> filling_ DROVER_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<Weights>> pool_ DROVER_GUARDED_BY(mutex_);
-  std::set<uint32_t> arrived_ DROVER_GUARDED_BY(mutex_);            // First blocks of chunks.
-  std::vector<uint32_t> blocks_missing_ DROVER_GUARDED_BY(mutex_);  // Per part.
+  std::vector<State> states_ DROVER_GUARDED_BY(mutex_);         // [chunks]
+  std::vector<size_t> part_missing_ DROVER_GUARDED_BY(mutex_);  // [parts] chunks.
+  size_t missing_ DROVER_GUARDED_BY(mutex_) = 0;                // Chunks of all parts.
+  std::optional<Instant> first_ DROVER_GUARDED_BY(mutex_);      // When the first chunk came.
+  Instant last_ DROVER_GUARDED_BY(mutex_);
 };
 
 }  // namespace drover

@@ -1,79 +1,59 @@
 // The threads that compute: one lane per core, each single-threaded, so that bits do not depend on
-// how many there are. Lanes take leaves of the current lease, or micro-batches of the current
-// evaluation, until there are none. Start and Stop from one thread.
+// how many there are. All lanes share one piece of work at a time, a lease or an evaluation, and
+// take parts of it until there are none. Thread-safe.
 
 #ifndef DROVER_WORKER_TRAIN_LANE_POOL_H_
 #define DROVER_WORKER_TRAIN_LANE_POOL_H_
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <vector>
 
-#include "common/base/bounded_queue.h"
 #include "common/base/mutex.h"
+#include "common/base/status.h"
 #include "common/base/thread.h"
-#include "common/tensor/buffer.h"
+#include "common/tensor/layout.h"
 #include "worker/train/job_setup.h"
 #include "worker/train/leaf_runner.h"
-#include "worker/train/lease_run.h"
 
 namespace drover {
 
-// One evaluation lease while it is worked on. Thread-safe.
-class EvalRun {
+class LaneWork {
  public:
-  EvalRun(int64_t begin, int64_t end, int64_t micro_batch, std::shared_ptr<const Weights> weights)
-      : end_(end), micro_batch_(micro_batch), weights_(std::move(weights)), next_(begin) {}
-
-  const Weights& weights() const { return *weights_; }
-  struct Range {
-    int64_t begin;
-    int64_t end;
-  };
-  std::optional<Range> Next();
-  void Add(const StepStats& stats);
-  StepStats total() const;
-
- private:
-  const int64_t end_;
-  const int64_t micro_batch_;
-  const std::shared_ptr<const Weights> weights_;
-  std::atomic<int64_t> next_;
-  mutable Mutex mutex_;
-  StepStats total_ DROVER_GUARDED_BY(mutex_);
+  virtual ~LaneWork() = default;
+  // Takes parts until there are none, or the work is void. Called by every lane, side by side.
+  // `lane_buffer`: [SpanElements(all_blocks())] float32 of this lane.
+  virtual void RunOn(LeafRunner* runner, float* lane_buffer) = 0;
 };
 
 class LanePool {
  public:
-  // `on_idle` is called by the last lane to run out of work, after every Start.
-  static Result<std::unique_ptr<LanePool>> Make(const JobSetup& setup, uint32_t lanes,
-                                                std::function<void()> on_idle);
+  static Result<std::unique_ptr<LanePool>> Make(const JobSetup& setup, uint32_t lanes);
+  // Waits for lanes that are at work: cancel it before.
   ~LanePool();
+  LanePool(const LanePool&) = delete;
+  LanePool& operator=(const LanePool&) = delete;
 
-  void Start(std::shared_ptr<LeaseRun> lease);
-  void Start(std::shared_ptr<EvalRun> evaluation);
+  // Never blocks. Replaces earlier work that lanes have not begun; what they are at they finish.
+  // The caller keeps `work`: lanes do not begin what nobody holds any more.
+  void Start(std::weak_ptr<LaneWork> work) DROVER_EXCLUDES(mutex_);
 
   const Layout& layout() const { return runners_.front()->layout(); }
 
  private:
-  struct Task {
-    std::shared_ptr<LeaseRun> lease;
-    std::shared_ptr<EvalRun> evaluation;
-    std::shared_ptr<std::atomic<uint32_t>> lanes_left;
-  };
-
-  LanePool(std::vector<std::unique_ptr<LeafRunner>> runners, std::function<void()> on_idle);
-  void Start(Task task);
-  void RunLane(size_t lane);
-  void RunLease(LeafRunner* runner, float* gradient, LeaseRun* lease);
-  void RunEvaluation(LeafRunner* runner, EvalRun* evaluation);
+  explicit LanePool(std::vector<std::unique_ptr<LeafRunner>> runners);
+  void RunLane(LeafRunner* runner);
+  // Waits for work after the `*seen`-th. False when the pool ends.
+  bool NextWork(uint64_t* seen, std::shared_ptr<LaneWork>* work) DROVER_EXCLUDES(mutex_);
 
   const std::vector<std::unique_ptr<LeafRunner>> runners_;
-  const std::function<void()> on_idle_;
-  std::vector<std::unique_ptr<BoundedQueue<Task>>> queues_;  // One per lane.
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::weak_ptr<LaneWork> work_ DROVER_GUARDED_BY(mutex_);
+  uint64_t started_ DROVER_GUARDED_BY(mutex_) = 0;  // How often Start was called.
+  bool closed_ DROVER_GUARDED_BY(mutex_) = false;
+
   std::vector<Thread> threads_;
 };
 

@@ -2,64 +2,63 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
-#include <optional>
 #include <utility>
 
 namespace drover {
-namespace {
 
-// Gaps between tensors: nobody writes them and every frame carries them.
-template <typename T>
-void ZeroGaps(const Layout& layout, T* values) {
-  for (size_t tensor = 0; tensor + 1 < layout.tensors().size(); ++tensor) {
-    const uint64_t end = layout.tensor_offset(tensor) + layout.tensor_size(tensor);
-    std::fill(values + end, values + layout.tensor_offset(tensor + 1), T{0});
-  }
-}
-
-}  // namespace
-
-LeaseRun::LeaseRun(const Order& order, const JobSetup& setup, std::shared_ptr<const Layout> layout,
-                   std::shared_ptr<const ChunkMap> chunks, std::vector<ShardLink*> links,
-                   std::shared_ptr<const Weights> weights, Instant now)
+LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
+                   std::shared_ptr<const Weights> weights)
     : order_(order),
-      fraction_bits_(setup.fraction_bits),
-      leaf_limit_(LeafLimit(setup.leaf_samples())),
-      scale_(FixedPointScale(setup.fraction_bits)),
+      context_(context),
+      leaf_limit_(LeafLimit(context.leaf_samples)),
+      scale_(FixedPointScale(context.fraction_bits)),
       passes_(FixedPointPassesFor(BestIsa())),
-      layout_(std::move(layout)),
-      chunks_(std::move(chunks)),
-      links_(std::move(links)),
       weights_(std::move(weights)),
-      started_(now),
+      started_(Clock::Real().Now()),
       next_leaf_(order.leaves.begin),
-      tensors_(layout_->tensors().size()),
-      tensors_missing_(chunks_->chunks.size()),
+      tensors_(context_.layout->tensors().size()),
+      tensors_missing_(context_.chunks->chunks.size()),
       leaves_missing_(order.leaves.size()),
-      acks_missing_(chunks_->chunks.size() + links_.size()) {
-  const uint64_t elements = layout_->SpanElements(layout_->all_blocks());
+      acknowledged_(context_.chunks->chunks.size() + context_.chunks->chunks_in_part.size(), false),
+      acks_missing_(acknowledged_.size()) {
   if (order_.leaves.size() == 1) {
-    single_ = std::make_shared<FloatBuffer>(elements);
-    ZeroGaps(*layout_, single_->data());
+    single_ = context_.floats->Take();
   } else {
-    sums_ = std::make_shared<Buffer<int64_t>>(elements);
-    ZeroGaps(*layout_, sums_->data());
+    sums_ = context_.sums->Take();
   }
   for (TensorState& tensor : tensors_) {
     MutexLock lock(&tensor.mutex);
     tensor.leaves_missing = order_.leaves.size();
   }
   for (size_t i = 0; i < tensors_missing_.size(); ++i) {
-    tensors_missing_[i].store(chunks_->chunks[i].tensors, std::memory_order_relaxed);
+    tensors_missing_[i].store(context_.chunks->chunks[i].tensors, std::memory_order_relaxed);
+  }
+}
+
+// ---- Lanes.
+
+void LeaseRun::RunOn(LeafRunner* runner, float* lane_buffer) {
+  while (const std::optional<uint32_t> leaf = NextLeaf()) {
+    float* gradient = LeafBuffer(lane_buffer);
+    LeafTimes times;
+    const Result<StepStats> stats = runner->RunLeaf(
+        order_.step, *leaf, weights_->values.data(), gradient,
+        [&](size_t tensor) { TensorFinal(*leaf, tensor, gradient); }, cancelled_, &times);
+    if (stats.ok()) {
+      context_.metrics->CountLeaf(stats.value().samples, times);
+      LeafFinal(stats.value());
+    } else if (stats.status().code() != Code::kCancelled) {
+      End(Outcome::kBroken, {*leaf, "", stats.status().ToString()});
+    }
   }
 }
 
 std::optional<uint32_t> LeaseRun::NextLeaf() {
+  if (cancelled_.load()) return std::nullopt;
   const uint32_t leaf = next_leaf_.fetch_add(1);
-  if (leaf >= order_.leaves.end || cancelled_.load()) return std::nullopt;
+  if (leaf >= order_.leaves.end) return std::nullopt;
   return leaf;
 }
 
@@ -68,16 +67,14 @@ float* LeaseRun::LeafBuffer(float* lane_buffer) {
 }
 
 void LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) {
-  const uint64_t offset = layout_->tensor_offset(tensor);
-  const size_t size = layout_->tensor_size(tensor);
+  const uint64_t offset = context_.layout->tensor_offset(tensor);
+  const size_t size = context_.layout->tensor_size(tensor);
   const int64_t bad = passes_.find_bad_f32(gradient + offset, size, leaf_limit_);
   if (bad >= 0) {
     const float value = gradient[offset + static_cast<uint64_t>(bad)];
-    return LeafFailed(
-        {leaf, layout_->tensors()[tensor].name,
-         std::isfinite(value)
-             ? fmt::format("element {} is {}, beyond the range of fixed point", bad, value)
-             : fmt::format("element {} is {}", bad, value)});
+    const char* why = std::isfinite(value) ? ", beyond the range of fixed point" : "";
+    return End(Outcome::kFailed, {leaf, context_.layout->tensors()[tensor].name,
+                                  fmt::format("element {} is {}{}", bad, value, why)});
   }
   bool whole = false;
   {
@@ -91,22 +88,42 @@ void LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) 
     whole = --state.leaves_missing == 0;
   }
   if (!whole || cancelled_.load()) return;
-  for (const size_t chunk : chunks_->chunks_of_tensor[tensor]) {
+  for (const size_t chunk : context_.chunks->chunks_of_tensor[tensor]) {
     if (tensors_missing_[chunk].fetch_sub(1) == 1) PushChunk(chunk);
   }
 }
 
-void LeaseRun::PushChunk(size_t chunk) {
-  const ChunkMap::Chunk& where = chunks_->chunks[chunk];
-  const uint64_t offset = layout_->SpanOffset(where.blocks);
-  const uint64_t elements = layout_->SpanElements(where.blocks);
-  ShardLink* link = links_[where.part];
-  FrameHeader header = link->NewHeader(FrameType::kGradient);
+void LeaseRun::LeafFinal(const StepStats& stats) {
+  bool whole = false;
+  {
+    MutexLock lock(&mutex_);
+    stats_.loss += stats.loss;
+    stats_.correct += stats.correct;
+    stats_.samples += stats.samples;
+    whole = --leaves_missing_ == 0;
+    computed_ = Clock::Real().Now();
+  }
+  if (whole && !cancelled_.load()) PushStats();
+}
+
+// ---- Shards.
+
+FrameHeader LeaseRun::NewHeader(FrameType type) const {
+  FrameHeader header = context_.header;
+  header.type = type;
   header.step = static_cast<uint64_t>(order_.step);
-  header.block_begin = where.blocks.begin;
-  header.block_count = where.blocks.size();
   header.leaf_begin = order_.leaves.begin;
   header.leaf_end = order_.leaves.end;
+  return header;
+}
+
+void LeaseRun::PushChunk(size_t chunk) {
+  const ChunkMap::Chunk& where = context_.chunks->chunks[chunk];
+  const uint64_t offset = context_.layout->SpanOffset(where.blocks);
+  const uint64_t elements = context_.layout->SpanElements(where.blocks);
+  FrameHeader header = NewHeader(FrameType::kGradient);
+  header.block_begin = where.blocks.begin;
+  header.block_count = where.blocks.size();
   std::array<ByteSpan, 1> payload;
   std::shared_ptr<const void> owner;
   if (single_ != nullptr) {
@@ -118,20 +135,9 @@ void LeaseRun::PushChunk(size_t chunk) {
     payload[0] = std::as_bytes(sums_->span().subspan(offset, elements));
     owner = sums_;
   }
+  header.payload_bytes = static_cast<uint32_t>(payload[0].size());
   header.payload_crc = PayloadCrc(payload);
-  link->Push(header, MakeOwnedFrame(header, payload, std::move(owner)));
-}
-
-void LeaseRun::LeafFinal(const StepStats& stats) {
-  bool whole = false;
-  {
-    MutexLock lock(&mutex_);
-    stats_.loss += stats.loss;
-    stats_.correct += stats.correct;
-    stats_.samples += stats.samples;
-    whole = --leaves_missing_ == 0;
-  }
-  if (whole && !cancelled_.load()) PushStats();
+  context_.push(where.part, header, MakeOwnedFrame(header, payload, std::move(owner)));
 }
 
 void LeaseRun::PushStats() {
@@ -140,51 +146,45 @@ void LeaseRun::PushStats() {
     MutexLock lock(&mutex_);
     EncodeStepStats(stats_, bytes);
   }
-  for (ShardLink* link : links_) {
-    FrameHeader header = link->NewHeader(FrameType::kStats);
+  for (size_t part = 0; part < context_.chunks->chunks_in_part.size(); ++part) {
+    FrameHeader header = NewHeader(FrameType::kStats);
     header.encoding = FrameEncoding::kI64;
-    header.step = static_cast<uint64_t>(order_.step);
-    header.leaf_begin = order_.leaves.begin;
-    header.leaf_end = order_.leaves.end;
-    link->Push(header, MakeSmallFrame(header, bytes));
+    context_.push(part, header, MakeSmallFrame(header, bytes));
   }
 }
 
-void LeaseRun::LeafFailed(const Failure& failure) {
-  MutexLock lock(&mutex_);
-  if (outcome_ != Outcome::kOpen) return;
-  failure_ = failure;
-  outcome_ = Outcome::kFailed;
-  cancelled_.store(true);
-}
-
-bool LeaseRun::OnAck(const FrameHeader& ack) {
-  if (static_cast<int64_t>(ack.step) != order_.step || ack.leaves() != order_.leaves) return false;
-  if (!IsRefusal(ack.verdict)) {
-    MutexLock lock(&mutex_);
-    if (acks_missing_ > 0 && --acks_missing_ == 0 && outcome_ == Outcome::kOpen) {
-      outcome_ = Outcome::kDone;
-      return true;
-    }
-    return false;
-  }
+void LeaseRun::OnAck(size_t part, const FrameHeader& ack) {
+  if (static_cast<int64_t>(ack.step) != order_.step || ack.leaves() != order_.leaves) return;
   if (ack.verdict == Verdict::kNonfinite || ack.verdict == Verdict::kRange) {
-    LeafFailed({order_.leaves.begin, "of blocks from " + std::to_string(ack.block_begin),
-                "refused by the shard as not finite or out of range"});
-    return true;
+    return End(Outcome::kFailed, {order_.leaves.begin, fmt::format("block {}", ack.block_begin),
+                                  "refused by the shard as not finite or out of range"});
   }
-  return SetOutcome(Outcome::kVoid);
+  if (IsRefusal(ack.verdict)) return End(Outcome::kVoid, {});
+  const std::optional<size_t> chunk = ack.block_count == 0 ? context_.chunks->chunks.size() + part
+                                                           : context_.chunks->Find(ack.blocks());
+  bool all = false;
+  {
+    MutexLock lock(&mutex_);
+    if (!chunk || acknowledged_[*chunk]) return;
+    acknowledged_[*chunk] = true;
+    all = --acks_missing_ == 0;
+  }
+  if (all) End(Outcome::kDone, {});
 }
 
-bool LeaseRun::SetOutcome(Outcome outcome) {
+// ---- The end.
+
+void LeaseRun::End(Outcome outcome, const Failure& failure) {
+  {
+    MutexLock lock(&mutex_);
+    if (outcome_ != Outcome::kOpen) return;
+    outcome_ = outcome;
+    failure_ = failure;
+    ended_ = Clock::Real().Now();
+  }
   cancelled_.store(true);
-  MutexLock lock(&mutex_);
-  if (outcome_ != Outcome::kOpen) return false;
-  outcome_ = outcome;
-  return true;
+  context_.on_change();
 }
-
-void LeaseRun::Cancel() { (void)SetOutcome(Outcome::kVoid); }
 
 LeaseRun::Outcome LeaseRun::outcome() const {
   MutexLock lock(&mutex_);
@@ -194,6 +194,17 @@ LeaseRun::Outcome LeaseRun::outcome() const {
 LeaseRun::Failure LeaseRun::failure() const {
   MutexLock lock(&mutex_);
   return failure_;
+}
+
+Duration LeaseRun::duration() const {
+  MutexLock lock(&mutex_);
+  return ended_ - started_;
+}
+
+Duration LeaseRun::push_duration() const {
+  MutexLock lock(&mutex_);
+  // A lease whose chunks all came from an earlier one can end before its last leaf.
+  return leaves_missing_ == 0 ? ended_ - computed_ : Duration(0);
 }
 
 }  // namespace drover

@@ -18,81 +18,106 @@
 
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
+#include "common/rpc/frame.h"
 #include "common/tensor/buffer.h"
 #include "common/tensor/fixed_point.h"
 #include "worker/comm/chunk_map.h"
-#include "worker/comm/shard_link.h"
+#include "worker/comm/object_pool.h"
+#include "worker/comm/shard_set.h"
 #include "worker/comm/weights_inbox.h"
 #include "worker/train/job_setup.h"
+#include "worker/train/lane_pool.h"
+#include "worker/train/worker_metrics.h"
 
 namespace drover {
 
-class LeaseRun {
+using SumBuffer = Buffer<int64_t>;
+
+// What all leases of a job in one epoch share.
+struct LeaseContext {
+  int64_t leaf_samples = 0;
+  int fraction_bits = 0;
+  std::shared_ptr<const Layout> layout;
+  std::shared_ptr<const ChunkMap> chunks;
+  FrameHeader header;  // Job, epoch and layout of every frame.
+  std::function<void(size_t part, const FrameHeader& header, grpc::ByteBuffer frame)> push;
+  // Parameter spaces, zero between tensors: nobody writes there and frames carry it.
+  std::shared_ptr<ObjectPool<FloatBuffer>> floats;
+  std::shared_ptr<ObjectPool<SumBuffer>> sums;
+  std::function<void()> on_change;   // An outcome is there. On any thread; must not block.
+  WorkerMetrics* metrics = nullptr;  // Not null.
+};
+
+// One buffer in use and one that a slow network still reads, without any allocation.
+template <typename T>
+std::shared_ptr<ObjectPool<Buffer<T>>> MakeBufferPool(const Layout& layout) {
+  const uint64_t elements = layout.SpanElements(layout.all_blocks());
+  return std::make_shared<ObjectPool<Buffer<T>>>(
+      [elements] { return std::make_unique<Buffer<T>>(Buffer<T>::Zeroed(elements)); },
+      /*free_max=*/2);
+}
+
+class LeaseRun : public LaneWork, public AckReceiver {
  public:
   struct Order {
     uint64_t lease = 0;
     int64_t step = 0;
-    LeafRange leaves;
+    LeafRange leaves;  // Not empty.
   };
-  // Why a leaf cannot be counted.
-  struct Failure {
+  enum class Outcome {
+    kOpen,
+    kDone,    // Every shard has every chunk.
+    kVoid,    // Cancelled, or refused by a shard: others do it, or nobody needs it.
+    kFailed,  // A leaf's gradient cannot be counted: the step must be skipped.
+    kBroken,  // This worker cannot compute: others can.
+  };
+  struct Failure {  // Of kFailed; of kBroken only `leaf` and `what`.
     uint32_t leaf = 0;
     std::string tensor;
     std::string what;
   };
-  enum class Outcome { kOpen, kDone, kVoid, kFailed };
 
-  // `links`: one per shard, outlive this. `weights`: of version order.step.
-  LeaseRun(const Order& order, const JobSetup& setup, std::shared_ptr<const Layout> layout,
-           std::shared_ptr<const ChunkMap> chunks, std::vector<ShardLink*> links,
-           std::shared_ptr<const Weights> weights, Instant now);
+  // `weights`: of version order.step.
+  LeaseRun(const Order& order, const LeaseContext& context, std::shared_ptr<const Weights> weights);
 
   const Order& order() const { return order_; }
-  const Weights& weights() const { return *weights_; }
-  Instant started() const { return started_; }
-  // Set once the lease is void or has failed: lanes stop at the next micro-batch.
-  const std::atomic<bool>& cancelled() const { return cancelled_; }
 
-  // The next leaf to compute, or none. A lane calls it until it is empty.
-  std::optional<uint32_t> NextLeaf();
+  // From a lane: computes leaves until there are none.
+  void RunOn(LeafRunner* runner, float* lane_buffer) override;
+  void OnAck(size_t part, const FrameHeader& ack) override;
+  void Cancel() { End(Outcome::kVoid, {}); }
 
-  // Where a lane sums its leaf: its own buffer, or the frame's memory for a lease of one leaf.
-  float* LeafBuffer(float* lane_buffer);
-
-  // From a lane, for each tensor of a leaf, when its sum is whole.
-  void TensorFinal(uint32_t leaf, size_t tensor, const float* gradient);
-  // From a lane, after the leaf.
+  // What RunOn is made of.
+  std::optional<uint32_t> NextLeaf();     // The next leaf to compute, or none.
+  float* LeafBuffer(float* lane_buffer);  // Where it is summed: the frame's memory for one leaf.
+  void TensorFinal(uint32_t leaf, size_t tensor, const float* gradient);  // Its sum is whole.
   void LeafFinal(const StepStats& stats);
-  void LeafFailed(const Failure& failure);
 
-  // From a link. True when it changed the outcome.
-  bool OnAck(const FrameHeader& ack);
-
-  void Cancel();
   Outcome outcome() const;
-  Failure failure() const;  // kFailed only.
+  Failure failure() const;
+  Duration duration() const;       // From construction to the outcome.
+  Duration push_duration() const;  // Of kDone: from the last leaf to the outcome.
 
  private:
   void PushChunk(size_t chunk);
   void PushStats();
-  bool SetOutcome(Outcome outcome);
+  FrameHeader NewHeader(FrameType type) const;
+  // The first outcome counts.
+  void End(Outcome outcome, const Failure& failure);
 
   const Order order_;
-  const int fraction_bits_;
+  const LeaseContext context_;
   const float leaf_limit_;
   const double scale_;
   const FixedPointPasses& passes_;
-  const std::shared_ptr<const Layout> layout_;
-  const std::shared_ptr<const ChunkMap> chunks_;
-  const std::vector<ShardLink*> links_;
   const std::shared_ptr<const Weights> weights_;
   const Instant started_;
 
   // One of the two, by the number of leaves. Shared with frames that are on their way.
   std::shared_ptr<FloatBuffer> single_;
-  std::shared_ptr<Buffer<int64_t>> sums_;
+  std::shared_ptr<SumBuffer> sums_;
 
-  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> cancelled_{false};  // There is an outcome: lanes stop at the next micro-batch.
   std::atomic<uint32_t> next_leaf_;
   struct TensorState {
     Mutex mutex;
@@ -105,9 +130,14 @@ class LeaseRun {
   mutable Mutex mutex_;
   StepStats stats_ DROVER_GUARDED_BY(mutex_);
   uint32_t leaves_missing_ DROVER_GUARDED_BY(mutex_);
+  // Which chunks, then which parts' statistics, the shards have: a late answer to an earlier lease
+  // of the same leaves is as good as one to this.
+  std::vector<bool> acknowledged_ DROVER_GUARDED_BY(mutex_);
   size_t acks_missing_ DROVER_GUARDED_BY(mutex_);
   Outcome outcome_ DROVER_GUARDED_BY(mutex_) = Outcome::kOpen;
   Failure failure_ DROVER_GUARDED_BY(mutex_);
+  Instant computed_ DROVER_GUARDED_BY(mutex_);  // The last leaf.
+  Instant ended_ DROVER_GUARDED_BY(mutex_);
 };
 
 }  // namespace drover

@@ -4,55 +4,47 @@
 #include <utility>
 
 #include "common/base/logging.h"
-#include "common/rpc/layout_proto.h"
-#include "worker/train/worker_metrics.h"
+#include "worker/train/worker_messages.h"
 
 namespace drover {
 namespace {
 
-constexpr size_t kEventsMax = 65536;
+// Orders that may wait while a model is built; then the stream to the coordinator does.
+constexpr size_t kEventsMax = 64;
 constexpr Duration kTick = std::chrono::milliseconds(500);
 // An unanswered request for work is repeated: the coordinator may have been busy or away.
 constexpr Duration kAskAgain = std::chrono::seconds(4);
+constexpr int64_t kTimeoutMsMax = 3'600'000;  // An hour; more is a mistake of the coordinator.
 
 }  // namespace
 
-TrainLoop::TrainLoop(Options options) : options_(std::move(options)), events_(kEventsMax) {}
+TrainLoop::TrainLoop(Options options)
+    : options_(std::move(options)), events_(kEventsMax), idle_since_(Clock::Real().Now()) {}
 
 TrainLoop::~TrainLoop() { DropJob(); }
 
 void TrainLoop::OnOrder(v1::WorkerOrder order) { events_.Push(std::move(order)); }
-void TrainLoop::OnDisconnected() { events_.Push(Disconnected{}); }
-void TrainLoop::Leave() { events_.Push(LeaveNow{}); }
+
+// A full queue wakes Run as well.
+void TrainLoop::Wake() { (void)events_.TryPush(std::nullopt); }
+
+void TrainLoop::Leave() {
+  leave_asked_.store(true);
+  Wake();
+}
 
 void TrainLoop::Run() {
   while (!left_) {
-    if (std::optional<Event> event = events_.PopFor(kTick)) {
-      Handle(std::move(*event));
-    }
-    Tick();
+    const std::optional<std::optional<v1::WorkerOrder>> event = events_.PopFor(kTick);
+    if (event && *event) HandleOrder(**event);
+    FinishLease();
+    FinishEvaluation();
+    TakeWeights();
+    AskAgain();
+    LeaveWhenIdle();
   }
+  events_.Close();  // Whoever waits for room would wait for ever.
   DropJob();
-}
-
-void TrainLoop::Handle(Event event) {
-  if (const auto* order = std::get_if<v1::WorkerOrder>(&event)) {
-    HandleOrder(*order);
-  } else if (const auto* ack = std::get_if<LinkAck>(&event)) {
-    if (ack->generation == generation_) OnAck(ack->ack);
-  } else if (const auto* complete = std::get_if<WeightsComplete>(&event)) {
-    if (complete->generation == generation_) OnWeightsComplete();
-  } else if (const auto* gone = std::get_if<VersionGone>(&event)) {
-    if (gone->generation == generation_) OnVersionGone(gone->current);
-  } else if (std::holds_alternative<LanesIdle>(event)) {
-    OnLanesIdle();
-  } else if (std::holds_alternative<LeaveNow>(event)) {
-    v1::WorkerMessage message;
-    message.mutable_leaving();
-    options_.send(std::move(message));
-    leaving_ = true;
-  }
-  // Disconnected: the coordinator assigns again when it is back; until then work goes on.
 }
 
 void TrainLoop::HandleOrder(const v1::WorkerOrder& order) {
@@ -64,9 +56,7 @@ void TrainLoop::HandleOrder(const v1::WorkerOrder& order) {
     case v1::WorkerOrder::kEvalLease:
       return StartEvaluation(order.eval_lease());
     case v1::WorkerOrder::kPull:
-      // May cross the arrival of that very version; pulling it again would void the lease for it.
-      if (weights_ != nullptr && order.pull().version() == weights_->version) return;
-      if (FenceHolds(order.pull().job(), order.pull().epoch())) OnPullOrder(order.pull().version());
+      if (FenceHolds(order.pull().job(), order.pull().epoch())) Follow(order.pull().version());
       return;
     case v1::WorkerOrder::kUnassign:
       if (assignment_ && order.unassign().job() == assignment_->job()) DropJob();
@@ -84,271 +74,237 @@ bool TrainLoop::FenceHolds(uint64_t job, uint32_t epoch) const {
 // ---- The job and its shards.
 
 void TrainLoop::Assign(const v1::Assignment& assignment) {
-  if (!assignment_ || assignment_->job() != assignment.job() || lanes_ == nullptr) {
-    DropJob();
-    LogInfo("job={:016x} epoch={} building the model and opening the data", assignment.job(),
-            assignment.epoch());
-    Result<JobSetup> setup = SetUpJob(assignment.spec());
-    if (!setup.ok()) return Describe(assignment, setup.status().message());
-    setup_ = std::move(setup).value();
-    Result<std::unique_ptr<LanePool>> lanes =
-        LanePool::Make(setup_, options_.lanes, [this] { events_.Push(LanesIdle{}); });
-    if (!lanes.ok()) return Describe(assignment, lanes.status().message());
-    lanes_ = std::move(lanes).value();
-    if (options_.metrics != nullptr) options_.metrics->SetJob(assignment.job());
-    layout_ = std::make_shared<const Layout>(lanes_->layout());
+  const bool same_job = assignment_ && assignment_->job() == assignment.job();
+  const bool same_shards = same_job && assignment_->epoch() == assignment.epoch() &&
+                           assignment_->shards_size() == assignment.shards_size();
+  if (!same_job) {
+    const Status opened = OpenJob(assignment);
+    if (!opened.ok()) return Refuse(assignment, opened.message());
   }
-  // Sent again because this worker was not heard: nothing has changed.
-  const bool repeated = assignment_ && assignment_->epoch() == assignment.epoch() &&
-                        assignment_->shards_size() == assignment.shards_size();
-  Describe(assignment, "");
-  if (repeated) return;
   assignment_ = assignment;
-  if (assignment.shards_size() > 0) {
-    Connect(assignment);
-  } else {
-    Disconnect();  // From the shards of an older epoch; the new ones are still loading.
+  options_.send(DescribeMessage(assignment, *layout_, setup_));
+  if (same_shards) {  // Sent again because this worker was not heard.
+    Follow(assignment.version());
+    if (!working()) AskForWork();
+    return;
   }
-}
-
-void TrainLoop::Describe(const v1::Assignment& assignment, const std::string& error) {
-  v1::WorkerMessage message;
-  v1::DescribeModel* describe = message.mutable_describe();
-  describe->set_job(assignment.job());
-  describe->set_epoch(assignment.epoch());
-  describe->set_error(error);
-  if (error.empty()) {
-    *describe->mutable_layout() = LayoutToProto(*layout_);
-    describe->set_train_samples(static_cast<int64_t>(setup_.train->size()));
-    describe->set_eval_samples(static_cast<int64_t>(setup_.test->size()));
-  } else {
-    LogError("job={:016x} cannot be served: {}", assignment.job(), error);
-  }
-  options_.send(std::move(message));
-}
-
-void TrainLoop::Connect(const v1::Assignment& assignment) {
   Disconnect();
-  std::vector<BlockRange> parts;
-  for (const v1::ShardAddress& shard : assignment.shards()) {
-    parts.push_back({shard.block_begin(), shard.block_end()});
-    if (shard.block_end() > layout_->block_count() || shard.block_begin() > shard.block_end()) {
-      LogError("the assignment gives shard/{} blocks that the model does not have", shard.name());
-      return;
-    }
-  }
-  chunks_ = std::make_shared<const ChunkMap>(*layout_, parts);
-  inbox_ = std::make_unique<WeightsInbox>(layout_, parts);
-  const uint64_t generation = generation_;
-  for (int i = 0; i < assignment.shards_size(); ++i) {
-    const v1::ShardAddress& shard = assignment.shards(i);
-    ShardLink::Options link;
-    link.address = shard.address();
-    link.shard = shard.name();
-    link.worker = options_.name;
-    link.job = assignment.job();
-    link.epoch = assignment.epoch();
-    link.layout_hash = layout_->hash();
-    link.on_ack = [this, generation](const FrameHeader& ack) {
-      events_.Push(LinkAck{generation, ack});
-    };
-    link.on_weights = [this, generation, i, name = shard.name()](const ReceivedFrame& frame) {
-      const WeightsInbox::Arrival arrival = inbox_->Receive(static_cast<size_t>(i), frame);
-      if (arrival == WeightsInbox::Arrival::kDamaged) {
-        LogError("shard/{} sent damaged weights of version {}", name, frame.header().step);
-      }
-      if (arrival == WeightsInbox::Arrival::kComplete) events_.Push(WeightsComplete{generation});
-      return arrival == WeightsInbox::Arrival::kPartComplete ||
-             arrival == WeightsInbox::Arrival::kComplete;
-    };
-    link.on_gone = [this, generation](int64_t current) {
-      events_.Push(VersionGone{generation, current});
-    };
-    links_.push_back(std::make_unique<ShardLink>(std::move(link)));
-  }
+  if (assignment.shards_size() == 0) return;  // They are still loading.
+  const Status connected = Connect();
+  if (!connected.ok()) return Refuse(assignment, connected.message());
   // The weights of a version are the same whatever the epoch, so what is held stays good.
   if (weights_ != nullptr && weights_->version == assignment.version()) {
     AskForWork();
-    Pull(assignment.version() + 1);
+    shards_->Pull(assignment.version() + 1);
   } else {
-    Pull(assignment.version());
+    shards_->Pull(assignment.version());
   }
 }
 
+Status TrainLoop::OpenJob(const v1::Assignment& assignment) {
+  DropJob();
+  LogInfo("job={:016x} epoch={} building the model and opening the data", assignment.job(),
+          assignment.epoch());
+  Result<JobSetup> setup = options_.set_up(assignment.spec());
+  if (!setup.ok()) return setup.status();
+  setup_ = std::move(setup).value();
+  Result<std::unique_ptr<LanePool>> lanes = LanePool::Make(setup_, options_.lanes);
+  if (!lanes.ok()) return lanes.status();
+  lanes_ = std::move(lanes).value();
+  layout_ = std::make_shared<const Layout>(lanes_->layout());
+  weights_pool_ = MakeWeightsPool(*layout_);
+  floats_ = MakeBufferPool<float>(*layout_);
+  sums_ = MakeBufferPool<int64_t>(*layout_);
+  options_.metrics->SetJob(assignment.job(), options_.lanes);
+  idle_since_ = Clock::Real().Now();
+  return Status();
+}
+
+Status TrainLoop::Connect() {
+  ShardSet::Options options;
+  options.worker = options_.name;
+  options.job = assignment_->job();
+  options.epoch = assignment_->epoch();
+  options.layout = layout_;
+  for (const v1::ShardAddress& shard : assignment_->shards()) {
+    options.shards.push_back(
+        {shard.name(), shard.address(), {shard.block_begin(), shard.block_end()}});
+  }
+  options.pool = weights_pool_;
+  options.on_change = [this] { Wake(); };
+  WorkerMetrics* metrics = options_.metrics;
+  options.on_sent = [metrics](const FrameHeader& header) { metrics->CountSent(header); };
+  options.on_received = [metrics](const FrameHeader& header) { metrics->CountReceived(header); };
+  Result<std::shared_ptr<ShardSet>> shards = ShardSet::Connect(std::move(options));
+  if (!shards.ok()) return shards.status();
+  shards_ = std::move(shards).value();
+  lease_context_ = {
+      setup_.leaf_samples(),
+      setup_.fraction_bits,
+      layout_,
+      shards_->chunks(),
+      shards_->NewHeader(FrameType::kGradient),
+      [shards = shards_](size_t part, const FrameHeader& header, grpc::ByteBuffer frame) {
+        shards->Push(part, header, std::move(frame));
+      },
+      floats_,
+      sums_,
+      [this] { Wake(); },
+      metrics};
+  return Status();
+}
+
 void TrainLoop::Disconnect() {
-  ++generation_;
-  waiting_ = false;
-  if (lease_ != nullptr) lease_->Cancel();
-  lease_.reset();
-  evaluation_.reset();
-  links_.clear();
-  inbox_.reset();
-  chunks_.reset();
+  DropWork();
+  asked_.reset();
+  if (shards_ != nullptr) shards_->Close();  // A lane may still hold it and push in vain.
+  lease_context_ = {};
+  shards_.reset();
 }
 
 void TrainLoop::DropJob() {
   Disconnect();
-  lanes_.reset();
+  lanes_.reset();  // Waits for them.
   weights_.reset();
+  options_.metrics->ClearJob();
+  weights_pool_.reset();
+  floats_.reset();
+  sums_.reset();
   layout_.reset();
   assignment_.reset();
   setup_ = {};
-  if (options_.metrics != nullptr) options_.metrics->ClearJob();
+}
+
+// The job must go on without this worker.
+void TrainLoop::Refuse(const v1::Assignment& assignment, const std::string& why) {
+  LogError("job={:016x} cannot be served: {}", assignment.job(), why);
+  options_.send(CannotServeMessage(assignment, why));
+  DropJob();
 }
 
 // ---- Weights.
 
-void TrainLoop::Pull(int64_t version) {
-  if (inbox_ == nullptr) return;
-  inbox_->Expect(assignment_->epoch(), version);
-  for (auto& link : links_) link->Pull(version);
-}
-
-// The order may have crossed the very weights it asks for: pulling them again would throw away the
-// work that has begun with them.
-void TrainLoop::OnPullOrder(int64_t version) {
+// The coordinator is at `version`. It may have said so while that was on its way here, and pulling
+// it again would throw away the work that has begun with it.
+void TrainLoop::Follow(int64_t version) {
+  if (shards_ == nullptr) return;
   const bool held = weights_ != nullptr && weights_->version == version;
-  const bool coming = inbox_ != nullptr && inbox_->expected() == version;
-  if (!held && !coming) Pull(version);
+  if (!held && shards_->inbox().expected() != version) shards_->Pull(version);
 }
 
-void TrainLoop::OnWeightsComplete() {
-  std::shared_ptr<const Weights> arrived = inbox_->Take();
-  if (arrived == nullptr) return;  // Another version is expected by now.
+void TrainLoop::TakeWeights() {
+  if (shards_ == nullptr) return;
+  if (const std::optional<int64_t> newer = shards_->inbox().newer()) shards_->Pull(*newer);
+  Duration duration(0);
+  std::shared_ptr<const Weights> arrived = shards_->inbox().Take(&duration);
+  if (arrived == nullptr) return;
+  options_.metrics->ObservePull(duration);
   weights_ = std::move(arrived);
-  if (options_.metrics != nullptr) options_.metrics->CountWeights(weights_->values.size());
-  // Version t+1 exists, so step t is closed: an open lease of it is of no use any more.
-  if (lease_ != nullptr) lease_->Cancel();
-  lease_.reset();
-  evaluation_.reset();
-  for (auto& link : links_) link->ForgetPushes();
+  DropWork();  // Version t+1 exists, so step t is closed: what is open of it is of no use any more.
   AskForWork();
-  Pull(weights_->version + 1);
-}
-
-void TrainLoop::OnVersionGone(int64_t current) {
-  const std::optional<int64_t> expected = inbox_->expected();
-  if (expected && current > *expected) Pull(current);
-}
-
-void TrainLoop::AskForWork() {
-  if (leaving_ || weights_ == nullptr) return;
-  v1::WorkerMessage message;
-  v1::WorkRequest* request = message.mutable_work_request();
-  request->set_job(assignment_->job());
-  request->set_epoch(assignment_->epoch());
-  request->set_version(weights_->version);
-  options_.send(std::move(message));
-  waiting_ = true;
-  asked_ = Clock::Real().Now();
+  shards_->Pull(weights_->version + 1);
 }
 
 // ---- Work.
 
+void TrainLoop::AskForWork() {
+  if (leaving_ || shards_ == nullptr || weights_ == nullptr) return;
+  options_.send(WorkRequestMessage(*assignment_, weights_->version));
+  asked_ = Clock::Real().Now();
+}
+
+void TrainLoop::AskAgain() {
+  if (asked_ && Clock::Real().Now() - *asked_ > kAskAgain) AskForWork();
+}
+
+// Not, when the order is of a step that is over or was crossed by another one: it will be leased
+// again.
+bool TrainLoop::MayWorkOn(int64_t version) const {
+  return !working() && !leaving_ && shards_ != nullptr && weights_ != nullptr &&
+         weights_->version == version;
+}
+
 void TrainLoop::StartLease(const v1::Lease& order) {
-  if (!FenceHolds(order.job(), order.epoch()) || weights_ == nullptr || lease_ != nullptr ||
-      evaluation_ != nullptr || order.step() != weights_->version ||
+  if (!FenceHolds(order.job(), order.epoch()) || !MayWorkOn(order.step()) ||
       order.leaf_begin() >= order.leaf_end() || order.leaf_end() > setup_.leaves) {
-    return;  // Of a step that is over, or crossed by another order: it will be leased again.
+    return;
   }
-  StopWaiting();
-  computed_.reset();
-  std::vector<ShardLink*> links;
-  for (auto& link : links_) links.push_back(link.get());
-  lease_ = std::make_shared<LeaseRun>(
-      LeaseRun::Order{order.lease(), order.step(), {order.leaf_begin(), order.leaf_end()}}, setup_,
-      layout_, chunks_, std::move(links), weights_, Clock::Real().Now());
+  WorkBegins(order.timeout_ms());
+  const LeaseRun::Order lease = {
+      order.lease(), order.step(), {order.leaf_begin(), order.leaf_end()}};
+  lease_ = std::make_shared<LeaseRun>(lease, lease_context_, weights_);
+  shards_->BeginPushes(lease_);
   lanes_->Start(lease_);
 }
 
 void TrainLoop::StartEvaluation(const v1::EvalLease& order) {
-  if (!FenceHolds(order.job(), order.epoch()) || weights_ == nullptr || lease_ != nullptr ||
-      evaluation_ != nullptr || order.version() != weights_->version || order.sample_begin() < 0 ||
+  if (!FenceHolds(order.job(), order.epoch()) || !MayWorkOn(order.version()) ||
+      order.sample_begin() < 0 || order.sample_begin() >= order.sample_end() ||
       order.sample_end() > static_cast<int64_t>(setup_.test->size())) {
     return;
   }
-  StopWaiting();
-  eval_lease_ = order;
-  evaluation_ = std::make_shared<EvalRun>(order.sample_begin(), order.sample_end(),
-                                          setup_.micro_batch, weights_);
+  WorkBegins(order.timeout_ms());
+  evaluation_ = std::make_shared<EvalRun>(order, setup_.micro_batch, weights_, [this] { Wake(); });
   lanes_->Start(evaluation_);
 }
 
-void TrainLoop::StopWaiting() {
-  if (waiting_ && options_.metrics != nullptr) {
-    options_.metrics->ObserveIdle(Clock::Real().Now() - asked_);
-  }
-  waiting_ = false;
+void TrainLoop::WorkBegins(int64_t timeout_ms) {
+  const Instant now = Clock::Real().Now();
+  asked_.reset();
+  work_deadline_ =
+      now + std::chrono::milliseconds(std::clamp(timeout_ms, int64_t{0}, kTimeoutMsMax));
+  options_.metrics->ObserveIdle(now - idle_since_);
 }
 
-void TrainLoop::OnAck(const FrameHeader& ack) {
+void TrainLoop::FinishLease() {
   if (lease_ == nullptr) return;
-  lease_->OnAck(ack);
-  CheckLease();
-}
-
-void TrainLoop::CheckLease() {
-  if (lease_ == nullptr) return;
-  const LeaseRun::Outcome outcome = lease_->outcome();
-  if (outcome == LeaseRun::Outcome::kOpen) return;
-  const std::shared_ptr<LeaseRun> ended = std::exchange(lease_, nullptr);
-  v1::WorkerMessage message;
-  if (outcome == LeaseRun::Outcome::kDone) {
-    const double seconds = Seconds(Clock::Real().Now() - ended->started());
-    v1::LeaseDone* done = message.mutable_lease_done();
-    done->set_job(assignment_->job());
-    done->set_epoch(assignment_->epoch());
-    done->set_step(ended->order().step);
-    done->set_lease(ended->order().lease);
-    done->set_seconds(seconds);
-    if (options_.metrics != nullptr) {
-      const uint32_t leaves = ended->order().leaves.size();
-      options_.metrics->CountLease(leaves * setup_.leaf_samples(),
-                                   layout_->SpanElements(layout_->all_blocks()), leaves == 1);
-      options_.metrics->ObservePush(computed_ ? Clock::Real().Now() - *computed_ : Duration(0));
-    }
-  } else if (outcome == LeaseRun::Outcome::kFailed) {
-    const LeaseRun::Failure failure = ended->failure();
-    v1::LeaseFailed* failed = message.mutable_lease_failed();
-    failed->set_job(assignment_->job());
-    failed->set_epoch(assignment_->epoch());
-    failed->set_step(ended->order().step);
-    failed->set_lease(ended->order().lease);
-    failed->set_leaf(failure.leaf);
-    failed->set_tensor(failure.tensor);
-    failed->set_what(failure.what);
-    LogWarning("step={} leaf={}: {} in {}", ended->order().step, failure.leaf, failure.what,
-               failure.tensor);
+  switch (lease_->outcome()) {
+    case LeaseRun::Outcome::kOpen:
+      return;
+    case LeaseRun::Outcome::kDone:
+      options_.metrics->ObservePush(lease_->push_duration());
+      options_.send(LeaseDoneMessage(*assignment_, *lease_));
+      break;
+    case LeaseRun::Outcome::kVoid:
+      break;
+    case LeaseRun::Outcome::kFailed:
+      LogWarning("step={} leaf={} tensor={}: {}", lease_->order().step, lease_->failure().leaf,
+                 lease_->failure().tensor, lease_->failure().what);
+      options_.send(LeaseFailedMessage(*assignment_, *lease_));
+      break;
+    case LeaseRun::Outcome::kBroken:
+      return Refuse(v1::Assignment(*assignment_), lease_->failure().what);
   }
-  for (auto& link : links_) link->ForgetPushes();
-  if (message.kind_case() != v1::WorkerMessage::KIND_NOT_SET) options_.send(std::move(message));
+  DropWork();
   AskForWork();
 }
 
-void TrainLoop::OnLanesIdle() {
-  if (lease_ != nullptr) computed_ = Clock::Real().Now();
-  CheckLease();  // A failed leaf ends the lease without an acknowledgement.
+void TrainLoop::FinishEvaluation() {
   if (evaluation_ == nullptr) return;
-  const StepStats total = evaluation_->total();
-  // The lanes may have run out of an older task: this one is done when its samples are counted.
-  if (total.samples < eval_lease_.sample_end() - eval_lease_.sample_begin()) return;
-  evaluation_.reset();
-  v1::WorkerMessage message;
-  v1::EvalDone* done = message.mutable_eval_done();
-  done->set_job(eval_lease_.job());
-  done->set_epoch(eval_lease_.epoch());
-  done->set_version(eval_lease_.version());
-  done->set_lease(eval_lease_.lease());
-  done->set_loss_fixed(total.loss);
-  done->set_correct(total.correct);
-  done->set_samples(total.samples);
-  options_.send(std::move(message));
+  if (const std::string why = evaluation_->broken(); !why.empty()) {
+    return Refuse(v1::Assignment(*assignment_), "evaluation: " + why);
+  }
+  if (!evaluation_->done()) return;
+  options_.send(EvalDoneMessage(evaluation_->order(), evaluation_->total()));
+  DropWork();
   AskForWork();
 }
 
-void TrainLoop::Tick() {
-  if (leaving_ && lease_ == nullptr && evaluation_ == nullptr) left_ = true;
-  if (waiting_ && Clock::Real().Now() - asked_ > kAskAgain) AskForWork();
+void TrainLoop::DropWork() {
+  if (!working()) return;
+  if (lease_ != nullptr) lease_->Cancel();
+  if (evaluation_ != nullptr) evaluation_->Cancel();
+  if (shards_ != nullptr) shards_->EndPushes();
+  lease_.reset();
+  evaluation_.reset();
+  idle_since_ = Clock::Real().Now();
+}
+
+void TrainLoop::LeaveWhenIdle() {
+  if (!leave_asked_.load()) return;
+  if (!leaving_) options_.send(LeavingMessage());
+  leaving_ = true;
+  left_ = !working() || Clock::Real().Now() > work_deadline_;
 }
 
 }  // namespace drover

@@ -1,5 +1,6 @@
 // The story of a worker: lease -> read -> forward -> backward -> sum -> push -> wait. One thread
-// owns all state here and sleeps on one queue of events; lanes compute, links carry frames.
+// owns all state here and sleeps until the coordinator orders something or work, weights or shards
+// have changed; lanes compute, links carry frames.
 //
 // For each step the worker pulls version t from all shards, asks for work, computes the leaves it
 // is given, pushes their sums, reports the lease when every shard has acknowledged it, and asks
@@ -15,23 +16,18 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
-#include <vector>
 
 #include "common/base/bounded_queue.h"
 #include "common/base/clock.h"
-#include "common/rpc/frame_header.h"
 #include "proto/drover/v1/worker.pb.h"
-#include "worker/comm/chunk_map.h"
-#include "worker/comm/shard_link.h"
-#include "worker/comm/weights_inbox.h"
+#include "worker/comm/shard_set.h"
+#include "worker/train/eval_run.h"
 #include "worker/train/job_setup.h"
 #include "worker/train/lane_pool.h"
 #include "worker/train/lease_run.h"
+#include "worker/train/worker_metrics.h"
 
 namespace drover {
-
-class WorkerMetrics;
 
 class TrainLoop {
  public:
@@ -39,87 +35,80 @@ class TrainLoop {
     std::string name;
     uint32_t lanes = 1;
     std::function<void(v1::WorkerMessage)> send;  // To the coordinator; never blocks.
-    WorkerMetrics* metrics = nullptr;             // May be null.
+    WorkerMetrics* metrics = nullptr;             // Not null; outlives this.
+    // Opens the model's data; tests bring their own.
+    std::function<Result<JobSetup>(const v1::JobSpec&)> set_up = SetUpJob;
   };
 
   explicit TrainLoop(Options options);
   ~TrainLoop();
+  TrainLoop(const TrainLoop&) = delete;
+  TrainLoop& operator=(const TrainLoop&) = delete;
 
-  // From any thread.
+  // From any thread. Blocks while many orders wait; does nothing once Run has returned.
   void OnOrder(v1::WorkerOrder order);
-  void OnDisconnected();  // From the coordinator; it assigns again.
-  void Leave();           // Finish the open lease, then Run returns.
+  // From any thread: Run returns when the open lease has ended, or its time is up.
+  void Leave();
 
-  // Until Leave.
+  // Until Leave. Once.
   void Run();
 
  private:
-  struct LinkAck {
-    uint64_t generation;
-    FrameHeader ack;
-  };
-  struct WeightsComplete {
-    uint64_t generation;
-  };
-  struct VersionGone {
-    uint64_t generation;
-    int64_t current;
-  };
-  struct LanesIdle {};
-  struct Disconnected {};
-  struct LeaveNow {};
-  using Event = std::variant<v1::WorkerOrder, LinkAck, WeightsComplete, VersionGone, LanesIdle,
-                             Disconnected, LeaveNow>;
-
-  void Handle(Event event);
+  // Each does what is due, if anything; Run goes around until there is no more.
   void HandleOrder(const v1::WorkerOrder& order);
+  void FinishLease();
+  void FinishEvaluation();
+  void TakeWeights();
+  void AskAgain();
+  void LeaveWhenIdle();
+  void Wake();  // From any thread: go around. Never blocks.
+
+  // The job and its shards.
   void Assign(const v1::Assignment& assignment);
-  void Describe(const v1::Assignment& assignment, const std::string& error);
-  void Connect(const v1::Assignment& assignment);
-  void Disconnect();  // From all shards; drops the open lease.
+  Status OpenJob(const v1::Assignment& assignment);
+  Status Connect();
+  void Disconnect();  // From all shards; drops the open work.
   void DropJob();
-
-  void Pull(int64_t version);
-  void OnPullOrder(int64_t version);
-  void OnWeightsComplete();
-  void OnVersionGone(int64_t current);
-  void AskForWork();
-  void StopWaiting();  // Work has come.
-
-  void StartLease(const v1::Lease& lease);
-  void StartEvaluation(const v1::EvalLease& lease);
-  void OnAck(const FrameHeader& ack);
-  void CheckLease();  // After anything that may have ended it.
-  void OnLanesIdle();
-  void Tick();
-
+  void Refuse(const v1::Assignment& assignment, const std::string& why);
   bool FenceHolds(uint64_t job, uint32_t epoch) const;
 
+  // Weights and work.
+  void Follow(int64_t version);
+  void AskForWork();
+  bool MayWorkOn(int64_t version) const;
+  void StartLease(const v1::Lease& order);
+  void StartEvaluation(const v1::EvalLease& order);
+  void WorkBegins(int64_t timeout_ms);
+  void DropWork();
+  bool working() const { return lease_ != nullptr || evaluation_ != nullptr; }
+
   const Options options_;
-  BoundedQueue<Event> events_;
-  bool leaving_ = false;
+  // Nothing: something else has changed, look for it.
+  BoundedQueue<std::optional<v1::WorkerOrder>> events_;
+  std::atomic<bool> leave_asked_{false};
+  bool leaving_ = false;  // The coordinator has been told.
   bool left_ = false;
 
   // The job.
   std::optional<v1::Assignment> assignment_;
   JobSetup setup_;
-  std::shared_ptr<const Layout> layout_;
   std::unique_ptr<LanePool> lanes_;
+  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<WeightsPool> weights_pool_;
+  std::shared_ptr<ObjectPool<FloatBuffer>> floats_;
+  std::shared_ptr<ObjectPool<SumBuffer>> sums_;
 
-  // Its shards. A new generation after every Connect: late events of the old one are ignored.
-  uint64_t generation_ = 0;
-  std::shared_ptr<const ChunkMap> chunks_;
-  std::unique_ptr<WeightsInbox> inbox_;
-  std::vector<std::unique_ptr<ShardLink>> links_;
-  std::shared_ptr<const Weights> weights_;  // Held now, whole; null before the first pull.
+  // Its shards, null until it is placed, and the weights held now, null before the first pull.
+  std::shared_ptr<ShardSet> shards_;
+  LeaseContext lease_context_;
+  std::shared_ptr<const Weights> weights_;
 
-  // The work. At most one of the two runs.
+  // The work: at most one of the two.
   std::shared_ptr<LeaseRun> lease_;
   std::shared_ptr<EvalRun> evaluation_;
-  v1::EvalLease eval_lease_;
-  bool waiting_ = false;  // Asked for work, not answered.
-  Instant asked_;
-  std::optional<Instant> computed_;  // When the lanes had all leaves of the open lease.
+  Instant work_deadline_;         // From then on others may have been given the same.
+  Instant idle_since_;            // While there is no work.
+  std::optional<Instant> asked_;  // For work, not answered.
 };
 
 }  // namespace drover

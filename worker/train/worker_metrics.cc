@@ -2,52 +2,72 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+#include <vector>
+
 namespace drover {
 
-WorkerMetrics::WorkerMetrics(MetricRegistry* registry, const std::string& worker)
-    : registry_(registry), worker_(worker) {}
+WorkerMetrics::WorkerMetrics(MetricRegistry* registry, std::string worker)
+    : registry_(registry), worker_(std::move(worker)) {}
 
-void WorkerMetrics::SetJob(uint64_t job) {
+void WorkerMetrics::SetJob(uint64_t job, uint32_t lanes) {
   ClearJob();
   train_job_ = fmt::format("{:016x}", job);
+  lanes_ = lanes;
   registry_->AddJob(train_job_, {{"worker", worker_}});
-  samples_ = registry_->CounterOf(Metric::kWorkerSamplesTotal, {train_job_, worker_});
+  const std::vector<std::string> both = {train_job_, worker_};
+  figures_.samples = registry_->CounterOf(Metric::kWorkerSamplesTotal, both);
+  figures_.data_stall = registry_->CounterOf(Metric::kWorkerDataStallSecondsTotal, both);
+  const auto phase = [this](const char* name) {
+    return registry_->HistogramOf(Metric::kWorkerPhaseDurationSeconds, {train_job_, name});
+  };
+  figures_.data = phase("data");
+  figures_.forward = phase("forward");
+  figures_.backward = phase("backward");
+  figures_.encode = phase("encode");
+  figures_.push = phase("push");
+  figures_.pull = phase("pull");
+  figures_.idle = phase("idle");
+  figures_.gradient_payload =
+      registry_->CounterOf(Metric::kPayloadBytesTotal, {train_job_, "sent", "gradient"});
+  figures_.weight_payload =
+      registry_->CounterOf(Metric::kPayloadBytesTotal, {train_job_, "received", "weight"});
   const auto wire = [this](const char* direction, const char* kind, const char* encoding) {
     return registry_->CounterOf(Metric::kWireBytesTotal, {train_job_, direction, kind, encoding});
   };
-  gradient_payload_ =
-      registry_->CounterOf(Metric::kPayloadBytesTotal, {train_job_, "sent", "gradient"});
-  gradient_wire_f32_ = wire("sent", "gradient", "f32");
-  gradient_wire_i64_ = wire("sent", "gradient", "i64");
-  weight_payload_ =
-      registry_->CounterOf(Metric::kPayloadBytesTotal, {train_job_, "received", "weight"});
-  weight_wire_ = wire("received", "weight", "f32");
-  push_ = registry_->HistogramOf(Metric::kWorkerPhaseDurationSeconds, {train_job_, "push"});
-  idle_ = registry_->HistogramOf(Metric::kWorkerPhaseDurationSeconds, {train_job_, "idle"});
+  figures_.gradient_wire_f32 = wire("sent", "gradient", "f32");
+  figures_.gradient_wire_i64 = wire("sent", "gradient", "i64");
+  figures_.weight_wire = wire("received", "weight", "f32");
 }
 
 void WorkerMetrics::ClearJob() {
-  if (!train_job_.empty()) registry_->RemoveJob(train_job_);
+  if (train_job_.empty()) return;
+  figures_ = Figures();
+  registry_->RemoveJob(train_job_);
   train_job_.clear();
 }
 
-void WorkerMetrics::CountLease(int64_t samples, uint64_t elements, bool single_leaf) {
-  samples_.Increment(static_cast<double>(samples));
-  gradient_payload_.Increment(4.0 * static_cast<double>(elements));
-  if (single_leaf) {
-    gradient_wire_f32_.Increment(4.0 * static_cast<double>(elements));
-  } else {
-    gradient_wire_i64_.Increment(8.0 * static_cast<double>(elements));
-  }
+void WorkerMetrics::CountLeaf(int64_t samples, const LeafTimes& times) {
+  figures_.samples.Increment(static_cast<double>(samples));
+  figures_.data_stall.Increment(Seconds(times.data) / lanes_);
+  figures_.data.Observe(Seconds(times.data));
+  figures_.forward.Observe(Seconds(times.forward));
+  figures_.backward.Observe(Seconds(times.backward));
+  figures_.encode.Observe(Seconds(times.encode));
 }
 
-void WorkerMetrics::CountWeights(uint64_t elements) {
-  weight_payload_.Increment(4.0 * static_cast<double>(elements));
-  weight_wire_.Increment(4.0 * static_cast<double>(elements));
+void WorkerMetrics::CountSent(const FrameHeader& header) {
+  if (header.type != FrameType::kGradient) return;
+  const double bytes = header.payload_bytes;
+  const bool sums = header.encoding == FrameEncoding::kI64;
+  (sums ? figures_.gradient_wire_i64 : figures_.gradient_wire_f32).Increment(bytes);
+  figures_.gradient_payload.Increment(sums ? bytes / 2 : bytes);
 }
 
-void WorkerMetrics::ObservePush(Duration duration) { push_.Observe(Seconds(duration)); }
-
-void WorkerMetrics::ObserveIdle(Duration duration) { idle_.Observe(Seconds(duration)); }
+void WorkerMetrics::CountReceived(const FrameHeader& header) {
+  if (header.type != FrameType::kWeights) return;
+  figures_.weight_wire.Increment(header.payload_bytes);
+  figures_.weight_payload.Increment(header.payload_bytes);
+}
 
 }  // namespace drover

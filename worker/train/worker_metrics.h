@@ -1,5 +1,6 @@
-// What a worker alone knows and exports: samples, bytes and the phases of a lease. Names and labels
-// are those of common/metrics/metric_table.h. Not thread-safe: the training loop owns it.
+// Every figure that a worker exports, in the words of its parts; names and labels are those of
+// common/metrics/metric_table.h. Counting is thread-safe; SetJob and ClearJob are for when no lane
+// and no link of a job runs.
 
 #ifndef DROVER_WORKER_TRAIN_WORKER_METRICS_H_
 #define DROVER_WORKER_TRAIN_WORKER_METRICS_H_
@@ -9,36 +10,58 @@
 
 #include "common/base/clock.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/frame_header.h"
+#include "worker/train/leaf_runner.h"
 
 namespace drover {
 
 class WorkerMetrics {
  public:
-  // `registry` is of a worker and outlives this. `worker`: name.
-  WorkerMetrics(MetricRegistry* registry, const std::string& worker);
+  // `registry` is of a worker and outlives this. `worker`: its name.
+  WorkerMetrics(MetricRegistry* registry, std::string worker);
 
-  // The job that all of the rest is about; another job's series go.
-  void SetJob(uint64_t job);
-  void ClearJob();
+  // The job that all of the rest is about. `lanes`: how many compute side by side.
+  void SetJob(uint64_t job, uint32_t lanes);
+  void ClearJob();  // Its series go. Repeatable.
 
-  // A lease that every shard has acknowledged: `elements` is the length of the parameter space.
-  void CountLease(int64_t samples, uint64_t elements, bool single_leaf);
-  void CountWeights(uint64_t elements);  // A version that has arrived whole.
-  void ObservePush(Duration duration);   // From the last computed leaf to the last acknowledgement.
-  void ObserveIdle(Duration duration);   // From asking for work to getting some.
+  // A lane has computed a leaf.
+  void CountLeaf(int64_t samples, const LeafTimes& times);
+  // Frames that crossed the network; other than gradients and weights are not counted.
+  void CountSent(const FrameHeader& header);
+  void CountReceived(const FrameHeader& header);
+
+  // From the last leaf of a lease until every shard has acknowledged it: what was not hidden behind
+  // the computation.
+  void ObservePush(Duration duration) { figures_.push.Observe(Seconds(duration)); }
+  // From the first chunk of a version to its last.
+  void ObservePull(Duration duration) { figures_.pull.Observe(Seconds(duration)); }
+  // Between two leases; waiting for a version is in it.
+  void ObserveIdle(Duration duration) { figures_.idle.Observe(Seconds(duration)); }
 
  private:
+  // Handles of one job. Those that were never looked up do nothing.
+  struct Figures {
+    Counter samples;
+    Counter data_stall;
+    Histogram data;
+    Histogram forward;
+    Histogram backward;
+    Histogram encode;
+    Histogram push;
+    Histogram pull;
+    Histogram idle;
+    Counter gradient_payload;
+    Counter gradient_wire_f32;
+    Counter gradient_wire_i64;
+    Counter weight_payload;
+    Counter weight_wire;
+  };
+
   MetricRegistry* const registry_;
   const std::string worker_;
   std::string train_job_;  // Empty: none.
-  Counter samples_;
-  Counter gradient_payload_;
-  Counter gradient_wire_f32_;
-  Counter gradient_wire_i64_;
-  Counter weight_payload_;
-  Counter weight_wire_;
-  Histogram push_;
-  Histogram idle_;
+  double lanes_ = 1;
+  Figures figures_;
 };
 
 }  // namespace drover

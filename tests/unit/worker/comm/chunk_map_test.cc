@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace drover {
@@ -34,9 +35,26 @@ TEST(ChunkMapTest, EveryTensorKnowsTheChunksItLiesIn) {
       }
       EXPECT_GE(range.begin, parts[map.chunks[chunk].part].begin);
       EXPECT_LE(range.end, parts[map.chunks[chunk].part].end);
+      EXPECT_EQ(map.Find(range), chunk);
+    }
+    for (size_t part = 0; part < parts.size(); ++part) {
+      EXPECT_EQ(map.chunks_in_part[part],
+                static_cast<size_t>(
+                    std::count_if(map.chunks.begin(), map.chunks.end(),
+                                  [part](const auto& chunk) { return chunk.part == part; })));
     }
     EXPECT_EQ(blocks, layout.block_count());
   }
+}
+
+TEST(ChunkMapTest, FindsNothingForBlocksThatAreNoChunk) {
+  const Layout layout = Layout::Make({{"a", {20, kBlockElements}, {}}}).value();
+  const ChunkMap map(layout, {{0, 20}});
+
+  EXPECT_TRUE(map.Find({0, 16}).has_value());
+  EXPECT_FALSE(map.Find({0, 15}).has_value());
+  EXPECT_FALSE(map.Find({1, 16}).has_value());
+  EXPECT_FALSE(map.Find({4'000'000'000, 5}).has_value());  // As a hostile header may wrap.
 }
 
 }  // namespace

@@ -2,62 +2,89 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "common/base/bounded_queue.h"
+#include "common/base/clock.h"
 #include "tests/unit/worker/comm/fake_shard.h"
 
 namespace drover {
 namespace {
 
-ShardLink::Options OptionsFor(const FakeShard& shard) {
-  ShardLink::Options options;
-  options.address = shard.address();
-  options.shard = "shard-0";
-  options.worker = "worker-0";
-  options.job = 5;
-  options.epoch = 2;
-  options.layout_hash = 77;
-  options.on_ack = [](const FrameHeader&) {};
-  options.on_weights = [](const ReceivedFrame&) { return true; };
-  options.on_gone = [](int64_t) {};
-  return options;
-}
+using Arrival = WeightsInbox::Arrival;
 
-FrameHeader Stats(const ShardLink& link) {
-  FrameHeader header = link.NewHeader(FrameType::kStats);
-  header.encoding = FrameEncoding::kI64;
-  header.step = 3;
-  header.leaf_begin = 1;
-  header.leaf_end = 2;
-  return header;
-}
+constexpr Duration kPatience = std::chrono::seconds(60);
 
-grpc::ByteBuffer FrameOf(const FrameHeader& header) {
-  return MakeSmallFrame(header, AsBytes("four numbers of eight bytes each"));
-}
+class ShardLinkTest : public testing::Test {
+ protected:
+  ShardLink::Options OptionsFor(const std::string& address) {
+    ShardLink::Options options;
+    options.address = address;
+    options.shard = "shard-0";
+    options.worker = "worker-0";
+    options.job = 5;
+    options.epoch = 2;
+    options.layout_hash = 77;
+    options.on_ack = [this](const FrameHeader& ack) { acks_.TryPush(ack); };
+    options.on_weights = [](const ReceivedFrame&) { return Arrival::kMore; };
+    options.on_gone = [this](int64_t current) { gone_.TryPush(current); };
+    options.on_sent = [this](const FrameHeader& header) { sent_.TryPush(header); };
+    return options;
+  }
+  ShardLink::Options OptionsFor(const FakeShard& shard) { return OptionsFor(shard.address()); }
 
-TEST(ShardLinkTest, SaysHelloFirstAndReportsAcknowledgements) {
-  FakeShard shard([](const FakeShard::Frame& frame) -> std::vector<grpc::ByteBuffer> {
-    if (frame.header.type != FrameType::kStats) return {};
-    return {AckOf(frame.header, Verdict::kStored)};
-  });
-  BoundedQueue<FrameHeader> acks(8);
-  ShardLink::Options options = OptionsFor(shard);
-  options.on_ack = [&acks](const FrameHeader& ack) { acks.Push(ack); };
-  ShardLink link(std::move(options));
+  static FrameHeader Stats(const ShardLink& link, uint64_t step = 3) {
+    FrameHeader header = link.NewHeader(FrameType::kStats);
+    header.encoding = FrameEncoding::kI64;
+    header.step = step;
+    header.leaf_begin = 1;
+    header.leaf_end = 2;
+    return header;
+  }
+  static void Push(ShardLink* link, const FrameHeader& header) {
+    link->Push(header, MakeSmallFrame(header, AsBytes("four numbers of eight bytes each")));
+  }
+  // A shard that answers statistics with these verdicts, one after the other.
+  static FakeShard::Answer Verdicts(std::vector<Verdict> verdicts) {
+    return [verdicts, next = size_t{0}](
+               const FakeShard::Frame& frame) mutable -> std::vector<grpc::ByteBuffer> {
+      if (frame.header.type != FrameType::kStats || next == verdicts.size()) return {};
+      return {AckOf(frame.header, verdicts[next++])};
+    };
+  }
 
-  link.Push(Stats(link), FrameOf(Stats(link)));
+  BoundedQueue<FrameHeader> acks_{100};
+  BoundedQueue<int64_t> gone_{100};
+  BoundedQueue<FrameHeader> sent_{100};
+};
 
-  const std::optional<FrameHeader> ack = acks.PopFor(std::chrono::seconds(10));
+TEST_F(ShardLinkTest, SaysHelloFirstAndReportsAcknowledgements) {
+  FakeShard shard(Verdicts({Verdict::kStored}));
+  ShardLink link(OptionsFor(shard));
+
+  Push(&link, Stats(link));
+
+  const std::optional<FrameHeader> ack = acks_.PopFor(kPatience);
   ASSERT_TRUE(ack);
   EXPECT_EQ(ack->verdict, Verdict::kStored);
   EXPECT_EQ(ack->step, 3u);
-  EXPECT_EQ(shard.WaitForFrame(FrameType::kHello, 0).payload.size(), 8u);
+  const std::optional<FrameHeader> sent = sent_.PopFor(kPatience);
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->type, FrameType::kStats);
+  const FakeShard::Frame hello = shard.WaitForFrame(FrameType::kHello, 0);
+  EXPECT_EQ(hello.payload.size(), 8u);
+  EXPECT_EQ(hello.header.job, 5u);
+  EXPECT_EQ(hello.header.epoch, 2u);
 }
 
-TEST(ShardLinkTest, SendsAgainAfterABreakWhatWasNotAcknowledged) {
-  FakeShard shard([](const FakeShard::Frame&) { return std::vector<grpc::ByteBuffer>(); });
+TEST_F(ShardLinkTest, SendsAgainAfterABreakWhatWasNotAcknowledged) {
+  FakeShard shard(Silence);
   ShardLink link(OptionsFor(shard));
-  link.Push(Stats(link), FrameOf(Stats(link)));
+  Push(&link, Stats(link));
   link.Pull(9);
   shard.WaitForFrame(FrameType::kStats, 0);
   shard.WaitForFrame(FrameType::kPull, 0);
@@ -66,59 +93,191 @@ TEST(ShardLinkTest, SendsAgainAfterABreakWhatWasNotAcknowledged) {
 
   EXPECT_EQ(shard.WaitForFrame(FrameType::kStats, 1).header.step, 3u);
   EXPECT_EQ(shard.WaitForFrame(FrameType::kPull, 1).header.step, 9u);
+  EXPECT_EQ(shard.WaitForFrame(FrameType::kHello, 1).payload.size(), 8u);
 }
 
-TEST(ShardLinkTest, ForgottenPushesAreNotSentAgain) {
-  FakeShard shard([](const FakeShard::Frame&) { return std::vector<grpc::ByteBuffer>(); });
+TEST_F(ShardLinkTest, WhatIsPushedBeforeTheShardIsThereGoesOutWhenItIs) {
+  auto shard = std::make_unique<FakeShard>(Silence);
+  const std::string address = shard->address();
+  shard.reset();
+  ShardLink link(OptionsFor(address));
+  Push(&link, Stats(link));
+  link.Pull(1);
+  link.Pull(2);  // Only the last request counts.
+
+  shard = std::make_unique<FakeShard>(Verdicts({Verdict::kStored}), address);
+
+  EXPECT_TRUE(acks_.PopFor(kPatience).has_value());
+  EXPECT_EQ(shard->WaitForFrame(FrameType::kPull, 0).header.step, 2u);
+}
+
+TEST_F(ShardLinkTest, AcknowledgedFramesAreNotSentAgain) {
+  FakeShard shard(Verdicts({Verdict::kStored}));
   ShardLink link(OptionsFor(shard));
-  link.Push(Stats(link), FrameOf(Stats(link)));
+  Push(&link, Stats(link));
+  ASSERT_TRUE(acks_.PopFor(kPatience).has_value());
+
+  shard.BreakStream();
+  Push(&link, Stats(link, 4));
+
+  EXPECT_EQ(shard.WaitForFrame(FrameType::kStats, 1).header.step, 4u);
+}
+
+TEST_F(ShardLinkTest, ForgottenPushesAreNotSentAgain) {
+  FakeShard shard(Silence);
+  ShardLink link(OptionsFor(shard));
+  Push(&link, Stats(link));
   shard.WaitForFrame(FrameType::kStats, 0);
   link.ForgetPushes();
 
   shard.BreakStream();
-  link.Pull(4);  // Comes behind whatever is sent again.
+  Push(&link, Stats(link, 4));
 
-  EXPECT_EQ(shard.WaitForFrame(FrameType::kPull, 0).header.step, 4u);
-  FrameHeader other = Stats(link);
-  other.step = 4;
-  link.Push(other, FrameOf(other));
   EXPECT_EQ(shard.WaitForFrame(FrameType::kStats, 1).header.step, 4u);
 }
 
-TEST(ShardLinkTest, FrameDamagedOnTheWayIsSentOnceMore) {
-  bool first = true;
-  FakeShard shard([&first](const FakeShard::Frame& frame) -> std::vector<grpc::ByteBuffer> {
-    if (frame.header.type != FrameType::kStats) return {};
-    const Verdict verdict = first ? Verdict::kChecksum : Verdict::kStored;
-    first = false;
-    return {AckOf(frame.header, verdict)};
-  });
-  BoundedQueue<Verdict> acks(8);
-  ShardLink::Options options = OptionsFor(shard);
-  options.on_ack = [&acks](const FrameHeader& ack) { acks.Push(ack.verdict); };
-  ShardLink link(std::move(options));
+TEST_F(ShardLinkTest, AnswersToWhatIsForgottenAreKeptFromTheReceiver) {
+  FakeShard shard(Silence);
+  ShardLink link(OptionsFor(shard));
+  Push(&link, Stats(link));
+  shard.WaitForFrame(FrameType::kStats, 0);
+  link.ForgetPushes();
+  Push(&link, Stats(link, 4));
+  shard.WaitForFrame(FrameType::kStats, 1);
 
-  link.Push(Stats(link), FrameOf(Stats(link)));
+  shard.Say(AckOf(Stats(link), Verdict::kStored));
+  shard.Say(AckOf(Stats(link, 4), Verdict::kDuplicate));
+  shard.Say(AckOf(Stats(link, 4), Verdict::kDuplicate));
 
-  EXPECT_EQ(acks.PopFor(std::chrono::seconds(10)), Verdict::kStored);
+  const std::optional<FrameHeader> ack = acks_.PopFor(kPatience);
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->step, 4u);
 }
 
-TEST(ShardLinkTest, TellsThatAVersionIsGone) {
+TEST_F(ShardLinkTest, FrameDamagedOnTheWayIsSentOnceMore) {
+  FakeShard shard(Verdicts({Verdict::kChecksum, Verdict::kStored}));
+  ShardLink link(OptionsFor(shard));
+
+  Push(&link, Stats(link));
+
+  const std::optional<FrameHeader> ack = acks_.PopFor(kPatience);
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->verdict, Verdict::kStored);
+}
+
+TEST_F(ShardLinkTest, FrameDamagedInMemoryIsGivenUp) {
+  FakeShard shard(Verdicts(std::vector<Verdict>(100, Verdict::kChecksum)));
+  ShardLink link(OptionsFor(shard));
+
+  Push(&link, Stats(link));
+
+  const std::optional<FrameHeader> ack = acks_.PopFor(kPatience);
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->verdict, Verdict::kChecksum);
+  shard.WaitForFrame(FrameType::kStats, ShardLink::kSendsMax - 1);
+  EXPECT_EQ(shard.Count(FrameType::kStats), static_cast<size_t>(ShardLink::kSendsMax));
+}
+
+TEST_F(ShardLinkTest, DamagedWeightsArePulledAgain) {
   FakeShard shard([](const FakeShard::Frame& frame) -> std::vector<grpc::ByteBuffer> {
     if (frame.header.type != FrameType::kPull) return {};
-    FrameHeader gone = frame.header;
-    gone.type = FrameType::kGone;
-    gone.step = 12;
-    return {MakeSmallFrame(gone)};
+    FrameHeader weights = frame.header;
+    weights.type = FrameType::kWeights;
+    return {MakeSmallFrame(weights, AsBytes("0123"))};
   });
-  BoundedQueue<int64_t> versions(8);
+  BoundedQueue<int> arrivals(10);
   ShardLink::Options options = OptionsFor(shard);
-  options.on_gone = [&versions](int64_t current) { versions.Push(current); };
+  options.on_weights = [&, count = 0](const ReceivedFrame&) mutable {
+    arrivals.Push(++count);
+    return count == 1 ? Arrival::kDamaged : Arrival::kComplete;
+  };
   ShardLink link(std::move(options));
+
+  link.Pull(6);
+
+  EXPECT_EQ(arrivals.PopFor(kPatience), 1);
+  EXPECT_EQ(arrivals.PopFor(kPatience), 2);
+  EXPECT_EQ(shard.WaitForFrame(FrameType::kPull, 1).header.step, 6u);
+}
+
+TEST_F(ShardLinkTest, VersionThatHasArrivedIsNotPulledAgainAfterABreak) {
+  FakeShard shard([](const FakeShard::Frame& frame) -> std::vector<grpc::ByteBuffer> {
+    if (frame.header.type != FrameType::kPull || frame.header.step != 6) return {};
+    FrameHeader weights = frame.header;
+    weights.type = FrameType::kWeights;
+    return {MakeSmallFrame(weights, AsBytes("0123"))};
+  });
+  BoundedQueue<bool> arrived(10);
+  ShardLink::Options options = OptionsFor(shard);
+  options.on_weights = [&](const ReceivedFrame&) {
+    arrived.Push(true);
+    return Arrival::kPartComplete;
+  };
+  ShardLink link(std::move(options));
+  link.Pull(6);
+  ASSERT_TRUE(arrived.PopFor(kPatience).has_value());
+
+  shard.BreakStream();
+  shard.WaitForFrame(FrameType::kHello, 1);
+  link.Pull(7);
+
+  EXPECT_EQ(shard.WaitForFrame(FrameType::kPull, 1).header.step, 7u);
+}
+
+TEST_F(ShardLinkTest, MessagesThatAreNoFramesOrNotForWorkersBreakTheStream) {
+  FakeShard shard(Silence);
+  ShardLink link(OptionsFor(shard));
+  shard.WaitForFrame(FrameType::kHello, 0);
+
+  const grpc::Slice text("no frame");
+  shard.Say(grpc::ByteBuffer(&text, 1));
+  shard.WaitForFrame(FrameType::kHello, 1);
+  shard.Say(MakeSmallFrame(link.NewHeader(FrameType::kPull)));
+
+  EXPECT_EQ(shard.WaitForFrame(FrameType::kHello, 2).payload.size(), 8u);
+}
+
+TEST_F(ShardLinkTest, TellsThatAVersionIsGone) {
+  FakeShard shard([](const FakeShard::Frame& frame) -> std::vector<grpc::ByteBuffer> {
+    if (frame.header.type != FrameType::kPull) return {};
+    return {GoneFrame(frame.header, 12)};
+  });
+  ShardLink link(OptionsFor(shard));
 
   link.Pull(3);
 
-  EXPECT_EQ(versions.PopFor(std::chrono::seconds(10)), 12);
+  EXPECT_EQ(gone_.PopFor(kPatience), 12);
+}
+
+TEST_F(ShardLinkTest, LateAnswerToAnOlderPullDoesNotTouchTheNewOne) {
+  FakeShard shard(Silence);
+  ShardLink link(OptionsFor(shard));
+  link.Pull(3);
+  shard.WaitForFrame(FrameType::kPull, 0);
+  link.Pull(12);
+  const FrameHeader pull = shard.WaitForFrame(FrameType::kPull, 1).header;
+
+  shard.Say(GoneFrame(pull, 12));  // Answers the pull of version 3.
+  shard.Say(GoneFrame(pull, 20));  // Answers that of version 12.
+
+  EXPECT_EQ(gone_.PopFor(kPatience), 20);
+}
+
+TEST_F(ShardLinkTest, CloseDropsEverything) {
+  FakeShard shard(Silence);
+  ShardLink link(OptionsFor(shard));
+  const auto memory = std::make_shared<std::string>(1 << 20, 'x');
+  FrameHeader header = Stats(link);
+  const std::array<ByteSpan, 1> payload = {AsBytes(*memory)};
+  link.Push(header, MakeOwnedFrame(header, payload, memory));
+  shard.WaitForFrame(FrameType::kHello, 0);
+
+  link.Close();
+  link.Close();
+  link.Push(header, MakeOwnedFrame(header, payload, memory));
+  link.Pull(5);
+
+  EXPECT_FALSE(acks_.PopFor(Duration(0)).has_value());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// A lease over real frames to a fake shard: what is pushed must be the sums of a slow loop.
+// What a lease pushes must be the sums of a slow loop, whoever computes its leaves in whatever
+// order.
 
 #include "worker/train/lease_run.h"
 
@@ -7,182 +8,383 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "common/base/bounded_queue.h"
 #include "common/base/philox.h"
+#include "common/base/thread.h"
 #include "tests/unit/worker/comm/fake_shard.h"
+#include "tests/unit/worker/train/small_job.h"
 
 namespace drover {
 namespace {
+
+using Outcome = LeaseRun::Outcome;
 
 constexpr int kFractionBits = 40;
 constexpr int64_t kLeafSamples = 8;
 
 class LeaseRunTest : public testing::Test {
  protected:
+  struct Pushed {
+    size_t part;
+    FrameHeader header;
+    std::string payload;
+  };
+
+  // "a" and "b" lie on the first shard, in one chunk; "c" is three chunks, two on the second shard.
   LeaseRunTest()
       : layout_(std::make_shared<const Layout>(
-            Layout::Make({{"a", {3, 50}, {}}, {"b", {9}, {}}, {"c", {20}, {}}}).value())),
-        shard_([](const FakeShard::Frame& frame) -> std::vector<grpc::ByteBuffer> {
-          if (frame.header.type == FrameType::kHello) return {};
-          return {AckOf(frame.header, Verdict::kStored)};
-        }) {
-    setup_.batch = 32;
-    setup_.leaves = 4;
-    setup_.fraction_bits = kFractionBits;
-    ShardLink::Options options;
-    options.address = shard_.address();
-    options.shard = "shard-0";
-    options.worker = "w";
-    options.job = 1;
-    options.layout_hash = layout_->hash();
-    options.on_ack = [this](const FrameHeader& ack) { acks_.Push(ack); };
-    options.on_weights = [](const ReceivedFrame&) { return true; };
-    options.on_gone = [](int64_t) {};
-    link_ = std::make_unique<ShardLink>(std::move(options));
-    const std::vector<BlockRange> parts = {layout_->all_blocks()};
-    chunks_ = std::make_shared<const ChunkMap>(*layout_, parts);
+            Layout::Make({{"a", {3, 50}, {}}, {"b", {9}, {}}, {"c", {37, kBlockElements}, {}}})
+                .value())) {
+    context_.leaf_samples = kLeafSamples;
+    context_.fraction_bits = kFractionBits;
+    context_.layout = layout_;
+    context_.chunks =
+        std::make_shared<const ChunkMap>(*layout_, std::vector<BlockRange>{{0, 18}, {18, 39}});
+    context_.header.job = 5;
+    context_.header.epoch = 2;
+    context_.header.layout_hash = layout_->hash();
+    context_.push = [this](size_t part, const FrameHeader& header, const grpc::ByteBuffer& frame) {
+      const ReceivedFrame received = ParseFrame(frame).value();
+      EXPECT_TRUE(received.PayloadCrcMatches());
+      EXPECT_EQ(
+          received.header().payload_crc == header.payload_crc || header.type == FrameType::kStats,
+          true);
+      MutexLock lock(&mutex_);
+      pushed_.push_back({part, received.header(), received.PayloadText()});
+    };
+    context_.floats = MakeBufferPool<float>(*layout_);
+    context_.sums = MakeBufferPool<int64_t>(*layout_);
+    context_.on_change = [this] { ++changes_; };
+    context_.metrics = &metrics_;
   }
 
-  std::unique_ptr<LeaseRun> Begin(LeafRange leaves) {
-    return std::make_unique<LeaseRun>(LeaseRun::Order{1, 6, leaves}, setup_, layout_, chunks_,
-                                      std::vector<ShardLink*>{link_.get()},
-                                      std::make_shared<const Weights>(), Instant{});
+  std::shared_ptr<LeaseRun> Begin(LeafRange leaves) {
+    return std::make_shared<LeaseRun>(LeaseRun::Order{1, 6, leaves}, context_,
+                                      std::make_shared<const Weights>());
   }
 
-  float Value(uint32_t leaf, uint64_t element) const {
+  static float Value(uint32_t leaf, uint64_t element) {
     return UnitFloat(Philox(3, leaf, element)[0]) - 0.5f;
   }
 
+  // As a lane does it: last layer first.
   void Compute(LeaseRun* run, uint32_t leaf) {
-    std::vector<float> lane(layout_->SpanElements(layout_->all_blocks()));
+    FloatBuffer lane(layout_->SpanElements(layout_->all_blocks()));
     float* gradient = run->LeafBuffer(lane.data());
-    for (size_t tensor = 3; tensor-- > 0;) {
-      const uint64_t offset = layout_->tensor_offset(tensor);
-      for (uint64_t i = offset; i < offset + layout_->tensor_size(tensor); ++i) {
-        gradient[i] = Value(leaf, i);
-      }
+    for (size_t tensor = layout_->tensors().size(); tensor-- > 0;) {
+      Fill(leaf, tensor, gradient);
       run->TensorFinal(leaf, tensor, gradient);
     }
     run->LeafFinal({1000 + leaf, 3, kLeafSamples, 0});
   }
-
-  // Hands acknowledgements on until the lease has ended, at most `count`.
-  void TakeAcks(LeaseRun* run, int count) {
-    for (int i = 0; i < count; ++i) {
-      const std::optional<FrameHeader> ack = acks_.PopFor(std::chrono::seconds(10));
-      ASSERT_TRUE(ack);
-      run->OnAck(*ack);
+  void Fill(uint32_t leaf, size_t tensor, float* gradient) const {
+    const uint64_t offset = layout_->tensor_offset(tensor);
+    for (uint64_t i = offset; i < offset + layout_->tensor_size(tensor); ++i) {
+      gradient[i] = Value(leaf, i);
     }
+  }
+
+  // What all gradient frames together carry: [span elements], from where each chunk lies.
+  template <typename T>
+  std::vector<T> Assemble() const {
+    std::vector<T> values(layout_->SpanElements(layout_->all_blocks()), T{-1});
+    for (const Pushed& frame : pushed_) {
+      if (frame.header.type != FrameType::kGradient) continue;
+      std::memcpy(values.data() + layout_->SpanOffset(frame.header.blocks()), frame.payload.data(),
+                  frame.payload.size());
+    }
+    return values;
+  }
+  // Elements of tensors by a slow loop, gaps zero; what lies between two chunks is in none: -1.
+  std::vector<int64_t> SlowSums(const std::vector<uint32_t>& leaves) const {
+    std::vector<int64_t> sums(layout_->SpanElements(layout_->all_blocks()), -1);
+    for (const ChunkMap::Chunk& chunk : context_.chunks->chunks) {
+      const auto begin = sums.begin() + static_cast<ptrdiff_t>(layout_->SpanOffset(chunk.blocks));
+      std::fill(begin, begin + static_cast<ptrdiff_t>(layout_->SpanElements(chunk.blocks)), 0);
+    }
+    for (const Block& block : layout_->blocks()) {
+      for (uint64_t i = block.offset; i < block.offset + block.size; ++i) {
+        for (const uint32_t leaf : leaves) {
+          const double value = static_cast<double>(Value(leaf, i));
+          sums[i] += std::llrint(std::ldexp(value, kFractionBits));
+        }
+      }
+    }
+    return sums;
+  }
+
+  FrameHeader Ack(const Pushed& frame, Verdict verdict = Verdict::kStored) const {
+    return AckHeader(frame.header, verdict);
   }
 
   const std::shared_ptr<const Layout> layout_;
-  JobSetup setup_;
-  BoundedQueue<FrameHeader> acks_{16};
-  FakeShard shard_;
-  std::unique_ptr<ShardLink> link_;
-  std::shared_ptr<const ChunkMap> chunks_;
+  MetricRegistry registry_{MetricRole::kWorker};
+  WorkerMetrics metrics_{&registry_, "w"};
+  LeaseContext context_;
+  std::atomic<int> changes_{0};
+  Mutex mutex_;
+  std::vector<Pushed> pushed_;
 };
 
 TEST_F(LeaseRunTest, SeveralLeavesGoAsTheirExactSum) {
-  const std::unique_ptr<LeaseRun> run = Begin({1, 4});
-  // Any order of leaves.
+  const auto run = Begin({1, 4});
   for (const uint32_t leaf : {3u, 1u, 2u}) Compute(run.get(), leaf);
-  TakeAcks(run.get(), 2);
 
-  EXPECT_EQ(run->outcome(), LeaseRun::Outcome::kDone);
-  const FakeShard::Frame frame = shard_.WaitForFrame(FrameType::kGradient, 0);
-  EXPECT_EQ(frame.header.encoding, FrameEncoding::kI64);
-  EXPECT_EQ(frame.header.leaves(), (LeafRange{1, 4}));
-  EXPECT_EQ(frame.header.step, 6u);
-  std::vector<int64_t> sums(frame.payload.size() / sizeof(int64_t));
-  ASSERT_EQ(sums.size(), layout_->SpanElements(layout_->all_blocks()));
-  std::memcpy(sums.data(), frame.payload.data(), frame.payload.size());
-  std::vector<int64_t> expected(sums.size(), 0);  // Gaps stay zero.
-  for (size_t tensor = 0; tensor < 3; ++tensor) {
-    const uint64_t offset = layout_->tensor_offset(tensor);
-    for (uint64_t i = offset; i < offset + layout_->tensor_size(tensor); ++i) {
-      for (const uint32_t leaf : {1u, 2u, 3u}) {
-        expected[i] += std::llrint(std::ldexp(static_cast<double>(Value(leaf, i)), kFractionBits));
-      }
+  for (const Pushed& frame : pushed_) {
+    EXPECT_EQ(frame.header.encoding, FrameEncoding::kI64);
+    EXPECT_EQ(frame.header.leaves(), (LeafRange{1, 4}));
+    EXPECT_EQ(frame.header.step, 6u);
+    EXPECT_EQ(frame.header.job, 5u);
+    EXPECT_EQ(frame.header.epoch, 2u);
+    EXPECT_EQ(frame.header.layout_hash, layout_->hash());
+  }
+  EXPECT_EQ(Assemble<int64_t>(), SlowSums({1, 2, 3}));
+}
+
+TEST_F(LeaseRunTest, LanesSideBySideGiveTheSameSum) {
+  const auto run = Begin({0, 8});
+  {
+    std::vector<Thread> lanes;
+    for (int lane = 0; lane < 4; ++lane) {
+      lanes.emplace_back("lane", [&] {
+        while (const std::optional<uint32_t> leaf = run->NextLeaf()) Compute(run.get(), *leaf);
+      });
     }
   }
-  EXPECT_EQ(sums, expected);
+
+  EXPECT_EQ(pushed_.size(), context_.chunks->chunks.size() + 2);
+  EXPECT_EQ(Assemble<int64_t>(), SlowSums({0, 1, 2, 3, 4, 5, 6, 7}));
 }
 
 TEST_F(LeaseRunTest, OneLeafGoesAsItsFloats) {
-  const std::unique_ptr<LeaseRun> run = Begin({2, 3});
+  const auto run = Begin({2, 3});
   Compute(run.get(), 2);
-  TakeAcks(run.get(), 2);
 
-  const FakeShard::Frame frame = shard_.WaitForFrame(FrameType::kGradient, 0);
-  EXPECT_EQ(frame.header.encoding, FrameEncoding::kF32);
-  std::vector<float> values(frame.payload.size() / sizeof(float));
-  std::memcpy(values.data(), frame.payload.data(), frame.payload.size());
-  EXPECT_EQ(values[0], Value(2, 0));
-  EXPECT_EQ(values.back(), Value(2, values.size() - 1));
+  const std::vector<float> values = Assemble<float>();
+  for (const Block& block : layout_->blocks()) {
+    for (uint64_t i = block.offset; i < block.offset + block.size; ++i) {
+      ASSERT_EQ(values[i], Value(2, i));
+    }
+  }
+  EXPECT_EQ(values[layout_->tensor_size(0)], 0.0f) << "gaps are zero";
+  EXPECT_EQ(pushed_[0].header.encoding, FrameEncoding::kF32);
 }
 
-TEST_F(LeaseRunTest, StatisticsAreTheSumOverTheLeaves) {
-  const std::unique_ptr<LeaseRun> run = Begin({0, 2});
+TEST_F(LeaseRunTest, MemoryOfAnEndedLeaseIsUsedAgainAndStillRight) {
+  auto first = Begin({0, 2});
+  Compute(first.get(), 0);
+  Compute(first.get(), 1);
+  first.reset();
+  const int64_t* memory = context_.sums->Take()->data();
+  pushed_.clear();
+
+  auto second = Begin({2, 4});
+  Compute(second.get(), 2);
+  Compute(second.get(), 3);
+
+  EXPECT_EQ(Assemble<int64_t>(), SlowSums({2, 3}));
+  second.reset();
+  EXPECT_EQ(context_.sums->Take()->data(), memory);
+}
+
+TEST_F(LeaseRunTest, LastLayersGoWhileEarlierOnesAreNotFinal) {
+  const auto run = Begin({0, 2});
+  FloatBuffer lane(layout_->SpanElements(layout_->all_blocks()));
+  Fill(0, 2, lane.data());
+
+  run->TensorFinal(0, 2, lane.data());
+  EXPECT_TRUE(pushed_.empty()) << "the other leaf is missing";
+  run->TensorFinal(1, 2, lane.data());
+
+  // Chunks of "c" alone; the one that it shares with "a" and "b" waits.
+  ASSERT_EQ(pushed_.size(), 3u);
+  for (const Pushed& frame : pushed_) EXPECT_GT(frame.header.block_begin, 0u);
+  Fill(0, 1, lane.data());
+  run->TensorFinal(0, 1, lane.data());
+  run->TensorFinal(1, 1, lane.data());
+  EXPECT_EQ(pushed_.size(), 3u);
+  Fill(0, 0, lane.data());
+  run->TensorFinal(0, 0, lane.data());
+  run->TensorFinal(1, 0, lane.data());
+  ASSERT_EQ(pushed_.size(), 4u);
+  EXPECT_EQ(pushed_[3].header.block_begin, 0u);
+}
+
+TEST_F(LeaseRunTest, StatisticsAreTheSumOverTheLeavesAndGoToEveryShard) {
+  const auto run = Begin({0, 2});
   Compute(run.get(), 0);
   Compute(run.get(), 1);
 
-  const FakeShard::Frame frame = shard_.WaitForFrame(FrameType::kStats, 0);
-  ASSERT_EQ(frame.payload.size(), kStepStatsBytes);
-  const StepStats stats = DecodeStepStats(
-      std::span<const std::byte, kStepStatsBytes>(frame.payload.data(), kStepStatsBytes));
-  EXPECT_EQ(stats, (StepStats{2001, 6, 2 * kLeafSamples, 0}));
+  std::vector<size_t> parts;
+  for (const Pushed& frame : pushed_) {
+    if (frame.header.type != FrameType::kStats) continue;
+    parts.push_back(frame.part);
+    ASSERT_EQ(frame.payload.size(), kStepStatsBytes);
+    const auto bytes = std::as_bytes(std::span(frame.payload));
+    EXPECT_EQ(DecodeStepStats(bytes.first<kStepStatsBytes>()),
+              (StepStats{2001, 6, 2 * kLeafSamples, 0}));
+  }
+  EXPECT_EQ(parts, (std::vector<size_t>{0, 1}));
 }
 
-TEST_F(LeaseRunTest, LeafThatIsNotFiniteFailsTheLeaseAndNamesTensorAndElement) {
-  const std::unique_ptr<LeaseRun> run = Begin({0, 2});
-  std::vector<float> lane(layout_->SpanElements(layout_->all_blocks()), 0.0f);
-  lane[layout_->tensor_offset(1) + 4] = std::numeric_limits<float>::quiet_NaN();
+TEST_F(LeaseRunTest, IsDoneWhenEveryShardHasAcknowledgedEveryFrame) {
+  const auto run = Begin({0, 2});
+  Compute(run.get(), 0);
+  Compute(run.get(), 1);
+  for (size_t i = 0; i < pushed_.size(); ++i) {
+    EXPECT_EQ(run->outcome(), Outcome::kOpen);
+    EXPECT_EQ(changes_, 0);
+    // Chunks that had arrived before a broken stream come back as duplicates.
+    run->OnAck(pushed_[i].part,
+               Ack(pushed_[i], i % 2 == 0 ? Verdict::kAdded : Verdict::kDuplicate));
+    run->OnAck(pushed_[i].part, Ack(pushed_[i], Verdict::kDuplicate));  // Counts once.
+  }
 
-  run->TensorFinal(1, 1, lane.data());
-
-  EXPECT_EQ(run->outcome(), LeaseRun::Outcome::kFailed);
-  EXPECT_EQ(run->failure().leaf, 1u);
-  EXPECT_EQ(run->failure().tensor, "b");
-  EXPECT_NE(run->failure().what.find("element 4"), std::string::npos);
-  EXPECT_TRUE(run->cancelled());
-  EXPECT_FALSE(run->NextLeaf());
-}
-
-TEST_F(LeaseRunTest, LeafBeyondTheRangeOfFixedPointFailsTheLease) {
-  const std::unique_ptr<LeaseRun> run = Begin({0, 2});
-  std::vector<float> lane(layout_->SpanElements(layout_->all_blocks()), 0.0f);
-  lane[layout_->tensor_offset(2)] = LeafLimit(kLeafSamples);
-
-  run->TensorFinal(0, 2, lane.data());
-
-  EXPECT_EQ(run->outcome(), LeaseRun::Outcome::kFailed);
-}
-
-TEST_F(LeaseRunTest, RefusedChunkMakesTheLeaseVoid) {
-  const std::unique_ptr<LeaseRun> run = Begin({0, 2});
-  FrameHeader ack;
-  ack.type = FrameType::kAck;
-  ack.step = 6;
-  ack.leaf_begin = 0;
-  ack.leaf_end = 2;
-  ack.verdict = Verdict::kEpoch;
-
-  EXPECT_TRUE(run->OnAck(ack));
-  EXPECT_EQ(run->outcome(), LeaseRun::Outcome::kVoid);
+  EXPECT_EQ(run->outcome(), Outcome::kDone);
+  EXPECT_EQ(changes_, 1);
+  EXPECT_GE(run->duration(), run->push_duration());
+  EXPECT_GT(run->push_duration().count(), 0);
 }
 
 TEST_F(LeaseRunTest, AcknowledgementsOfAnotherLeaseChangeNothing) {
-  const std::unique_ptr<LeaseRun> run = Begin({0, 2});
-  FrameHeader ack;
-  ack.step = 5;
-  ack.leaf_begin = 0;
-  ack.leaf_end = 2;
-  ack.verdict = Verdict::kStep;
+  const auto run = Begin({0, 2});
+  Compute(run.get(), 0);
+  Compute(run.get(), 1);
+  for (const Pushed& frame : pushed_) {
+    FrameHeader other_step = Ack(frame, Verdict::kStep);
+    other_step.step = 5;
+    run->OnAck(frame.part, other_step);
+    FrameHeader other_leaves = Ack(frame, Verdict::kOverlap);
+    other_leaves.leaf_end = 3;
+    run->OnAck(frame.part, other_leaves);
+    FrameHeader no_chunk = Ack(frame);
+    no_chunk.block_begin += 1;
+    no_chunk.block_count = 1;
+    run->OnAck(frame.part, no_chunk);
+  }
 
-  EXPECT_FALSE(run->OnAck(ack));
-  EXPECT_EQ(run->outcome(), LeaseRun::Outcome::kOpen);
+  EXPECT_EQ(run->outcome(), Outcome::kOpen);
+}
+
+TEST_F(LeaseRunTest, LeafThatIsNotFiniteFailsTheLeaseAndNamesTensorAndElement) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float value : {nan, infinity, -infinity}) {
+    const auto run = Begin({0, 2});
+    FloatBuffer lane = FloatBuffer::Zeroed(layout_->SpanElements(layout_->all_blocks()));
+    lane.data()[layout_->tensor_offset(1) + 4] = value;
+
+    run->TensorFinal(1, 1, lane.data());
+
+    EXPECT_EQ(run->outcome(), Outcome::kFailed);
+    EXPECT_EQ(run->failure().leaf, 1u);
+    EXPECT_EQ(run->failure().tensor, "b");
+    EXPECT_NE(run->failure().what.find("element 4 is "), std::string::npos);
+    EXPECT_FALSE(run->NextLeaf());
+  }
+}
+
+TEST_F(LeaseRunTest, LeafBeyondTheRangeOfFixedPointFailsTheLease) {
+  const auto run = Begin({0, 2});
+  FloatBuffer lane = FloatBuffer::Zeroed(layout_->SpanElements(layout_->all_blocks()));
+  lane.data()[layout_->tensor_offset(1)] = LeafLimit(kLeafSamples);
+
+  run->TensorFinal(0, 1, lane.data());
+
+  EXPECT_EQ(run->outcome(), Outcome::kFailed);
+  EXPECT_NE(run->failure().what.find("range of fixed point"), std::string::npos);
+}
+
+TEST_F(LeaseRunTest, RefusedChunkMakesTheLeaseVoid) {
+  for (const Verdict verdict :
+       {Verdict::kEpoch, Verdict::kStep, Verdict::kLease, Verdict::kLayout, Verdict::kEncoding,
+        Verdict::kLength, Verdict::kChecksum, Verdict::kOverlap}) {
+    pushed_.clear();
+    const auto run = Begin({0, 1});
+    Compute(run.get(), 0);
+    run->OnAck(pushed_[0].part, Ack(pushed_[0], verdict));
+
+    EXPECT_EQ(run->outcome(), Outcome::kVoid) << VerdictName(verdict);
+  }
+}
+
+TEST_F(LeaseRunTest, GradientThatTheShardFindsNotFiniteFailsTheLease) {
+  const auto run = Begin({0, 1});
+  Compute(run.get(), 0);
+  run->OnAck(pushed_[0].part, Ack(pushed_[0], Verdict::kNonfinite));
+
+  EXPECT_EQ(run->outcome(), Outcome::kFailed);
+}
+
+TEST_F(LeaseRunTest, NothingIsPushedAfterTheEnd) {
+  const auto run = Begin({0, 2});
+  Compute(run.get(), 0);
+  run->Cancel();
+  run->Cancel();
+  Compute(run.get(), 1);
+
+  EXPECT_TRUE(pushed_.empty());
+  EXPECT_EQ(run->outcome(), Outcome::kVoid);
+  EXPECT_FALSE(run->NextLeaf());
+  EXPECT_EQ(changes_, 1);
+}
+
+// With a model: what a lane runs.
+class LeaseRunOnLaneTest : public LeaseRunTest {
+ protected:
+  void RunOn(const JobSetup& setup, LeafRange leaves) {
+    runner_ = LeafRunner::Make(setup).value();
+    const auto layout = std::make_shared<const Layout>(runner_->layout());
+    context_.layout = layout;
+    context_.leaf_samples = setup.leaf_samples();
+    context_.chunks =
+        std::make_shared<const ChunkMap>(*layout, std::vector<BlockRange>{layout->all_blocks()});
+    context_.floats = MakeBufferPool<float>(*layout);
+    context_.sums = MakeBufferPool<int64_t>(*layout);
+    run_ =
+        std::make_shared<LeaseRun>(LeaseRun::Order{1, 0, leaves}, context_, WeightsOf(*layout, 0));
+    std::vector<float> lane(layout->SpanElements(layout->all_blocks()));
+    run_->RunOn(runner_.get(), lane.data());
+  }
+
+  std::unique_ptr<LeafRunner> runner_;
+  std::shared_ptr<LeaseRun> run_;
+};
+
+TEST_F(LeaseRunOnLaneTest, ComputesEveryLeafAndPushes) {
+  RunOn(SmallJob(), {1, 3});
+
+  ASSERT_EQ(pushed_.size(), 2u);
+  EXPECT_EQ(pushed_[0].header.type, FrameType::kGradient);
+  EXPECT_EQ(pushed_[1].header.type, FrameType::kStats);
+  EXPECT_EQ(run_->outcome(), Outcome::kOpen);
+}
+
+TEST_F(LeaseRunOnLaneTest, ModelThatFailsBreaksTheLeaseOfThisWorkerOnly) {
+  SmallDataset train;
+  train.samples = 1;
+  train.bad = 0;
+  train.bad_label = 99;
+  RunOn(SmallJob(train), {0, 4});
+
+  EXPECT_EQ(run_->outcome(), Outcome::kBroken);
+  EXPECT_NE(run_->failure().what.find("label 99"), std::string::npos);
+  EXPECT_TRUE(pushed_.empty());
+}
+
+TEST_F(LeaseRunOnLaneTest, DataThatIsNotFiniteFailsTheLease) {
+  SmallDataset train;
+  train.samples = 1;
+  train.bad = 0;
+  train.bad_input = std::numeric_limits<float>::quiet_NaN();
+  RunOn(SmallJob(train), {0, 4});
+
+  EXPECT_EQ(run_->outcome(), Outcome::kFailed);
 }
 
 }  // namespace

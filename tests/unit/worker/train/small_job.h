@@ -1,0 +1,80 @@
+// A job that computes in milliseconds: two small layers on data made up on the spot. For tests of
+// lanes, leases and the training loop.
+
+#ifndef DROVER_TESTS_UNIT_WORKER_TRAIN_SMALL_JOB_H_
+#define DROVER_TESTS_UNIT_WORKER_TRAIN_SMALL_JOB_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/base/philox.h"
+#include "worker/comm/weights_inbox.h"
+#include "worker/train/job_setup.h"
+
+namespace drover {
+
+// Pixels drawn by Philox; what is wrong with sample `bad`, if anything, is up to the test.
+class SmallDataset : public Dataset {
+ public:
+  static constexpr uint64_t kNone = ~uint64_t{0};
+
+  uint64_t size() const override { return samples; }
+  int64_t input_size() const override { return 6; }
+  int64_t classes() const override { return 3; }
+  uint64_t fingerprint() const override { return 1; }
+  void Read(std::span<const uint64_t> indices, float* inputs, int32_t* labels) const override {
+    for (size_t i = 0; i < indices.size(); ++i) {
+      for (size_t j = 0; j < 6; ++j) {
+        inputs[i * 6 + j] = UnitFloat(Philox(/*seed=*/7, indices[i], j)[0]);
+      }
+      labels[i] = static_cast<int32_t>(indices[i] % 3);
+      if (indices[i] != bad) continue;
+      inputs[i * 6] = bad_input;
+      labels[i] = bad_label;
+    }
+  }
+
+  uint64_t samples = 100;
+  uint64_t bad = kNone;
+  float bad_input = 0.0f;
+  int32_t bad_label = 0;
+};
+
+// 4 leaves of 2 micro-batches of 4 samples.
+inline JobSetup SmallJob(SmallDataset train = {}, SmallDataset test = {}) {
+  JobSetup setup;
+  setup.model = {ModelSpec::Kind::kMlp, 6, {5}, 3};
+  setup.batch = 32;
+  setup.leaves = 4;
+  setup.micro_batch = 4;
+  setup.seed = 11;
+  setup.fraction_bits = 43;
+  setup.train = std::make_shared<SmallDataset>(train);
+  setup.test = std::make_shared<SmallDataset>(test);
+  return setup;
+}
+
+// Weights that are not zero, so that every gradient is not either.
+inline std::vector<float> SmallWeights(const Layout& layout, int64_t version) {
+  std::vector<float> values(layout.SpanElements(layout.all_blocks()));
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = UnitFloat(Philox(/*seed=*/3, static_cast<uint64_t>(version), i)[0]) - 0.5f;
+  }
+  return values;
+}
+
+inline std::shared_ptr<const Weights> WeightsOf(const Layout& layout, int64_t version) {
+  const std::vector<float> values = SmallWeights(layout, version);
+  auto weights = std::make_shared<Weights>();
+  weights->version = version;
+  weights->values = FloatBuffer(values.size());
+  std::copy(values.begin(), values.end(), weights->values.data());
+  return weights;
+}
+
+}  // namespace drover
+
+#endif  // DROVER_TESTS_UNIT_WORKER_TRAIN_SMALL_JOB_H_

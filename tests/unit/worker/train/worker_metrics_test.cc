@@ -1,0 +1,91 @@
+#include "worker/train/worker_metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace drover {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class WorkerMetricsTest : public testing::Test {
+ protected:
+  WorkerMetricsTest() { metrics_.SetJob(7, /*lanes=*/4); }
+
+  static FrameHeader Frame(FrameType type, FrameEncoding encoding) {
+    FrameHeader header;
+    header.type = type;
+    header.encoding = encoding;
+    header.payload_bytes = 800;
+    return header;
+  }
+
+  MetricRegistry registry_{MetricRole::kWorker};
+  WorkerMetrics metrics_{&registry_, "w-1"};
+};
+
+TEST_F(WorkerMetricsTest, LeavesAreCountedWithTheirPhases) {
+  LeafTimes times;
+  times.data = milliseconds(500);
+  times.forward = milliseconds(1000);
+  times.backward = milliseconds(2000);
+  times.encode = milliseconds(250);
+  metrics_.CountLeaf(64, times);
+  metrics_.CountLeaf(64, times);
+  metrics_.ObservePush(milliseconds(125));
+  metrics_.ObservePull(milliseconds(750));
+  metrics_.ObserveIdle(milliseconds(1500));
+
+  const std::string text = registry_.Render();
+  const std::string job = R"(train_job="0000000000000007")";
+  EXPECT_THAT(text, HasSubstr("drover_worker_samples_total{" + job + R"(,worker="w-1"} 128)"));
+  // Lanes wait side by side.
+  EXPECT_THAT(
+      text, HasSubstr("drover_worker_data_stall_seconds_total{" + job + R"(,worker="w-1"} 0.25)"));
+  for (const auto& [phase, sum] :
+       {std::pair("data", "1"), std::pair("forward", "2"), std::pair("backward", "4"),
+        std::pair("encode", "0.5"), std::pair("push", "0.125"), std::pair("pull", "0.75"),
+        std::pair("idle", "1.5")}) {
+    EXPECT_THAT(text, HasSubstr(std::string("drover_worker_phase_duration_seconds_sum{phase=\"") +
+                                phase + "\"," + job + "} " + sum + "\n"));
+  }
+}
+
+TEST_F(WorkerMetricsTest, BytesAreCountedAsTensorsAndAsEncoded) {
+  metrics_.CountSent(Frame(FrameType::kGradient, FrameEncoding::kF32));
+  metrics_.CountSent(Frame(FrameType::kGradient, FrameEncoding::kI64));
+  metrics_.CountSent(Frame(FrameType::kStats, FrameEncoding::kI64));
+  metrics_.CountReceived(Frame(FrameType::kWeights, FrameEncoding::kF32));
+  metrics_.CountReceived(Frame(FrameType::kAck, FrameEncoding::kNone));
+
+  const std::string text = registry_.Render();
+  const std::string sent = R"({direction="sent",)";
+  const std::string job = R"(train_job="0000000000000007"})";
+  EXPECT_THAT(text, HasSubstr("drover_payload_bytes_total" + sent + R"(kind="gradient",)" + job +
+                              " 1200\n"));
+  EXPECT_THAT(text, HasSubstr("drover_wire_bytes_total" + sent +
+                              R"(encoding="f32",kind="gradient",)" + job + " 800\n"));
+  EXPECT_THAT(text, HasSubstr("drover_wire_bytes_total" + sent +
+                              R"(encoding="i64",kind="gradient",)" + job + " 800\n"));
+  EXPECT_THAT(text, HasSubstr(R"(drover_payload_bytes_total{direction="received",kind="weight",)" +
+                              job + " 800\n"));
+}
+
+TEST_F(WorkerMetricsTest, SeriesGoWithTheirJob) {
+  metrics_.CountLeaf(64, {});
+  metrics_.ClearJob();
+  metrics_.ClearJob();
+  metrics_.CountLeaf(64, {});
+
+  EXPECT_THAT(registry_.Render(), Not(HasSubstr("0000000000000007")));
+  metrics_.SetJob(8, 1);
+  metrics_.CountLeaf(32, {});
+  EXPECT_THAT(
+      registry_.Render(),
+      HasSubstr(R"(drover_worker_samples_total{train_job="0000000000000008",worker="w-1"} 32)"));
+}
+
+}  // namespace
+}  // namespace drover

@@ -1,0 +1,83 @@
+#include "worker/train/worker_messages.h"
+
+#include "common/rpc/layout_proto.h"
+
+namespace drover {
+namespace {
+
+// Job and epoch of any message.
+template <typename Message, typename Order>
+void SetFence(const Order& order, Message* message) {
+  message->set_job(order.job());
+  message->set_epoch(order.epoch());
+}
+
+}  // namespace
+
+v1::WorkerMessage DescribeMessage(const v1::Assignment& assignment, const Layout& layout,
+                                  const JobSetup& setup) {
+  v1::WorkerMessage message;
+  v1::DescribeModel* describe = message.mutable_describe();
+  SetFence(assignment, describe);
+  *describe->mutable_layout() = LayoutToProto(layout);
+  describe->set_train_samples(static_cast<int64_t>(setup.train->size()));
+  describe->set_eval_samples(static_cast<int64_t>(setup.test->size()));
+  return message;
+}
+
+v1::WorkerMessage CannotServeMessage(const v1::Assignment& assignment, const std::string& why) {
+  v1::WorkerMessage message;
+  SetFence(assignment, message.mutable_describe());
+  message.mutable_describe()->set_error(why);
+  return message;
+}
+
+v1::WorkerMessage WorkRequestMessage(const v1::Assignment& assignment, int64_t version) {
+  v1::WorkerMessage message;
+  SetFence(assignment, message.mutable_work_request());
+  message.mutable_work_request()->set_version(version);
+  return message;
+}
+
+v1::WorkerMessage LeaseDoneMessage(const v1::Assignment& assignment, const LeaseRun& lease) {
+  v1::WorkerMessage message;
+  v1::LeaseDone* done = message.mutable_lease_done();
+  SetFence(assignment, done);
+  done->set_step(lease.order().step);
+  done->set_lease(lease.order().lease);
+  done->set_seconds(Seconds(lease.duration()));
+  return message;
+}
+
+v1::WorkerMessage LeaseFailedMessage(const v1::Assignment& assignment, const LeaseRun& lease) {
+  const LeaseRun::Failure failure = lease.failure();
+  v1::WorkerMessage message;
+  v1::LeaseFailed* failed = message.mutable_lease_failed();
+  SetFence(assignment, failed);
+  failed->set_step(lease.order().step);
+  failed->set_lease(lease.order().lease);
+  failed->set_leaf(failure.leaf);
+  failed->set_tensor(failure.tensor);
+  failed->set_what(failure.what);
+  return message;
+}
+
+v1::WorkerMessage EvalDoneMessage(const v1::EvalLease& order, const StepStats& total) {
+  v1::WorkerMessage message;
+  v1::EvalDone* done = message.mutable_eval_done();
+  SetFence(order, done);
+  done->set_version(order.version());
+  done->set_lease(order.lease());
+  done->set_loss_fixed(total.loss);
+  done->set_correct(total.correct);
+  done->set_samples(total.samples);
+  return message;
+}
+
+v1::WorkerMessage LeavingMessage() {
+  v1::WorkerMessage message;
+  message.mutable_leaving();
+  return message;
+}
+
+}  // namespace drover
