@@ -10,6 +10,7 @@ import tempfile
 
 import cluster
 
+# AdamW trains on the generated digits, LAMB on pictures from files: both kinds of data.
 ADAMW = {"optimizer.adamw.weight_decay": 0.01, "optimizer.adamw.max_grad_norm": 1.0,
          "schedule.peak": 0.002}
 WORKERS, SHARDS = (1, 2, 3, 4), (1, 2, 3)
@@ -23,7 +24,7 @@ def digest_of_one_worker_and_shard(rule):
 
 
 def fields_of(rule):
-    return ADAMW if rule == "adamw" else {}
+    return ADAMW if rule == "adamw" else cluster.on_pictures()
 
 
 class DigestTest(cluster.TestCase):
