@@ -110,14 +110,26 @@ Status CheckFiles(const std::vector<ManifestFile>& files, uint32_t block_count) 
   return Status();
 }
 
-std::string_view KindName(InitRule::Kind kind) {
-  switch (kind) {
-    case InitRule::Kind::kConstant:
-      return "constant";
-    case InitRule::Kind::kUniform:
-      return "uniform";
+struct KindRow {
+  InitRule::Kind kind;
+  std::string_view name;
+};
+constexpr KindRow kKinds[] = {{InitRule::Kind::kConstant, "constant"},
+                              {InitRule::Kind::kUniform, "uniform"},
+                              {InitRule::Kind::kNormal, "normal"},
+                              {InitRule::Kind::kConstantRange, "constant_range"}};
+
+// Such as "uniform 3f000000" or "constant_range 3f800000 128-256".
+std::string InitText(const InitRule& init) {
+  std::string text;
+  for (const KindRow& row : kKinds) {
+    if (row.kind == init.kind) text = row.name;
   }
-  return "";
+  text += fmt::format(" {:08x}", std::bit_cast<uint32_t>(init.value));
+  if (init.kind == InitRule::Kind::kConstantRange) {
+    text += fmt::format(" {}-{}", init.begin, init.end);
+  }
+  return text;
 }
 
 // One line of `key value`; the reader demands them in the writer's order.
@@ -176,12 +188,19 @@ TensorSpec TakeTensor(Lines* lines) {
   TensorSpec tensor;
   tensor.name = Word(&rest);
   const std::string_view kind = Word(&rest);
-  if (kind == KindName(InitRule::Kind::kUniform)) {
-    tensor.init.kind = InitRule::Kind::kUniform;
-  } else if (kind != KindName(InitRule::Kind::kConstant)) {
+  const auto* const row =
+      std::ranges::find_if(kKinds, [kind](const KindRow& known) { return known.name == kind; });
+  if (row == std::end(kKinds)) {
     lines->Fail(fmt::format("tensor {}: unknown initial rule {}", Quote(tensor.name), Quote(kind)));
+    return tensor;
   }
+  tensor.init.kind = row->kind;
   tensor.init.value = std::bit_cast<float>(lines->Integer<uint32_t>(Word(&rest), 16));
+  if (row->kind == InitRule::Kind::kConstantRange) {
+    std::string_view range = Word(&rest);
+    tensor.init.begin = lines->Integer<uint64_t>(Word(&range, '-'));
+    tensor.init.end = lines->Integer<uint64_t>(range);
+  }
   do {
     tensor.shape.push_back(lines->Integer<int64_t>(Word(&rest, 'x')));
   } while (!rest.empty() && lines->status().ok());
@@ -216,8 +235,8 @@ std::string RenderBody(const Manifest& manifest) {
   text += fmt::format("created_unix_ms {}\n", manifest.created_unix_ms);
   text += fmt::format("tensors {}\n", manifest.tensors.size());
   for (const TensorSpec& tensor : manifest.tensors) {
-    text += fmt::format("tensor {} {} {:08x} {}\n", tensor.name, KindName(tensor.init.kind),
-                        std::bit_cast<uint32_t>(tensor.init.value), fmt::join(tensor.shape, "x"));
+    text += fmt::format("tensor {} {} {}\n", tensor.name, InitText(tensor.init),
+                        fmt::join(tensor.shape, "x"));
   }
   text += fmt::format("files {}\n", manifest.files.size());
   for (const ManifestFile& file : manifest.files) {

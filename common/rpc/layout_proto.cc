@@ -10,28 +10,36 @@
 namespace drover {
 namespace {
 
+struct KindRow {
+  InitRule::Kind kind;
+  v1::InitRule::Kind proto;
+};
+constexpr KindRow kKinds[] = {
+    {InitRule::Kind::kConstant, v1::InitRule::KIND_CONSTANT},
+    {InitRule::Kind::kUniform, v1::InitRule::KIND_UNIFORM},
+    {InitRule::Kind::kNormal, v1::InitRule::KIND_NORMAL},
+    {InitRule::Kind::kConstantRange, v1::InitRule::KIND_CONSTANT_RANGE},
+};
+
 v1::InitRule::Kind KindToProto(InitRule::Kind kind) {
-  switch (kind) {
-    case InitRule::Kind::kConstant:
-      return v1::InitRule::KIND_CONSTANT;
-    case InitRule::Kind::kUniform:
-      return v1::InitRule::KIND_UNIFORM;
+  for (const KindRow& row : kKinds) {
+    if (row.kind == kind) return row.proto;
   }
   return v1::InitRule::KIND_UNSPECIFIED;
 }
 
 Result<InitRule> InitFromProto(const v1::TensorSpec& tensor) {
   const v1::InitRule& init = tensor.init();
-  if (init.kind() == v1::InitRule::KIND_CONSTANT) {
-    return InitRule{InitRule::Kind::kConstant, init.value()};
+  for (const KindRow& row : kKinds) {
+    if (row.proto == init.kind()) {
+      return InitRule{row.kind, init.value(), init.begin(), init.end()};
+    }
   }
-  if (init.kind() == v1::InitRule::KIND_UNIFORM) {
-    return InitRule{InitRule::Kind::kUniform, init.value()};
-  }
-  return Status(Code::kInvalidArgument,
-                fmt::format("tensor {}: init rule is {}, expected constant (1) or uniform (2): "
-                            "run the same release everywhere",
-                            Quote(tensor.name()), static_cast<int>(init.kind())));
+  return Status(
+      Code::kInvalidArgument,
+      fmt::format("tensor {}: init rule is {}, expected constant (1), uniform (2), normal "
+                  "(3) or constant range (4): run the same release everywhere",
+                  Quote(tensor.name()), static_cast<int>(init.kind())));
 }
 
 }  // namespace
@@ -45,6 +53,8 @@ v1::Layout LayoutToProto(const Layout& layout) {
     for (const int64_t extent : tensor.shape) out->add_shape(extent);
     out->mutable_init()->set_kind(KindToProto(tensor.init.kind));
     out->mutable_init()->set_value(tensor.init.value);
+    out->mutable_init()->set_begin(tensor.init.begin);
+    out->mutable_init()->set_end(tensor.init.end);
   }
   return message;
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "common/base/exact_math.h"
 #include "common/base/hash.h"
 #include "common/base/philox.h"
 
@@ -47,6 +48,15 @@ Status CheckTensor(const TensorSpec& tensor) {
     return Status(Code::kInvalidArgument,
                   fmt::format("tensor \"{}\": its initial value is not finite", tensor.name));
   }
+  const bool ranged = tensor.init.kind == InitRule::Kind::kConstantRange;
+  if (ranged ? tensor.init.begin > tensor.init.end || tensor.init.end > ElementsOf(tensor.shape)
+             : tensor.init.begin != 0 || tensor.init.end != 0) {
+    return Status(
+        Code::kInvalidArgument,
+        fmt::format("tensor \"{}\": its initial value is for elements [{}, {}), expected "
+                    "a range within its {} elements",
+                    tensor.name, tensor.init.begin, tensor.init.end, ElementsOf(tensor.shape)));
+  }
   return Status();
 }
 
@@ -64,8 +74,17 @@ uint64_t HashOf(const std::vector<TensorSpec>& tensors) {
     for (const int64_t extent : tensor.shape) AppendBytes(extent, &bytes);
     AppendBytes(static_cast<uint32_t>(tensor.init.kind), &bytes);
     AppendBytes(tensor.init.value, &bytes);
+    if (tensor.init.kind != InitRule::Kind::kConstantRange) continue;
+    AppendBytes(tensor.init.begin, &bytes);
+    AppendBytes(tensor.init.end, &bytes);
   }
   return Hash64(bytes.data(), bytes.size());
+}
+
+// One random word as an element. The middle of the word's interval: never 0 or 1, symmetric.
+float ElementOf(const InitRule& init, uint32_t word) {
+  if (init.kind == InitRule::Kind::kUniform) return (2.0f * UnitFloat(word) - 1.0f) * init.value;
+  return static_cast<float>(InverseNormal((word + 0.5) * 0x1p-32) * double{init.value});
 }
 
 }  // namespace
@@ -153,12 +172,18 @@ void FillInitial(const InitRule& init, uint64_t seed, uint32_t tensor, uint64_t 
     std::fill(out, out + count, init.value);
     return;
   }
+  if (init.kind == InitRule::Kind::kConstantRange) {
+    for (uint64_t i = 0; i < count; ++i) {
+      out[i] = first + i >= init.begin && first + i < init.end ? init.value : 0.0f;
+    }
+    return;
+  }
   // One Philox call gives four elements: element i is word i mod 4 of counter i / 4.
   for (uint64_t i = 0; i < count;) {
     const uint64_t element = first + i;
     const std::array<uint32_t, 4> words = Philox(seed, tensor, element / 4);
     for (uint64_t lane = element % 4; lane < 4 && i < count; ++lane, ++i) {
-      out[i] = (2.0f * UnitFloat(words[lane]) - 1.0f) * init.value;
+      out[i] = ElementOf(init, words[lane]);
     }
   }
 }

@@ -15,9 +15,16 @@ namespace drover {
 
 // How a shard fills a tensor before step 0: a pure function of (seed, tensor index, element).
 struct InitRule {
-  enum class Kind { kConstant, kUniform };
+  enum class Kind {
+    kConstant,       // Every element is `value`.
+    kUniform,        // Uniform in [-value, value).
+    kNormal,         // Normal with mean 0 and standard deviation `value`.
+    kConstantRange,  // `value` in elements [begin, end), 0 elsewhere: the bias of one gate.
+  };
   Kind kind = Kind::kConstant;
-  float value = 0.0f;  // kConstant: every element. kUniform: elements in [-value, value).
+  float value = 0.0f;
+  uint64_t begin = 0;  // kConstantRange, else 0 and 0.
+  uint64_t end = 0;
 
   friend bool operator==(const InitRule&, const InitRule&) = default;
 };

@@ -74,7 +74,7 @@ def main():
     gradients = gradient(weights, inputs, labels)
     check_by_differences(weights, inputs, labels, gradients)
     logits = forward(weights, inputs)[-1]
-    names = [f"dense{i}/{kind}" for i in range(len(SIZES) - 1) for kind in ("weight", "bias")]
+    names = [f"dense{i}.{kind}" for i in range(len(SIZES) - 1) for kind in ("weight", "bias")]
     result = {
         "sizes": SIZES,
         "inputs": inputs.tolist(),

@@ -140,7 +140,7 @@ class MetricsTest(cluster.TestCase):
         for name in ("drover_loss{", "drover_samples_total{", "drover_steps_total{",
                      "drover_step_duration_seconds_bucket{", "drover_gradient_norm{",
                      "drover_trust_ratio_bucket{", 'drover_tensor_trust_ratio{',
-                     'tensor="dense0/weight"', "drover_leaves_counted_total{",
+                     'tensor="dense0.weight"', "drover_leaves_counted_total{",
                      "drover_learning_rate{", "drover_job_step{"):
             self.assertIn(name, coordinator)
         for name in ("drover_chunks_total{", "drover_duplicate_chunks_total{",

@@ -36,27 +36,36 @@ const char* SplitName(Split split) {
   return "unknown";
 }
 
-ImageDataset::ImageDataset(int64_t input_size, int64_t classes, std::vector<uint8_t> pixels,
-                           std::vector<uint8_t> labels, PixelScale scale)
-    : input_size_(input_size),
-      classes_(classes),
+int64_t SampleShape::elements() const {
+  int64_t elements = 1;
+  for (const int64_t extent : extents) elements *= extent;
+  return elements;
+}
+
+ImageDataset::ImageDataset(int64_t height, int64_t width, int64_t classes,
+                           std::vector<uint8_t> pixels, std::vector<uint8_t> labels,
+                           PixelScale scale)
+    : shape_({.extents = {height, width, 1}, .classes = classes}),
       pixels_(std::move(pixels)),
       labels_(std::move(labels)),
       scale_(TableOf(scale)),
       fingerprint_(FingerprintOf(pixels_, labels_)) {
-  DROVER_CHECK(input_size_ > 0 && !labels_.empty());
-  DROVER_CHECK(pixels_.size() == labels_.size() * static_cast<uint64_t>(input_size_));
-  for (const uint8_t label : labels_) DROVER_CHECK(label < classes_);
+  DROVER_CHECK(shape_.elements() > 0 && !labels_.empty());
+  DROVER_CHECK(pixels_.size() == labels_.size() * static_cast<uint64_t>(shape_.elements()));
+  for (const uint8_t label : labels_) DROVER_CHECK(label < classes);
 }
 
-void ImageDataset::Read(std::span<const uint64_t> indices, float* inputs, int32_t* labels) const {
-  const size_t input_size = static_cast<size_t>(input_size_);
-  for (size_t i = 0; i < indices.size(); ++i) {
-    DROVER_CHECK(indices[i] < size());
-    const uint8_t* image = pixels_.data() + indices[i] * input_size;
-    float* row = inputs + i * input_size;
-    for (size_t j = 0; j < input_size; ++j) row[j] = scale_[image[j]];
-    labels[i] = labels_[indices[i]];
+void ImageDataset::Read(std::span<const SampleRef> samples, SampleBuffers* out) const {
+  const size_t pixels = static_cast<size_t>(shape_.elements());
+  out->inputs.resize(samples.size() * pixels);
+  out->labels.resize(samples.size());
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const uint64_t index = samples[i].index;
+    DROVER_CHECK(index < size());
+    const uint8_t* image = pixels_.data() + index * pixels;
+    float* row = out->inputs.data() + i * pixels;
+    for (size_t j = 0; j < pixels; ++j) row[j] = scale_[image[j]];
+    out->labels[i] = labels_[index];
   }
 }
 

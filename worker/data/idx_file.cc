@@ -140,7 +140,7 @@ Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& director
                   fmt::format("{}: label {} of sample {}, expected 0 to {}", Quote(labels_path),
                               *bad, bad - values.begin(), kLabelMax));
   }
-  return std::make_unique<ImageDataset>(int64_t{shape[1]} * shape[2], kLabelMax + 1,
+  return std::make_unique<ImageDataset>(shape[1], shape[2], kLabelMax + 1,
                                         std::move(images.value().values),
                                         std::move(labels.value().values), scale);
 }

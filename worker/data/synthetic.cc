@@ -217,7 +217,7 @@ Result<std::unique_ptr<ImageDataset>> MakeSyntheticDataset(uint64_t seed, Split 
   for (uint64_t i = 0; i < size; ++i) {
     labels[i] = DrawSyntheticDigit(seed, split, i, pixels.data() + i * kPixels);
   }
-  return std::make_unique<ImageDataset>(kPixels, 10, std::move(pixels), std::move(labels));
+  return std::make_unique<ImageDataset>(kSide, kSide, 10, std::move(pixels), std::move(labels));
 }
 
 }  // namespace drover

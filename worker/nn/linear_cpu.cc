@@ -39,27 +39,26 @@ Status Gemm(char transpose_a, char transpose_b, int64_t m, int64_t n, int64_t k,
 Status LinearForwardCpu(const LinearShape& shape, const float* x, const float* weight,
                         const float* bias, float* y) {
   // Every row begins as the bias, to which the product is added.
-  for (int64_t row = 0; row < shape.micro_batch; ++row) {
+  for (int64_t row = 0; row < shape.rows; ++row) {
     std::copy(bias, bias + shape.output_size, y + row * shape.output_size);
   }
-  return Gemm('N', 'T', shape.micro_batch, shape.output_size, shape.input_size, x, weight, 1.0f, y);
+  return Gemm('N', 'T', shape.rows, shape.output_size, shape.input_size, x, weight, 1.0f, y);
 }
 
 Status LinearBackwardWeightsCpu(const LinearShape& shape, const float* x, const float* dy,
                                 bool accumulate, float* dweight, float* dbias) {
   if (!accumulate) std::fill(dbias, dbias + shape.output_size, 0.0f);
-  for (int64_t row = 0; row < shape.micro_batch; ++row) {
+  for (int64_t row = 0; row < shape.rows; ++row) {
     const float* dy_row = dy + row * shape.output_size;
     for (int64_t j = 0; j < shape.output_size; ++j) dbias[j] += dy_row[j];
   }
-  return Gemm('T', 'N', shape.output_size, shape.input_size, shape.micro_batch, dy, x,
+  return Gemm('T', 'N', shape.output_size, shape.input_size, shape.rows, dy, x,
               accumulate ? 1.0f : 0.0f, dweight);
 }
 
 Status LinearBackwardDataCpu(const LinearShape& shape, const float* dy, const float* weight,
                              float* dx) {
-  return Gemm('N', 'N', shape.micro_batch, shape.input_size, shape.output_size, dy, weight, 0.0f,
-              dx);
+  return Gemm('N', 'N', shape.rows, shape.input_size, shape.output_size, dy, weight, 0.0f, dx);
 }
 
 }  // namespace drover

@@ -3,176 +3,180 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <span>
+#include <string>
 #include <utility>
 
-#include "worker/nn/layer.h"
-#include "worker/nn/model_zoo.h"
-#include "worker/nn/softmax_cross_entropy.h"
+#include "worker/nn/layer_table.h"
 
 namespace drover {
 namespace {
 
 constexpr int64_t kMicroBatchMax = 65536;
-constexpr int64_t kActivationElementsMax = int64_t{1} << 32;  // 16 GiB.
+constexpr int64_t kInputSizeMax = int64_t{1} << 20;
+constexpr size_t kLayersMax = 1000;
 
-// Values per sample that a lane keeps: every activation, and two gradients of the widest layer.
-int64_t ActivationsPerSample(const Layers& layers) {
-  int64_t activations = 0;
-  int64_t widest = 0;
-  for (const std::unique_ptr<Layer>& layer : layers) {
-    if (!layer->in_place()) activations += layer->output_size();
-    widest = std::max(widest, layer->output_size());
+Status CheckNetwork(const NetworkSpec& network, int64_t micro_batch) {
+  if (micro_batch < 1 || micro_batch > kMicroBatchMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("micro_batch={}, expected 1 to {}", micro_batch, kMicroBatchMax));
   }
-  return activations + 2 * widest;
+  const bool positive = std::ranges::all_of(
+      network.input, [](int64_t extent) { return extent >= 1 && extent <= kInputSizeMax; });
+  if (network.input.empty() || network.input.size() > 3 || !positive ||
+      ElementsOf(network.input) > kInputSizeMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("input {}, expected 1 to 3 extents of at most {} values in all",
+                              DimsText(network.input), kInputSizeMax));
+  }
+  if (network.layers.size() > kLayersMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{} layers, expected at most {}", network.layers.size(), kLayersMax));
+  }
+  return Status();
+}
+
+PaddedBatch::Sizes PaddedSizes(const NetworkSpec& network, const Dims& output) {
+  const bool text = network.vocabulary > 0;
+  return {.inputs = text ? 0 : ElementsOf(network.input),
+          .tokens = text ? ElementsOf(network.input) : 0,
+          .masked = network.predictions,
+          .targets = ElementsOf(output)};
+}
+
+// Drops what is used again and says for each use which tensor it is. kInvalidArgument when two
+// tensors of one name are not the same.
+Status MergeShared(const std::vector<TensorSpec>& uses, std::vector<TensorSpec>* tensors,
+                   std::vector<size_t>* used) {
+  std::map<std::string, size_t> known;
+  for (const TensorSpec& use : uses) {
+    const auto [found, is_new] = known.emplace(use.name, tensors->size());
+    if (is_new) {
+      tensors->push_back(use);
+    } else if (!((*tensors)[found->second] == use)) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("two layers have a tensor \"{}\" of different shape or initial "
+                                "values: give the layers different names",
+                                use.name));
+    }
+    used->push_back(found->second);
+  }
+  return Status();
 }
 
 }  // namespace
 
-struct Model::Stage {
-  std::unique_ptr<Layer> layer;
-  size_t first_tensor = 0;
-  std::vector<uint64_t> offsets;  // Of its tensors in the parameter space.
-  std::vector<float> storage;     // [micro_batch, output_size]; empty for in_place() layers.
-  float* output = nullptr;        // Own storage, or the previous stage's.
+Result<std::unique_ptr<Model>> Model::Make(const NetworkSpec& network,
+                                           const LayerSetting& setting) {
+  DROVER_RETURN_IF_ERROR(CheckNetwork(network, setting.micro_batch).Annotate("model"));
+  Result<std::unique_ptr<Chain>> chain = Chain::Make(network.layers, network.input, setting);
+  if (!chain.ok()) return chain.status().Annotate("model");
+  Result<std::unique_ptr<Head>> head =
+      MakeHead(network.head, chain.value()->output_dims(), setting);
+  if (!head.ok()) return head.status().Annotate("model");
 
-  std::vector<const float*> weights;  // Of the current call.
-  std::vector<float*> gradients;
-};
-
-Model::Model(std::vector<std::unique_ptr<Layer>> layers, Layout layout, int64_t input_size,
-             int64_t classes, int64_t micro_batch)
-    : layout_(std::move(layout)),
-      micro_batch_(micro_batch),
-      input_size_(input_size),
-      classes_(classes),
-      loss_(std::make_unique<SoftmaxCrossEntropy>(micro_batch, classes)) {
-  size_t tensor = 0;
-  int64_t widest = 0;
-  for (std::unique_ptr<Layer>& layer : layers) {
-    Stage stage;
-    stage.first_tensor = tensor;
-    for (size_t i = 0; i < layer->tensors().size(); ++i) {
-      stage.offsets.push_back(layout_.tensor_offset(tensor++));
-    }
-    stage.weights.resize(stage.offsets.size());
-    stage.gradients.resize(stage.offsets.size());
-    widest = std::max(widest, layer->output_size());
-    if (layer->in_place()) {
-      DROVER_CHECK(!stages_.empty());
-      stage.output = stages_.back().output;
-    } else {
-      stage.storage.resize(static_cast<size_t>(micro_batch * layer->output_size()));
-      stage.output = stage.storage.data();
-    }
-    stage.layer = std::move(layer);
-    stages_.push_back(std::move(stage));
-  }
-  for (std::vector<float>& gradient : activation_gradients_) {
-    gradient.resize(static_cast<size_t>(micro_batch * widest));
-  }
+  std::vector<TensorSpec> uses = chain.value()->tensors();
+  for (TensorSpec& tensor : head.value()->tensors()) uses.push_back(std::move(tensor));
+  std::vector<TensorSpec> tensors;
+  std::vector<size_t> used;
+  DROVER_RETURN_IF_ERROR(MergeShared(uses, &tensors, &used).Annotate("model"));
+  Result<Layout> layout = Layout::Make(std::move(tensors));
+  if (!layout.ok()) return layout.status().Annotate("model");
+  return std::unique_ptr<Model>(new Model(network, setting, std::move(chain).value(),
+                                          std::move(head).value(), std::move(layout).value(),
+                                          used));
 }
 
-Model::~Model() = default;
-
-Result<std::unique_ptr<Model>> Model::Make(const ModelSpec& spec, int64_t micro_batch) {
-  DROVER_RETURN_IF_ERROR(CheckModelSpec(spec));
-  if (micro_batch < 1 || micro_batch > kMicroBatchMax) {
-    return Status(Code::kInvalidArgument, fmt::format("model: micro_batch={}, expected 1 to {}",
-                                                      micro_batch, kMicroBatchMax));
+Model::Model(const NetworkSpec& network, const LayerSetting& setting, std::unique_ptr<Chain> chain,
+             std::unique_ptr<Head> head, Layout layout, const std::vector<size_t>& used_tensors)
+    : setting_(setting),
+      chain_(std::move(chain)),
+      head_(std::move(head)),
+      layout_(std::move(layout)),
+      padded_(setting.micro_batch, PaddedSizes(network, chain_->output_dims())),
+      weights_(used_tensors.size()),
+      gradient_sums_(used_tensors.size()),
+      output_gradient_(
+          static_cast<size_t>(setting.micro_batch * ElementsOf(chain_->output_dims()))) {
+  // The backward pass meets the uses in reverse order.
+  std::vector<size_t> uses_of(layout_.tensors().size(), 0);
+  for (size_t i = used_tensors.size(); i-- > 0;) {
+    uses_.push_back({.tensor = used_tensors[i],
+                     .writes_first = uses_of[used_tensors[i]]++ == 0,
+                     .writes_last = false});
   }
-  Layers layers = ModelZooRowOf(spec.kind).make_layers(spec, micro_batch);
-  const int64_t per_sample = spec.input_size + ActivationsPerSample(layers);
-  if (per_sample > kActivationElementsMax / micro_batch) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("model: {} activations per sample times micro_batch={} exceed 2^32; "
-                              "choose a smaller micro_batch",
-                              per_sample, micro_batch));
+  std::ranges::reverse(uses_);
+  for (size_t i = 0; i < uses_.size(); ++i) {
+    if (uses_of[uses_[i].tensor] == 0) continue;
+    uses_[i].writes_last = true;
+    uses_of[uses_[i].tensor] = 0;
   }
-  std::vector<TensorSpec> tensors;
-  for (const std::unique_ptr<Layer>& layer : layers) {
-    for (TensorSpec& tensor : layer->tensors()) tensors.push_back(std::move(tensor));
-  }
-  Result<Layout> layout = Layout::Make(std::move(tensors));
-  if (!layout.ok()) return layout.status();
-  return std::unique_ptr<Model>(new Model(std::move(layers), std::move(layout).value(),
-                                          spec.input_size, spec.classes, micro_batch));
 }
 
 Status Model::CheckBatch(const Batch& batch) const {
-  if (batch.samples < 1 || batch.samples > micro_batch_) {
+  if (batch.samples < 1 || batch.samples > setting_.micro_batch) {
     return Status(Code::kInvalidArgument, fmt::format("micro-batch of {} samples, expected 1 to {}",
-                                                      batch.samples, micro_batch_));
+                                                      batch.samples, setting_.micro_batch));
   }
-  for (int64_t i = 0; i < batch.samples; ++i) {
-    if (batch.labels[i] < 0 || batch.labels[i] >= classes_) {
-      return Status(Code::kInvalidArgument,
-                    fmt::format("label {} of sample {}, expected 0 to {}: do model and dataset "
-                                "agree on the number of classes?",
-                                batch.labels[i], i, classes_ - 1));
-    }
-  }
-  return Status();
+  return head_->Check(batch);
 }
 
-Status Model::Forward(const Batch& batch, const float* weights) {
-  input_ = batch.inputs;
-  if (batch.samples < micro_batch_) {
-    padded_input_.assign(static_cast<size_t>(micro_batch_ * input_size_), 0.0f);
-    std::copy(batch.inputs, batch.inputs + batch.samples * input_size_, padded_input_.begin());
-    input_ = padded_input_.data();
+Result<BatchResult> Model::RunForward(const Batch& batch, bool training, const float* weights) {
+  for (size_t i = 0; i < uses_.size(); ++i) {
+    weights_[i] = weights + layout_.tensor_offset(uses_[i].tensor);
   }
-  const float* input = input_;
-  for (Stage& stage : stages_) {
-    for (size_t i = 0; i < stage.offsets.size(); ++i) {
-      stage.weights[i] = weights + stage.offsets[i];
-    }
-    DROVER_RETURN_IF_ERROR(
-        stage.layer->Forward({.input = input, .weights = stage.weights, .output = stage.output}));
-    input = stage.output;
-  }
-  return Status();
+  const std::span<const float* const> all = weights_;
+  const size_t chain_uses = chain_->tensors().size();
+  const Batch* const padded = padded_.Pad(batch);
+  DROVER_RETURN_IF_ERROR(chain_->Forward({.batch = padded,
+                                          .training = training,
+                                          .input = padded->inputs,
+                                          .weights = all.first(chain_uses),
+                                          .output = nullptr}));
+  return head_->Run({.batch = padded,
+                     .training = training,
+                     .input = chain_->output(),
+                     .weights = all.subspan(chain_uses),
+                     .input_gradient = training ? output_gradient_.data() : nullptr,
+                     .weight_gradients = std::span(gradient_sums_).subspan(chain_uses)});
 }
 
-// Two buffers take turns as a layer's output and input gradient; in_place() layers stay in one.
-Status Model::Backward(const GradientSink& gradient) {
-  float* output_gradient = activation_gradients_[0].data();
-  float* spare = activation_gradients_[1].data();
-  for (size_t s = stages_.size(); s-- > 0;) {
-    Stage& stage = stages_[s];
-    for (size_t i = 0; i < stage.offsets.size(); ++i) {
-      stage.gradients[i] = gradient.base + stage.offsets[i];
-    }
-    float* input_gradient = stage.layer->in_place() ? output_gradient : spare;
-    DROVER_RETURN_IF_ERROR(
-        stage.layer->Backward({.input = s == 0 ? input_ : stages_[s - 1].output,
-                               .output = stage.output,
-                               .weights = stage.weights,
-                               .output_gradient = output_gradient,
-                               .input_gradient = s == 0 ? nullptr : input_gradient,
-                               .weight_gradients = stage.gradients,
-                               .accumulate = !gradient.first}));
-    if (!stage.layer->in_place()) std::swap(output_gradient, spare);
-    if (!gradient.on_final) continue;
-    for (size_t i = stage.offsets.size(); i-- > 0;) gradient.on_final(stage.first_tensor + i);
+void Model::PointAtGradients(const GradientSink& gradient) {
+  for (size_t i = 0; i < uses_.size(); ++i) {
+    gradient_sums_[i] = {.values = gradient.base + layout_.tensor_offset(uses_[i].tensor),
+                         .accumulate = !gradient.first || !uses_[i].writes_first};
   }
-  return Status();
 }
 
 Result<BatchResult> Model::ForwardBackward(const Batch& batch, const float* weights,
                                            const GradientSink& gradient) {
   DROVER_RETURN_IF_ERROR(CheckBatch(batch));
-  DROVER_RETURN_IF_ERROR(Forward(batch, weights));
-  const BatchResult result = loss_->Compute(stages_.back().output, batch.labels, batch.samples,
-                                            activation_gradients_[0].data());
+  PointAtGradients(gradient);
+  const Result<BatchResult> result = RunForward(batch, /*training=*/true, weights);
+  if (!result.ok()) return result;
   if (gradient.on_backward) gradient.on_backward();
-  DROVER_RETURN_IF_ERROR(Backward(gradient));
+
+  const size_t chain_uses = chain_->tensors().size();
+  const auto on_written = [&](size_t use) {
+    if (gradient.on_final && uses_[use].writes_last) gradient.on_final(uses_[use].tensor);
+  };
+  for (size_t use = uses_.size(); use-- > chain_uses;) on_written(use);
+  const BackwardPass pass = {
+      .batch = padded_.batch(),
+      .input = padded_.batch()->inputs,
+      .output = nullptr,
+      .weights = std::span<const float* const>(weights_).first(chain_uses),
+      .output_gradient = output_gradient_.data(),
+      .input_gradient = nullptr,
+      .weight_gradients = std::span<const GradientSum>(gradient_sums_).first(chain_uses)};
+  DROVER_RETURN_IF_ERROR(chain_->Backward(pass, on_written));
   return result;
 }
 
 Result<BatchResult> Model::Evaluate(const Batch& batch, const float* weights) {
   DROVER_RETURN_IF_ERROR(CheckBatch(batch));
-  DROVER_RETURN_IF_ERROR(Forward(batch, weights));
-  return loss_->Compute(stages_.back().output, batch.labels, batch.samples, nullptr);
+  return RunForward(batch, /*training=*/false, weights);
 }
 
 }  // namespace drover

@@ -1,19 +1,20 @@
 #include "worker/nn/relu.h"
 
-#include "common/base/check.h"
-
 namespace drover {
 
 Status Relu::Forward(const ForwardPass& pass) {
-  DROVER_CHECK(pass.output == pass.input);
-  ReluForwardCpu(micro_batch_ * size_, pass.output);
+  ReluForwardCpu(elements_, pass.input, pass.output);
   return Status();
 }
 
 Status Relu::Backward(const BackwardPass& pass) {
-  DROVER_CHECK(pass.input_gradient == pass.output_gradient);
-  ReluBackwardCpu(micro_batch_ * size_, pass.output, pass.input_gradient);
+  if (pass.input_gradient == nullptr) return Status();
+  ReluBackwardCpu(elements_, pass.output, pass.output_gradient, pass.input_gradient);
   return Status();
+}
+
+Result<std::unique_ptr<Layer>> MakeRelu(const Dims& input, const LayerSetting& setting) {
+  return std::unique_ptr<Layer>(std::make_unique<Relu>(input, setting.micro_batch));
 }
 
 }  // namespace drover

@@ -1,11 +1,11 @@
-// ReLU: y = max(x, 0), in place. The derivative at 0 is 0, as in PyTorch. A NaN stays NaN, so that
-// it reaches the gradient and is noticed. Not thread-safe; owned by one Model.
+// ReLU: y = max(x, 0). The derivative at 0 is 0, as in PyTorch. A NaN stays NaN, so that it reaches
+// the gradient and is noticed. Not thread-safe; owned by one Model.
 
 #ifndef DROVER_WORKER_NN_RELU_H_
 #define DROVER_WORKER_NN_RELU_H_
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "worker/nn/layer.h"
 
@@ -13,23 +13,28 @@ namespace drover {
 
 class Relu : public Layer {
  public:
-  Relu(int64_t micro_batch, int64_t size) : micro_batch_(micro_batch), size_(size) {}
+  Relu(const Dims& dims, int64_t micro_batch)
+      : dims_(dims), elements_(micro_batch * ElementsOf(dims)) {}
 
-  std::vector<TensorSpec> tensors() const override { return {}; }
-  int64_t output_size() const override { return size_; }
-  bool in_place() const override { return true; }
+  const Dims& output_dims() const override { return dims_; }
+  Storage storage() const override { return Storage::kInPlace; }
+  bool keeps_output() const override { return true; }
   Status Forward(const ForwardPass& pass) override;
   Status Backward(const BackwardPass& pass) override;
 
  private:
-  const int64_t micro_batch_;
-  const int64_t size_;
+  const Dims dims_;
+  const int64_t elements_;
 };
 
-// CPU (relu_cpu.cc). values: [count], replaced by their ReLU.
-void ReluForwardCpu(int64_t count, float* values);
-// output: [count], what forward wrote. gradient: [count], set to 0 where output is 0.
-void ReluBackwardCpu(int64_t count, const float* output, float* gradient);
+Result<std::unique_ptr<Layer>> MakeRelu(const Dims& input, const LayerSetting& setting);
+
+// CPU (relu_cpu.cc). input, output: [count]; may be the same.
+void ReluForwardCpu(int64_t count, const float* input, float* output);
+// output: [count], what forward wrote. input_gradient: [count], output_gradient where the output is
+// above 0, else 0; may be the same.
+void ReluBackwardCpu(int64_t count, const float* output, const float* output_gradient,
+                     float* input_gradient);
 
 }  // namespace drover
 

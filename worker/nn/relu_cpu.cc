@@ -3,12 +3,15 @@
 namespace drover {
 
 // Both comparisons are false for NaN, which therefore passes.
-void ReluForwardCpu(int64_t count, float* values) {
-  for (int64_t i = 0; i < count; ++i) values[i] = values[i] <= 0.0f ? 0.0f : values[i];
+void ReluForwardCpu(int64_t count, const float* input, float* output) {
+  for (int64_t i = 0; i < count; ++i) output[i] = input[i] <= 0.0f ? 0.0f : input[i];
 }
 
-void ReluBackwardCpu(int64_t count, const float* output, float* gradient) {
-  for (int64_t i = 0; i < count; ++i) gradient[i] = output[i] <= 0.0f ? 0.0f : gradient[i];
+void ReluBackwardCpu(int64_t count, const float* output, const float* output_gradient,
+                     float* input_gradient) {
+  for (int64_t i = 0; i < count; ++i) {
+    input_gradient[i] = output[i] <= 0.0f ? 0.0f : output_gradient[i];
+  }
 }
 
 }  // namespace drover

@@ -1,32 +1,36 @@
-// The loss of classification and where its gradient begins. For logits z of one sample with label
-// y:
+// The loss of classification. For logits z of one sample with label y:
 //   p = softmax(z)   loss = -log p[y] = log(sum_j exp(z_j - max z)) - (z_y - max z)
 //   d loss / d z = p - onehot(y)          (a sum over samples follows, never a mean)
-// Not a Layer: it has labels and ends the chain. Immutable; any thread.
+// The answer is the largest logit, the first if several are equal. Immutable; any thread.
 
 #ifndef DROVER_WORKER_NN_SOFTMAX_CROSS_ENTROPY_H_
 #define DROVER_WORKER_NN_SOFTMAX_CROSS_ENTROPY_H_
 
 #include <cstdint>
+#include <memory>
 
-#include "worker/nn/model.h"
+#include "worker/nn/head.h"
+#include "worker/nn/network_spec.h"
 
 namespace drover {
 
-class SoftmaxCrossEntropy {
+class SoftmaxCrossEntropy : public Head {
  public:
   SoftmaxCrossEntropy(int64_t micro_batch, int64_t classes)
       : micro_batch_(micro_batch), classes_(classes) {}
 
-  // logits: [micro_batch, classes]. labels: [samples], in [0, classes). logit_gradient:
-  // [micro_batch, classes], written, 0 in the rows from `samples` on; null: not wanted.
-  BatchResult Compute(const float* logits, const int32_t* labels, int64_t samples,
-                      float* logit_gradient) const;
+  Status Check(const Batch& batch) const override;
+  Result<BatchResult> Run(const HeadPass& pass) override;
 
  private:
   const int64_t micro_batch_;
   const int64_t classes_;
 };
+
+// kInvalidArgument when the input is not one row of `classes` logits, 2 to 2^20.
+Result<std::unique_ptr<Head>> MakeSoftmaxCrossEntropy(const SoftmaxCrossEntropySpec& spec,
+                                                      const Dims& input,
+                                                      const LayerSetting& setting);
 
 // CPU (softmax_cross_entropy_cpu.cc). The loss of one sample in nats; sets *correct to whether the
 // first of the largest logits is the label's. logit_gradient: [classes], or null.

@@ -1,11 +1,10 @@
-// Own exp and log, because libm picks another version per CPU (FMA or not), whose last bits differ;
-// these use only operations that IEEE 754 rounds exactly, so they are the same everywhere.
+// Own exp in float32 for the reason of exact_math.h: libm's last bits differ from CPU to CPU.
 
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
+#include "common/base/exact_math.h"
 #include "worker/nn/softmax_cross_entropy.h"
 
 namespace drover {
@@ -30,23 +29,6 @@ inline float ExpOfNonPositive(float x) {
   return x < -87.0f ? 0.0f : value;
 }
 
-// log(x) for x >= 1, about 1e-16 off: with x = m 2^e, sqrt(1/2) <= m < sqrt(2) and
-// z = (m - 1) / (m + 1), log m = 2 (z + z^3/3 + z^5/5 + ...), |z| < 0.172. NaN and infinity stay.
-inline double LogFromOne(double x) {
-  if (!std::isfinite(x)) return x;
-  int exponent = 0;
-  double m = std::frexp(x, &exponent);
-  if (m < 0.70710678118654752) {
-    m *= 2.0;
-    --exponent;
-  }
-  const double z = (m - 1.0) / (m + 1.0);
-  const double zz = z * z;
-  double series = 1.0 / 21.0;
-  for (int k = 19; k >= 1; k -= 2) series = series * zz + 1.0 / k;
-  return exponent * 0.69314718055994531 + 2.0 * z * series;
-}
-
 }  // namespace
 
 double SoftmaxCrossEntropySampleCpu(const float* logits, int64_t classes, int32_t label,
@@ -69,7 +51,7 @@ double SoftmaxCrossEntropySampleCpu(const float* logits, int64_t classes, int32_
     for (int64_t j = 0; j < classes; ++j) logit_gradient[j] *= inverse;
     logit_gradient[label] -= 1.0f;
   }
-  return LogFromOne(sum) - (static_cast<double>(logits[label]) - static_cast<double>(shift));
+  return ExactLog(sum) - (static_cast<double>(logits[label]) - static_cast<double>(shift));
 }
 
 }  // namespace drover

@@ -6,6 +6,7 @@
 
 #include "worker/data/idx_file.h"
 #include "worker/data/synthetic.h"
+#include "worker/train/network_proto.h"
 
 namespace drover {
 namespace {
@@ -50,19 +51,15 @@ Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
                               "micro-batches in each leaf",
                               setup.batch, setup.leaves, setup.micro_batch));
   }
-  if (spec.model().kind_case() != v1::ModelSpec::kMlp) {
-    return Status(Code::kInvalidArgument, "model: this worker knows mlp only");
-  }
   DatasetResult train = OpenSplit(spec.dataset(), Split::kTrain);
   if (!train.ok()) return train.status();
   DatasetResult test = OpenSplit(spec.dataset(), Split::kTest);
   if (!test.ok()) return test.status();
   setup.train = std::move(train).value();
   setup.test = std::move(test).value();
-  setup.model.kind = ModelSpec::Kind::kMlp;
-  setup.model.input_size = setup.train->input_size();
-  setup.model.classes = setup.train->classes();
-  setup.model.hidden.assign(spec.model().mlp().hidden().begin(), spec.model().mlp().hidden().end());
+  Result<NetworkSpec> network = NetworkOf(spec.model(), setup.train->shape());
+  if (!network.ok()) return network.status();
+  setup.network = std::move(network).value();
   return setup;
 }
 

@@ -10,12 +10,13 @@
 #include "common/base/status.h"
 #include "proto/drover/v1/job.pb.h"
 #include "worker/data/dataset.h"
-#include "worker/nn/model.h"
+#include "worker/nn/network_spec.h"
 
 namespace drover {
 
 struct JobSetup {
-  ModelSpec model;
+  NetworkSpec network;
+  Precision precision = Precision::kF32;
   int64_t batch = 0;
   uint32_t leaves = 0;
   int64_t micro_batch = 0;

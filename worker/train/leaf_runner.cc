@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <numeric>
-#include <span>
 #include <utility>
 
 #include "worker/data/sampler.h"
@@ -37,16 +36,36 @@ class Stopwatch {
 }  // namespace
 
 Result<std::unique_ptr<LeafRunner>> LeafRunner::Make(const JobSetup& setup) {
-  Result<std::unique_ptr<Model>> model = Model::Make(setup.model, setup.micro_batch);
+  Result<std::unique_ptr<Model>> model =
+      Model::Make(setup.network, {.micro_batch = setup.micro_batch, .precision = setup.precision});
   if (!model.ok()) return model.status();
   return std::unique_ptr<LeafRunner>(new LeafRunner(setup, std::move(model).value()));
 }
 
 LeafRunner::LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model)
-    : setup_(setup),
-      model_(std::move(model)),
-      inputs_(static_cast<size_t>(setup.micro_batch * setup.model.input_size)),
-      labels_(static_cast<size_t>(setup.micro_batch)) {}
+    : setup_(setup), model_(std::move(model)) {}
+
+Batch LeafRunner::Read(const Dataset& dataset, size_t begin, size_t samples, uint64_t position) {
+  refs_.clear();
+  positions_.clear();
+  for (size_t i = 0; i < samples; ++i) {
+    refs_.push_back({.index = indices_[begin + i], .position = position + i});
+    positions_.push_back(position + i);
+  }
+  dataset.Read(refs_, &samples_);
+  const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
+  return {.inputs = data(samples_.inputs),
+          .labels = data(samples_.labels),
+          .samples = static_cast<int64_t>(samples),
+          .tokens = data(samples_.tokens),
+          .segments = data(samples_.segments),
+          .lengths = data(samples_.lengths),
+          .masked_positions = data(samples_.masked_positions),
+          .masked_labels = data(samples_.masked_labels),
+          .targets = nullptr,
+          .seed = setup_.seed,
+          .positions = positions_.data()};
+}
 
 Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* weights,
                                       float* gradient,
@@ -55,6 +74,9 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
   SamplePositions(setup_.seed, setup_.train->size(), static_cast<uint64_t>(setup_.batch),
                   setup_.leaves, static_cast<uint64_t>(step), leaf, &indices_);
   const size_t micro_batch = static_cast<size_t>(setup_.micro_batch);
+  const uint64_t first_position =
+      static_cast<uint64_t>(step) * static_cast<uint64_t>(setup_.batch) +
+      leaf * static_cast<uint64_t>(setup_.leaf_samples());
   StepStats stats;
   LeafTimes spent;
   Stopwatch watch;
@@ -62,8 +84,7 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
     if (cancelled.load(std::memory_order_relaxed)) {
       return Status(Code::kCancelled, "the lease is void");
     }
-    setup_.train->Read(std::span(indices_).subspan(begin, micro_batch), inputs_.data(),
-                       labels_.data());
+    const Batch batch = Read(*setup_.train, begin, micro_batch, first_position + begin);
     spent.data += watch.Lap();
     const bool last = begin + micro_batch == indices_.size();
     GradientSink sink;
@@ -77,8 +98,7 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
         spent.encode += watch.Lap();
       };
     }
-    const Result<BatchResult> result = model_->ForwardBackward(
-        {inputs_.data(), labels_.data(), setup_.micro_batch}, weights, sink);
+    const Result<BatchResult> result = model_->ForwardBackward(batch, weights, sink);
     if (!result.ok()) return result.status();
     spent.backward += watch.Lap();
     Add(result.value(), &stats);
@@ -90,9 +110,8 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
 Result<StepStats> LeafRunner::Evaluate(int64_t begin, int64_t end, const float* weights) {
   indices_.resize(static_cast<size_t>(end - begin));
   std::iota(indices_.begin(), indices_.end(), static_cast<uint64_t>(begin));
-  setup_.test->Read(indices_, inputs_.data(), labels_.data());
-  const Result<BatchResult> result =
-      model_->Evaluate({inputs_.data(), labels_.data(), end - begin}, weights);
+  const Batch batch = Read(*setup_.test, 0, indices_.size(), static_cast<uint64_t>(begin));
+  const Result<BatchResult> result = model_->Evaluate(batch, weights);
   if (!result.ok()) return result.status();
   StepStats stats;
   Add(result.value(), &stats);

@@ -47,11 +47,16 @@ class LeafRunner {
  private:
   LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model);
 
+  // `samples` samples, the first one dataset index indices_[begin] at position `position`. What is
+  // returned is valid until the next call.
+  Batch Read(const Dataset& dataset, size_t begin, size_t samples, uint64_t position);
+
   const JobSetup setup_;
   const std::unique_ptr<Model> model_;
-  std::vector<uint64_t> indices_;
-  std::vector<float> inputs_;    // [micro_batch, input_size]
-  std::vector<int32_t> labels_;  // [micro_batch]
+  std::vector<uint64_t> indices_;    // Of the leaf.
+  std::vector<uint64_t> positions_;  // Of the micro-batch, as the dataset and the model take them.
+  std::vector<SampleRef> refs_;
+  SampleBuffers samples_;
 };
 
 }  // namespace drover

@@ -81,7 +81,9 @@ TEST(ManifestTest, EveryFieldComesBack) {
   manifest.spec_digest = std::string(64, 'a');
   manifest.numeric_class = "";
   manifest.tensors = {{"layer1/w", {3, 65537, 1}, {InitRule::Kind::kUniform, 0.1f}},
-                      {"b", {1}, {InitRule::Kind::kConstant, -0.0f}}};
+                      {"b", {1}, {InitRule::Kind::kConstant, -0.0f}},
+                      {"n", {2}, {InitRule::Kind::kNormal, 0.02f}},
+                      {"r", {6}, {InitRule::Kind::kConstantRange, 1.0f, 2, 4}}};
   manifest.files = {{"shard-0-of-3.bin", 5, std::string(32, '0'), {0, 2}},
                     {"shard-1-of-3.bin", 6, std::string(32, '1'), {2, 2}},
                     {"shard-2-of-3.bin", UINT64_MAX, std::string(32, '2'), {2, 5}}};

@@ -219,8 +219,8 @@ TEST_F(IdxFileTest, OpensAPairPlainOrGzip) {
     const Result<std::unique_ptr<ImageDataset>> dataset = OpenIdxDataset(directory_, split);
     ASSERT_TRUE(dataset.ok()) << dataset.status().ToString();
     EXPECT_EQ(dataset.value()->size(), 3u);
-    EXPECT_EQ(dataset.value()->input_size(), 4);
-    EXPECT_EQ(dataset.value()->classes(), 10);
+    EXPECT_EQ(dataset.value()->shape().elements(), 4);
+    EXPECT_EQ(dataset.value()->shape().classes, 10);
     EXPECT_EQ(dataset.value()->labels()[1], 9);
     EXPECT_EQ(dataset.value()->pixels()[11], 'L');
   }

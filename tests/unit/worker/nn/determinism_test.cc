@@ -21,9 +21,7 @@ namespace {
 constexpr int64_t kMicroBatch = 64;
 constexpr int64_t kLeaf = 3 * kMicroBatch - 5;  // The last micro-batch is padded.
 
-ModelSpec Mnist() {
-  return {.kind = ModelSpec::Kind::kMlp, .input_size = 784, .hidden = {256, 256}, .classes = 10};
-}
+NetworkSpec Mnist() { return MlpNetwork({784}, {256, 256}, 10); }
 
 struct LeafSum {
   std::vector<float> gradient;

@@ -33,7 +33,7 @@ size_t At(int64_t row, int64_t columns, int64_t column) {
 class LinearTest : public testing::TestWithParam<LinearShape> {
  protected:
   const LinearShape shape_ = GetParam();
-  const int64_t b_ = shape_.micro_batch, i_ = shape_.input_size, o_ = shape_.output_size;
+  const int64_t b_ = shape_.rows, i_ = shape_.input_size, o_ = shape_.output_size;
   const std::vector<float> x_ = Noise(static_cast<size_t>(b_ * i_), 1);
   const std::vector<float> weight_ = Noise(static_cast<size_t>(o_ * i_), 2);
   const std::vector<float> bias_ = Noise(static_cast<size_t>(o_), 3);
@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, LinearTest,
 TEST(ReluTest, CutsAtZeroAndPassesNan) {
   std::vector<float> values = {-2.0f, -0.0f, 0.0f, 3.0f, -kInfinity, kInfinity, kNan};
 
-  ReluForwardCpu(7, values.data());
+  ReluForwardCpu(7, values.data(), values.data());
 
   EXPECT_EQ(std::vector<float>(values.begin(), values.end() - 1),
             std::vector<float>({0.0f, 0.0f, 0.0f, 3.0f, 0.0f, kInfinity}));
@@ -107,7 +107,7 @@ TEST(ReluTest, GradientPassesWhereTheOutputIsPositive) {
   const std::vector<float> output = {0.0f, 3.0f, 0.0f, 1e-30f};
   std::vector<float> gradient = {5.0f, 6.0f, kNan, -8.0f};
 
-  ReluBackwardCpu(4, output.data(), gradient.data());
+  ReluBackwardCpu(4, output.data(), gradient.data(), gradient.data());
 
   EXPECT_EQ(gradient, std::vector<float>({0.0f, 6.0f, 0.0f, -8.0f}));
 }
@@ -180,12 +180,20 @@ TEST(SoftmaxCrossEntropyTest, NanReachesLossAndGradient) {
 }
 
 TEST(SoftmaxCrossEntropyTest, RowsBeyondTheSamplesHaveNoGradient) {
-  const SoftmaxCrossEntropy loss(/*micro_batch=*/3, /*classes=*/2);
+  SoftmaxCrossEntropy loss(/*micro_batch=*/3, /*classes=*/2);
   const std::vector<float> logits = {1, 2, 3, 4, 5, 6};
   const std::vector<int32_t> labels = {1};
   std::vector<float> gradient(6, kNan);
 
-  const BatchResult result = loss.Compute(logits.data(), labels.data(), 1, gradient.data());
+  const Batch batch = {.labels = labels.data(), .samples = 1};
+
+  const BatchResult result = loss.Run({.batch = &batch,
+                                       .training = true,
+                                       .input = logits.data(),
+                                       .weights = {},
+                                       .input_gradient = gradient.data(),
+                                       .weight_gradients = {}})
+                                 .value();
 
   EXPECT_EQ(result.samples, 1);
   EXPECT_EQ(result.correct, 1);

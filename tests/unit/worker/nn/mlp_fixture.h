@@ -14,11 +14,12 @@
 #include "common/base/philox.h"
 #include "common/tensor/layout.h"
 #include "worker/nn/model.h"
+#include "worker/nn/presets.h"
 
 namespace drover {
 
-inline std::unique_ptr<Model> MakeModel(const ModelSpec& spec, int64_t micro_batch) {
-  Result<std::unique_ptr<Model>> model = Model::Make(spec, micro_batch);
+inline std::unique_ptr<Model> MakeModel(const NetworkSpec& network, int64_t micro_batch) {
+  Result<std::unique_ptr<Model>> model = Model::Make(network, {.micro_batch = micro_batch});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return std::move(model).value();
 }

@@ -21,16 +21,16 @@ nlohmann::json ReadGolden() {
 }
 
 struct GoldenProblem {
-  ModelSpec spec;
+  NetworkSpec network;
+  int64_t input_size = 0;
   OwnedBatch batch;
 };
 
 GoldenProblem ProblemOf(const nlohmann::json& golden) {
   GoldenProblem problem;
   const std::vector<int64_t> sizes = golden["sizes"];
-  problem.spec.input_size = sizes.front();
-  problem.spec.hidden.assign(sizes.begin() + 1, sizes.end() - 1);
-  problem.spec.classes = sizes.back();
+  problem.input_size = sizes.front();
+  problem.network = MlpNetwork({sizes.front()}, {sizes.begin() + 1, sizes.end() - 1}, sizes.back());
   for (const auto& row : golden["inputs"]) {
     for (const float value : row) problem.batch.inputs.push_back(value);
   }
@@ -61,7 +61,7 @@ TEST_P(MlpGradientTest, EqualsNumpyWhateverTheMicroBatch) {
   const nlohmann::json golden = ReadGolden();
   const GoldenProblem problem = ProblemOf(golden);
   const int64_t micro_batch = GetParam();
-  const std::unique_ptr<Model> model = MakeModel(problem.spec, micro_batch);
+  const std::unique_ptr<Model> model = MakeModel(problem.network, micro_batch);
   std::vector<float> weights = ParameterSpace(model->layout(), 0.0f);
   for (size_t t = 0; t < model->tensors().size(); ++t) {
     ASSERT_EQ(model->tensors()[t].name, golden["tensors"][t]["name"]);
@@ -74,7 +74,7 @@ TEST_P(MlpGradientTest, EqualsNumpyWhateverTheMicroBatch) {
   BatchResult total;
   const Batch all = problem.batch.view();
   for (int64_t begin = 0; begin < all.samples; begin += micro_batch) {
-    const Batch part = {all.inputs + begin * problem.spec.input_size, all.labels + begin,
+    const Batch part = {all.inputs + begin * problem.input_size, all.labels + begin,
                         std::min(micro_batch, all.samples - begin)};
     const Result<BatchResult> result =
         model->ForwardBackward(part, weights.data(), {gradient.data(), begin == 0, {}});
@@ -95,9 +95,7 @@ INSTANTIATE_TEST_SUITE_P(MicroBatches, MlpGradientTest, testing::Values(6, 3, 2,
 // The slope along the gradient itself: (L(w + hg) - L(w - hg)) / 2h = |g|^2, which is large enough
 // to be seen through float32.
 TEST(MlpGradientTest, EqualsTheSlopeOfTheLoss) {
-  const ModelSpec spec = {
-      .kind = ModelSpec::Kind::kMlp, .input_size = 50, .hidden = {40, 30}, .classes = 10};
-  const std::unique_ptr<Model> model = MakeModel(spec, 32);
+  const std::unique_ptr<Model> model = MakeModel(MlpNetwork({50}, {40, 30}, 10), 32);
   const OwnedBatch batch = MakeBatch(32, 50, 10, /*seed=*/3);
   const std::vector<float> weights = InitialWeights(model->layout(), /*seed=*/4);
   std::vector<float> gradient = ParameterSpace(model->layout(), 0.0f);

@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "tests/unit/worker/nn/mlp_fixture.h"
-#include "worker/nn/model_zoo.h"
 
 namespace drover {
 namespace {
@@ -16,9 +15,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-ModelSpec SmallMlp() {
-  return {.kind = ModelSpec::Kind::kMlp, .input_size = 6, .hidden = {5, 4}, .classes = 3};
-}
+NetworkSpec SmallMlp() { return MlpNetwork({6}, {5, 4}, 3); }
 
 TEST(ModelTest, NamesShapesAndInitialisesTensorsInLayerOrder) {
   const std::unique_ptr<Model> model = MakeModel(SmallMlp(), 8);
@@ -27,45 +24,52 @@ TEST(ModelTest, NamesShapesAndInitialisesTensorsInLayerOrder) {
   const InitRule zero = {InitRule::Kind::kConstant, 0.0f};
   EXPECT_THAT(
       model->tensors(),
-      ElementsAre(TensorSpec{"dense0/weight", {5, 6}, {InitRule::Kind::kUniform, 1.0f}},
-                  TensorSpec{"dense0/bias", {5}, zero},
-                  TensorSpec{"dense1/weight", {4, 5}, {InitRule::Kind::kUniform, 1.0954452f}},
-                  TensorSpec{"dense1/bias", {4}, zero},
-                  TensorSpec{"dense2/weight", {3, 4}, {InitRule::Kind::kUniform, 0.8660254f}},
-                  TensorSpec{"dense2/bias", {3}, zero}));
+      ElementsAre(TensorSpec{"dense0.weight", {5, 6}, {InitRule::Kind::kUniform, 1.0f}},
+                  TensorSpec{"dense0.bias", {5}, zero},
+                  TensorSpec{"dense1.weight", {4, 5}, {InitRule::Kind::kUniform, 1.0954452f}},
+                  TensorSpec{"dense1.bias", {4}, zero},
+                  TensorSpec{"dense2.weight", {3, 4}, {InitRule::Kind::kUniform, 0.8660254f}},
+                  TensorSpec{"dense2.bias", {3}, zero}));
   EXPECT_EQ(model->layout().hash(), Layout::Make(model->tensors()).value().hash());
 }
 
 TEST(ModelTest, WithoutHiddenLayersIsSoftmaxRegression) {
-  const std::unique_ptr<Model> model =
-      MakeModel({.kind = ModelSpec::Kind::kMlp, .input_size = 6, .hidden = {}, .classes = 3}, 8);
+  const std::unique_ptr<Model> model = MakeModel(MlpNetwork({6}, {}, 3), 8);
 
   EXPECT_EQ(model->tensors().size(), 2u);
 }
 
-TEST(ModelTest, RefusesSpecsOutOfBoundsByFieldName) {
-  const auto refusal = [](ModelSpec spec, int64_t micro_batch) {
-    const Result<std::unique_ptr<Model>> model = Model::Make(spec, micro_batch);
+TEST(ModelTest, RefusesNetworksThatDoNotFitAndNamesTheLayer) {
+  const auto refusal = [](const NetworkSpec& network, int64_t micro_batch) {
+    const Result<std::unique_ptr<Model>> model = Model::Make(network, {.micro_batch = micro_batch});
     EXPECT_EQ(model.status().code(), Code::kInvalidArgument);
     return model.status().message();
   };
-  ModelSpec spec = SmallMlp();
-  spec.input_size = 0;
-  EXPECT_EQ(refusal(spec, 8), "model: input_size=0, expected 1 to 1048576");
-  spec = SmallMlp();
-  spec.hidden[1] = -4;
-  EXPECT_EQ(refusal(spec, 8), "model: hidden[1]=-4, expected 1 to 1048576");
-  spec = SmallMlp();
-  spec.classes = 1;
-  EXPECT_EQ(refusal(spec, 8), "model: classes=1, expected 2 to 1048576");
-  spec = SmallMlp();
-  spec.hidden.assign(1001, 4);
-  EXPECT_EQ(refusal(spec, 8), "model: 1001 hidden layers, expected at most 1000");
+  EXPECT_THAT(refusal(MlpNetwork({0}, {}, 3), 8), HasSubstr("model: input 0, expected 1 to 3"));
+  EXPECT_EQ(refusal(MlpNetwork({6}, {5, -4}, 3), 8),
+            "model: layer 4: dense1 (dense): size=-4, expected 1 to 1048576");
+  EXPECT_EQ(refusal(MlpNetwork({6}, {}, 1), 8),
+            "model: softmax cross-entropy: classes=1, expected 2 to 1048576");
+  EXPECT_EQ(refusal(MlpNetwork({6}, std::vector<int64_t>(600, 4), 3), 8),
+            "model: 1202 layers, expected at most 1000");
   EXPECT_EQ(refusal(SmallMlp(), 0), "model: micro_batch=0, expected 1 to 65536");
   EXPECT_EQ(refusal(SmallMlp(), 65537), "model: micro_batch=65537, expected 1 to 65536");
-  spec = SmallMlp();
-  spec.hidden = {1 << 20};
-  EXPECT_THAT(refusal(spec, 65536), HasSubstr("choose a smaller micro_batch"));
+  EXPECT_THAT(refusal(MlpNetwork({6}, {1 << 20}, 3), 65536),
+              HasSubstr("choose a smaller micro_batch"));
+
+  NetworkSpec network = SmallMlp();
+  network.head.kind = SoftmaxCrossEntropySpec{.classes = 4};
+  EXPECT_EQ(
+      refusal(network, 8),
+      "model: softmax cross-entropy: the last layer makes 3, expected one value for each of 4 "
+      "classes");
+  network = SmallMlp();
+  network.layers[3].name = "dense0";
+  EXPECT_THAT(refusal(network, 8), HasSubstr("two layers have a tensor \"dense0.weight\""));
+  network = SmallMlp();
+  network.layers.insert(network.layers.begin(), {.name = "", .kind = ResidualSpec{network.layers}});
+  EXPECT_EQ(refusal(network, 8),
+            "model: layer 1: residual: its layers make 3 of 6, expected the same shape");
 }
 
 TEST(ModelTest, RefusesBadBatchesAndWritesNothing) {
@@ -201,11 +205,45 @@ TEST(ModelTest, NanInAWeightReachesTheLossAndTheGradient) {
   EXPECT_TRUE(std::isnan(gradient[model->layout().tensor_offset(5)]));
 }
 
-TEST(ModelZooTest, FindsKindsByNameAndListsThemOtherwise) {
-  EXPECT_EQ(ModelKindFromName("mlp").value(), ModelSpec::Kind::kMlp);
-  EXPECT_STREQ(ModelZooRowOf(ModelSpec::Kind::kMlp).name, "mlp");
-  EXPECT_EQ(ModelKindFromName("resnet").status().message(),
-            "model kind \"resnet\" is unknown, expected one of: mlp");
+// Two layers of one name share their tensors: the gradient is the sum of both layers', and the
+// tensor is final when the earlier one has added its part.
+TEST(ModelTest, SharedTensorsAddUpAndAreFinalOnce) {
+  NetworkSpec shared;
+  shared.input = {4};
+  const DenseSpec square = {.size = 4, .weight_init = {}};
+  shared.layers = {{.name = "a", .kind = square}, {.name = "a", .kind = square}};
+  shared.head.kind = SoftmaxCrossEntropySpec{.classes = 4};
+  NetworkSpec apart = shared;
+  apart.layers[1].name = "b";
+  const std::unique_ptr<Model> tied = MakeModel(shared, 4);
+  const std::unique_ptr<Model> untied = MakeModel(apart, 4);
+  const OwnedBatch batch = MakeBatch(4, 4, 4, 2);
+  const std::vector<float> weights = InitialWeights(tied->layout(), 1);
+  std::vector<float> copied = weights;
+  copied.resize(untied->layout().SpanElements(untied->layout().all_blocks()));
+  for (size_t t = 0; t < 2; ++t) {
+    std::copy_n(weights.data() + tied->layout().tensor_offset(t), tied->layout().tensor_size(t),
+                copied.data() + untied->layout().tensor_offset(t + 2));
+  }
+  std::vector<float> sum = ParameterSpace(tied->layout(), NAN);
+  std::vector<float> parts = ParameterSpace(untied->layout(), NAN);
+  std::vector<size_t> finals;
+
+  ASSERT_TRUE(tied->ForwardBackward(batch.view(), weights.data(),
+                                    {sum.data(), true, [&](size_t t) { finals.push_back(t); }})
+                  .ok());
+  ASSERT_TRUE(untied->ForwardBackward(batch.view(), copied.data(), {parts.data(), true, {}}).ok());
+
+  EXPECT_EQ(tied->tensors().size(), 2u);
+  EXPECT_THAT(finals, ElementsAre(1, 0));
+  for (size_t t = 0; t < 2; ++t) {
+    for (uint64_t i = 0; i < tied->layout().tensor_size(t); ++i) {
+      EXPECT_NEAR(sum[tied->layout().tensor_offset(t) + i],
+                  parts[untied->layout().tensor_offset(t) + i] +
+                      parts[untied->layout().tensor_offset(t + 2) + i],
+                  1e-5);
+    }
+  }
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ TEST(LanePoolTest, WorkThatNobodyHoldsIsNotBegun) {
 
 TEST(LanePoolTest, ModelThatCannotBeMadeIsAnError) {
   JobSetup setup = SmallJob();
-  setup.model.classes = 0;
+  setup.network.head.kind = SoftmaxCrossEntropySpec{.classes = 0};
   EXPECT_EQ(LanePool::Make(setup, 2).status().code(), Code::kInvalidArgument);
 }
 

@@ -6,6 +6,7 @@
 
 #include "worker/data/sampler.h"
 #include "worker/data/synthetic.h"
+#include "worker/nn/presets.h"
 
 namespace drover {
 namespace {
@@ -19,7 +20,7 @@ JobSetup SmallSetup() {
   setup.fraction_bits = 40;
   setup.train = MakeSyntheticDataset(1, Split::kTrain, 300).value();
   setup.test = MakeSyntheticDataset(1, Split::kTest, 40).value();
-  setup.model = {ModelSpec::Kind::kMlp, 784, {12}, 10};
+  setup.network = MlpNetwork({28, 28, 1}, {12}, 10);
   return setup;
 }
 
@@ -64,19 +65,23 @@ TEST(LeafRunnerTest, TensorsBecomeFinalOnceEachLastLayerFirst) {
 // The slow way: one model, one micro-batch after the other, by hand.
 TEST(LeafRunnerTest, IsTheSumOfItsMicroBatchesInOrder) {
   const JobSetup setup = SmallSetup();
-  const std::unique_ptr<Model> model = Model::Make(setup.model, setup.micro_batch).value();
+  const std::unique_ptr<Model> model =
+      Model::Make(setup.network, {.micro_batch = setup.micro_batch}).value();
   const uint64_t elements = model->layout().SpanElements(model->layout().all_blocks());
   const std::vector<float> weights(elements, 0.01f);
   std::vector<float> gradient(elements, 0.0f);
   std::vector<uint64_t> indices;
   SamplePositions(5, 300, 256, 4, 2, 3, &indices);
   for (size_t begin = 0; begin < indices.size(); begin += 16) {
-    std::vector<float> inputs(16 * 784);
-    std::vector<int32_t> labels(16);
-    setup.train->Read(std::span(indices).subspan(begin, 16), inputs.data(), labels.data());
+    std::vector<SampleRef> refs;
+    for (size_t i = 0; i < 16; ++i) refs.push_back({indices[begin + i], 0});
+    SampleBuffers samples;
+    setup.train->Read(refs, &samples);
     const GradientSink sink = {gradient.data(), begin == 0, {}};
-    ASSERT_TRUE(
-        model->ForwardBackward({inputs.data(), labels.data(), 16}, weights.data(), sink).ok());
+    ASSERT_TRUE(model
+                    ->ForwardBackward({samples.inputs.data(), samples.labels.data(), 16},
+                                      weights.data(), sink)
+                    .ok());
   }
 
   EXPECT_EQ(RunOne(setup, 3).gradient, gradient);

@@ -12,6 +12,7 @@
 
 #include "common/base/philox.h"
 #include "worker/comm/weights_inbox.h"
+#include "worker/nn/presets.h"
 #include "worker/train/job_setup.h"
 
 namespace drover {
@@ -22,20 +23,23 @@ class SmallDataset : public Dataset {
   static constexpr uint64_t kNone = ~uint64_t{0};
 
   uint64_t size() const override { return samples; }
-  int64_t input_size() const override { return 6; }
-  int64_t classes() const override { return 3; }
+  const SampleShape& shape() const override { return small_shape; }
   uint64_t fingerprint() const override { return 1; }
-  void Read(std::span<const uint64_t> indices, float* inputs, int32_t* labels) const override {
-    for (size_t i = 0; i < indices.size(); ++i) {
+  void Read(std::span<const SampleRef> refs, SampleBuffers* out) const override {
+    out->inputs.resize(refs.size() * 6);
+    out->labels.resize(refs.size());
+    for (size_t i = 0; i < refs.size(); ++i) {
       for (size_t j = 0; j < 6; ++j) {
-        inputs[i * 6 + j] = UnitFloat(Philox(/*seed=*/7, indices[i], j)[0]);
+        out->inputs[i * 6 + j] = UnitFloat(Philox(/*seed=*/7, refs[i].index, j)[0]);
       }
-      labels[i] = static_cast<int32_t>(indices[i] % 3);
-      if (indices[i] != bad) continue;
-      inputs[i * 6] = bad_input;
-      labels[i] = bad_label;
+      out->labels[i] = static_cast<int32_t>(refs[i].index % 3);
+      if (refs[i].index != bad) continue;
+      out->inputs[i * 6] = bad_input;
+      out->labels[i] = bad_label;
     }
   }
+
+  SampleShape small_shape = {.extents = {6}, .classes = 3};
 
   uint64_t samples = 100;
   uint64_t bad = kNone;
@@ -46,7 +50,7 @@ class SmallDataset : public Dataset {
 // 4 leaves of 2 micro-batches of 4 samples.
 inline JobSetup SmallJob(SmallDataset train = {}, SmallDataset test = {}) {
   JobSetup setup;
-  setup.model = {ModelSpec::Kind::kMlp, 6, {5}, 3};
+  setup.network = MlpNetwork({6}, {5}, 3);
   setup.batch = 32;
   setup.leaves = 4;
   setup.micro_batch = 4;

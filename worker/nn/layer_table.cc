@@ -1,0 +1,49 @@
+#include "worker/nn/layer_table.h"
+
+#include <utility>
+
+#include "worker/nn/flatten.h"
+#include "worker/nn/linear.h"
+#include "worker/nn/relu.h"
+#include "worker/nn/residual.h"
+#include "worker/nn/softmax_cross_entropy.h"
+
+namespace drover {
+namespace {
+
+// One overload per kind of layer; std::visit refuses to compile when one is missing.
+struct LayerMaker {
+  const std::string& name;
+  const Dims& input;
+  const LayerSetting& setting;
+
+  using LayerResult = Result<std::unique_ptr<Layer>>;
+  LayerResult operator()(const DenseSpec& s) const { return MakeLinear(name, s, input, setting); }
+  LayerResult operator()(const ReluSpec&) const { return MakeRelu(input, setting); }
+  LayerResult operator()(const FlattenSpec&) const { return MakeFlatten(input, setting); }
+  LayerResult operator()(const ResidualSpec& s) const { return MakeResidual(s, input, setting); }
+};
+
+struct HeadMaker {
+  const Dims& input;
+  const LayerSetting& setting;
+
+  using HeadResult = Result<std::unique_ptr<Head>>;
+  HeadResult operator()(const SoftmaxCrossEntropySpec& s) const {
+    return MakeSoftmaxCrossEntropy(s, input, setting);
+  }
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Layer>> MakeLayer(const LayerSpec& spec, const Dims& input,
+                                         const LayerSetting& setting) {
+  return std::visit(LayerMaker{spec.name, input, setting}, spec.kind);
+}
+
+Result<std::unique_ptr<Head>> MakeHead(const HeadSpec& spec, const Dims& input,
+                                       const LayerSetting& setting) {
+  return std::visit(HeadMaker{input, setting}, spec.kind);
+}
+
+}  // namespace drover

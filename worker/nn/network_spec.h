@@ -1,0 +1,77 @@
+// A network as data: what goes in, a list of layers, and the head that turns the last one's output
+// into a loss. Made by the presets (presets.h) or from a job file; built by Model::Make. A new
+// layer is a struct here, a member of LayerSpec::kind, and the function that makes it, named in its
+// own header and called by layer_table.cc. Plain values.
+
+#ifndef DROVER_WORKER_NN_NETWORK_SPEC_H_
+#define DROVER_WORKER_NN_NETWORK_SPEC_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "worker/nn/layer.h"
+
+namespace drover {
+
+// How a matrix of weights begins. fan_in and fan_out are its inputs and outputs per unit.
+struct WeightInit {
+  enum class Kind {
+    kHe,      // Uniform, variance 2 / fan_in: in front of a ReLU. He et al. 2015, arXiv:1502.01852.
+    kLecun,   // Uniform, variance 1 / fan_in: in front of the loss.
+    kGlorot,  // Uniform, variance 2 / (fan_in + fan_out). Glorot and Bengio 2010.
+    kNormal,  // Normal with `deviation`.
+  };
+  Kind kind = Kind::kHe;
+  double deviation = 0.0;  // kNormal only.
+};
+
+// y = x W^T + b over the last extent of the input; the others stay.
+struct DenseSpec {
+  int64_t size = 0;
+  WeightInit weight_init = {};
+  double bias_deviation = 0.0;  // Biases are normal with it; 0: they begin at 0.
+};
+
+struct ReluSpec {};
+
+// {height, width, channels} to {channels * height * width}, in the order of PyTorch's nn.Flatten;
+// {T, features} to {T * features}.
+struct FlattenSpec {};
+
+struct LayerSpec;
+
+// y = x + f(x), where f is `layers` one after the other; its output is the shape of its input.
+struct ResidualSpec {
+  std::vector<LayerSpec> layers;
+};
+
+struct LayerSpec {
+  std::string name;  // Of its tensors: "<name>.weight". May be empty for layers without.
+  std::variant<DenseSpec, ReluSpec, FlattenSpec, ResidualSpec> kind;
+};
+
+// Mean-free: losses and gradients are sums over the samples.
+struct SoftmaxCrossEntropySpec {
+  int64_t classes = 0;  // Equal to the size of the last output.
+};
+
+struct HeadSpec {
+  std::variant<SoftmaxCrossEntropySpec> kind;
+};
+
+struct NetworkSpec {
+  Dims input;               // Of one sample: {784}, {28, 28, 1}, or {S} for tokens.
+  int64_t vocabulary = 0;   // > 0: the input is tokens.
+  int64_t predictions = 0;  // Masked positions of one sample, for heads that predict them.
+  std::vector<LayerSpec> layers;
+  HeadSpec head;
+};
+
+// What `init` is for a matrix of these fans.
+InitRule MakeInitRule(const WeightInit& init, int64_t fan_in, int64_t fan_out);
+
+}  // namespace drover
+
+#endif  // DROVER_WORKER_NN_NETWORK_SPEC_H_
