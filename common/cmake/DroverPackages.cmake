@@ -33,6 +33,7 @@ drover_find(CLI11 libcli11-dev CONFIG)
 drover_find(nlohmann_json nlohmann-json3-dev CONFIG)
 drover_find(SQLite3 libsqlite3-dev)
 drover_find(ZLIB zlib1g-dev)
+drover_find(ICU libicu-dev COMPONENTS uc)
 drover_find(OpenSSL libssl-dev)
 drover_find(OpenMP "g++ (its OpenMP runtime)" COMPONENTS CXX)
 # Debian's dnnl-config.cmake asks for OpenCL, which a CPU build does not need.
