@@ -2,7 +2,10 @@
 
 #include <utility>
 
+#include "worker/nn/attention.h"
+#include "worker/nn/embedding.h"
 #include "worker/nn/flatten.h"
+#include "worker/nn/layer_norm.h"
 #include "worker/nn/linear.h"
 #include "worker/nn/relu.h"
 #include "worker/nn/residual.h"
@@ -22,6 +25,15 @@ struct LayerMaker {
   LayerResult operator()(const ReluSpec&) const { return MakeRelu(input, setting); }
   LayerResult operator()(const FlattenSpec&) const { return MakeFlatten(input, setting); }
   LayerResult operator()(const ResidualSpec& s) const { return MakeResidual(s, input, setting); }
+  LayerResult operator()(const EmbeddingSpec& s) const {
+    return MakeEmbedding(name, s, input, setting);
+  }
+  LayerResult operator()(const LayerNormSpec& s) const {
+    return MakeLayerNorm(name, s, input, setting);
+  }
+  LayerResult operator()(const AttentionSpec& s) const {
+    return MakeAttention(name, s, input, setting);
+  }
 };
 
 struct HeadMaker {

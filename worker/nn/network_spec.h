@@ -40,6 +40,27 @@ struct ReluSpec {};
 // {T, features} to {T * features}.
 struct FlattenSpec {};
 
+// Tokens to rows: the first layer of a network that reads text.
+struct EmbeddingSpec {
+  int64_t vocabulary = 0;   // Of the dataset, or more.
+  int64_t size = 0;         // Values per token.
+  int64_t positions = 0;    // At least the sequence length; 0: rows do not tell where they stand.
+  int64_t segments = 0;     // 2 for pairs of sentences; 0: segments are not read.
+  double deviation = 0.02;  // Normal initial values.
+};
+
+// Over the last extent. 1e-12 is BERT's.
+struct LayerNormSpec {
+  double epsilon = 1e-12;
+};
+
+// Multi-head self-attention, {S, size} to {S, size}.
+struct AttentionSpec {
+  int64_t heads = 1;     // A divisor of size.
+  double dropout = 0.0;  // Of the attention's weights, in [0, 1).
+  WeightInit weight_init = {WeightInit::Kind::kNormal, 0.02};
+};
+
 struct LayerSpec;
 
 // y = x + f(x), where f is `layers` one after the other; its output is the shape of its input.
@@ -49,7 +70,9 @@ struct ResidualSpec {
 
 struct LayerSpec {
   std::string name;  // Of its tensors: "<name>.weight". May be empty for layers without.
-  std::variant<DenseSpec, ReluSpec, FlattenSpec, ResidualSpec> kind;
+  std::variant<DenseSpec, ReluSpec, FlattenSpec, ResidualSpec, EmbeddingSpec, LayerNormSpec,
+               AttentionSpec>
+      kind;
 };
 
 // Mean-free: losses and gradients are sums over the samples.

@@ -1,0 +1,37 @@
+#include "worker/nn/dropout_mask.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+
+#include "common/base/hash.h"
+#include "common/base/philox.h"
+
+namespace drover {
+namespace {
+
+// Sets these random numbers apart from the others that are drawn with the job's seed.
+constexpr uint64_t kDropoutKey = 0x64726f706f757400;
+
+constexpr double kWords = 0x1p32;
+
+}  // namespace
+
+DropoutMask::DropoutMask(std::string_view layer, double probability)
+    : layer_(Hash64(layer.data(), layer.size()) << 32),
+      threshold_(static_cast<uint32_t>(std::floor(probability * kWords))),
+      scale_(static_cast<float>(1.0 / (1.0 - threshold_ / kWords))) {}
+
+void DropoutMask::StrikeOut(const DropoutSample& sample, uint64_t first, int64_t count,
+                            float* values) const {
+  for (int64_t i = 0; i < count; i += 4) {
+    const uint64_t index = layer_ + (first + static_cast<uint64_t>(i)) / 4;
+    const std::array<uint32_t, 4> words = Philox(sample.seed ^ kDropoutKey, sample.position, index);
+    for (int64_t j = 0; j < 4 && i + j < count; ++j) {
+      const uint32_t struck = words[static_cast<size_t>(j)] < threshold_ ? 0x80000000u : 0u;
+      values[i + j] = std::bit_cast<float>(std::bit_cast<uint32_t>(values[i + j]) | struck);
+    }
+  }
+}
+
+}  // namespace drover

@@ -1,0 +1,9 @@
+#include "worker/nn/embedding.h"
+
+namespace drover {
+
+void AddRowCpu(const float* row, int64_t size, float* to) {
+  for (int64_t i = 0; i < size; ++i) to[i] += row[i];
+}
+
+}  // namespace drover
