@@ -22,6 +22,7 @@ using google::protobuf::Message;
 constexpr int64_t kPriorityMax = 1'000'000;
 constexpr int64_t kKeepMax = 10'000;
 constexpr int64_t kSkipsMax = 1'000'000;
+constexpr int64_t kLeavesDefault = 32;
 constexpr int64_t kMicroBatchDefault = 256;
 constexpr int kLabelsMax = 64;
 constexpr size_t kLabelBytesMax = 255;
@@ -127,9 +128,26 @@ int64_t LargestDivisor(int64_t number, int64_t at_most) {
   return 1;
 }
 
+// Leaves and micro-batch that the user left open: divisors of the batch, so that any batch works.
+void ChooseLeaves(bool has_leaves, bool has_micro_batch, JobPlan* plan, SpecChecker* checker) {
+  if (!has_leaves) {
+    const int64_t unit = has_micro_batch ? plan->micro_batch : 1;
+    plan->leaves = LargestDivisor(std::max<int64_t>(plan->batch / unit, 1), kLeavesDefault);
+  }
+  if (plan->batch % plan->leaves != 0) {
+    checker->Add("batch", "is {}, not a multiple of leaves ({})", plan->batch, plan->leaves);
+    return;
+  }
+  const int64_t leaf = plan->leaf_samples();
+  if (!has_micro_batch) plan->micro_batch = LargestDivisor(leaf, kMicroBatchDefault);
+  if (leaf % plan->micro_batch == 0) return;
+  checker->Add("micro_batch", "is {}, and a leaf of {} samples is not a multiple of it; {} fits",
+               plan->micro_batch, leaf, LargestDivisor(leaf, plan->micro_batch));
+}
+
 // batch, leaves, micro_batch, fraction_bits.
 void ReadBatch(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
-  plan->leaves = spec.has_leaves() ? spec.leaves() : 32;
+  plan->leaves = spec.has_leaves() ? spec.leaves() : kLeavesDefault;
   plan->batch = spec.batch();
   plan->micro_batch = spec.has_micro_batch() ? spec.micro_batch() : kMicroBatchDefault;
   const bool leaves_fit = checker->InRange("leaves", plan->leaves, 1, kLeavesMax);
@@ -150,17 +168,9 @@ void ReadBatch(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
       plan->fraction_bits = static_cast<int>(bits);
     }
   }
-  if (!leaves_fit || !micro_fits) return;
-  if (plan->batch % plan->leaves != 0) {
-    checker->Add("batch", "is {}, not a multiple of leaves ({})", plan->batch, plan->leaves);
-    return;
+  if (leaves_fit && micro_fits) {
+    ChooseLeaves(spec.has_leaves(), spec.has_micro_batch(), plan, checker);
   }
-  const int64_t leaf = plan->leaf_samples();
-  if (!spec.has_micro_batch()) plan->micro_batch = std::min(plan->micro_batch, leaf);
-  if (leaf % plan->micro_batch == 0) return;
-  checker->Add("micro_batch", "is {}{}, and a leaf of {} samples is not a multiple of it; {} fits",
-               plan->micro_batch, spec.has_micro_batch() ? "" : " by default", leaf,
-               LargestDivisor(leaf, plan->micro_batch));
 }
 
 void ReadPolicies(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
@@ -233,8 +243,13 @@ JobPlan ReadSpec(const v1::JobSpec& spec, SpecChecker* checker) {
   }
   if (spec.has_seed()) plan.seed = spec.seed();
   plan.optimizer = ReadOptimizer(spec.optimizer(), checker);
-  plan.schedule = ReadSchedule(spec.schedule(), plan.steps, plan.batch, checker);
+  plan.schedule = ReadSchedule("schedule", spec.schedule(), plan.steps, plan.batch, checker);
   ReadPolicies(spec, &plan, checker);
+  if (plan.schedule.decay == Decay::kPlateau && plan.evaluation_every_steps == 0) {
+    checker->Add("evaluation.every_steps",
+                 "is missing: schedule.decay is plateau, which looks at "
+                 "evaluations");
+  }
   ReadLabels(spec, &plan, checker);
   return plan;
 }
@@ -273,15 +288,7 @@ v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   full.set_micro_batch(plan.micro_batch);
   full.set_seed(plan.seed);
   *full.mutable_optimizer() = WriteOptimizer(plan.optimizer, spec.optimizer().lamb().preset());
-  v1::ScheduleSpec* const schedule = full.mutable_schedule();
-  if (plan.schedule.decay == Decay::kPolynomial) {
-    schedule->set_power(plan.schedule.power);
-  } else {
-    schedule->set_decay(v1::ScheduleSpec::DECAY_CONSTANT);
-  }
-  if (plan.schedule.lr_scaling == LrScaling::kNone) {
-    schedule->set_lr_scaling(v1::ScheduleSpec::LR_SCALING_NONE);
-  }
+  WriteSchedule(plan.schedule, full.mutable_schedule());
   full.mutable_numerics()->set_wire(v1::NumericsSpec::WIRE_EXACT);
   full.mutable_numerics()->set_fraction_bits(plan.fraction_bits);
   full.set_on_nonfinite(plan.fail_on_nonfinite ? v1::JobSpec::ON_NONFINITE_FAIL

@@ -45,9 +45,11 @@ class SpecChecker {
 OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* checker);
 v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& settings, std::string_view preset);
 
-// The schedule of a job of `steps` steps of `batch` samples, both in range.
-Schedule ReadSchedule(const v1::ScheduleSpec& spec, int64_t steps, int64_t batch,
-                      SpecChecker* checker);
+// The schedule of a job or phase of `steps` steps of `batch` samples, both in range. `path` of the
+// message, such as "schedule". And what the defaults are, back into the message.
+Schedule ReadSchedule(const std::string& path, const v1::ScheduleSpec& spec, int64_t steps,
+                      int64_t batch, SpecChecker* checker);
+void WriteSchedule(const Schedule& schedule, v1::ScheduleSpec* spec);
 
 }  // namespace drover
 

@@ -27,7 +27,8 @@ StepCommit::StepCommit(const JobRecord& record)
       placement_(record.placement),
       step_(record.version),
       applied_before_(record.applied),
-      learning_rate_(LearningRate(record.plan.schedule, record.applied)),
+      learning_rate_(LearningRate(record.plan.schedule,
+                                  {.step = record.applied, .train_samples = record.train_samples})),
       shards_(record.placement.size()) {
   for (const TensorSpec& tensor : layout_->tensors()) {
     const GroupSettings group = GroupOf(plan_.optimizer, tensor.name);

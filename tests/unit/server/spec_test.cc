@@ -76,6 +76,72 @@ TEST(PlanJobTest, MicroBatchIsTheLeafWhenThatIsSmaller) {
   EXPECT_EQ(plan.value().fraction_bits, 36);  // 48 - ceil(log2 3200).
 }
 
+// batch -> leaves, micro_batch: the largest divisors that are at most 32 and 256.
+TEST(PlanJobTest, DefaultLeavesAndMicroBatchFitAnyBatch) {
+  struct Case {
+    int64_t batch, leaves, micro_batch;
+  };
+  for (const Case& expected : {Case{1, 1, 1},
+                               {2, 2, 1},
+                               {7, 7, 1},
+                               {31, 31, 1},
+                               {32, 32, 1},
+                               {64, 32, 2},
+                               {37, 1, 37},
+                               {1000, 25, 40},
+                               {32 * 384, 32, 192},
+                               {60'000, 32, 125},
+                               {55'000, 25, 220},
+                               {257, 1, 1},
+                               {16'777'216, 32, 256}}) {
+    v1::JobSpec spec = SmallestSpec();
+    spec.set_batch(expected.batch);
+    const Result<JobPlan> plan = PlanJob(spec);
+    ASSERT_TRUE(plan.ok()) << plan.status().message();
+    EXPECT_EQ(plan.value().leaves, expected.leaves) << expected.batch;
+    EXPECT_EQ(plan.value().micro_batch, expected.micro_batch) << expected.batch;
+  }
+}
+
+TEST(PlanJobTest, DefaultLeavesFollowTheMicroBatchThatIsSet) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.set_batch(1000);
+  spec.set_micro_batch(100);
+
+  EXPECT_EQ(PlanJob(spec).value().leaves, 10);
+}
+
+TEST(PlanJobTest, TheWarmUpMayBeAShareOfTheSteps) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.set_steps(7038);
+  spec.mutable_schedule()->set_warmup_fraction(0.2843);  // NVIDIA's BERT: 2000 steps.
+
+  EXPECT_EQ(PlanJob(spec).value().schedule.warmup_steps, 2000);
+}
+
+TEST(PlanJobTest, ReadsEveryDecay) {
+  const auto plan = [](const char* schedule) {
+    v1::JobSpec spec = SmallestSpec();
+    spec.mutable_evaluation()->set_every_steps(5);
+    EXPECT_TRUE(google::protobuf::TextFormat::MergeFromString(
+        std::string("schedule { peak: 0.1 ") + schedule + "}", &spec));
+    const Result<JobPlan> planned = PlanJob(spec);
+    EXPECT_TRUE(planned.ok()) << planned.status().message();
+    return planned.value().schedule;
+  };
+  EXPECT_EQ(plan("decay: DECAY_LINEAR").decay, Decay::kPolynomial);
+  EXPECT_EQ(plan("decay: DECAY_COSINE end: 0.01").decay, Decay::kCosine);
+  EXPECT_EQ(plan("decay: DECAY_STEP every_steps: 7").factor, 0.5);
+  EXPECT_EQ(plan("decay: DECAY_STEP every_passes: 2 factor: 0.1").every_passes, 2);
+  EXPECT_EQ(plan("decay: DECAY_EXPONENTIAL every_steps: 7").decay, Decay::kExponential);
+  EXPECT_EQ(plan("decay: DECAY_INVERSE_TIME every_steps: 7").decay, Decay::kInverseTime);
+  EXPECT_EQ(plan("decay: DECAY_INVERSE_SQRT every_steps: 7").decay, Decay::kInverseSqrt);
+  EXPECT_EQ(plan("decay: DECAY_PLATEAU patience: 0 min_improvement: 0.1").plateau,
+            (PlateauSettings{.patience = 0, .min_improvement = 0.1}));
+  EXPECT_EQ(plan("decay: DECAY_LINEAR decay_origin: DECAY_ORIGIN_STEP_ZERO").decay_origin,
+            DecayOrigin::kStepZero);
+}
+
 TEST(PlanJobTest, TakesOverWhatIsSet) {
   v1::JobSpec spec = SmallestSpec();
   ASSERT_TRUE(google::protobuf::TextFormat::MergeFromString(R"(
@@ -106,7 +172,7 @@ TEST(PlanJobTest, TakesOverWhatIsSet) {
   EXPECT_EQ(plan.schedule.decay, Decay::kPolynomial);
   EXPECT_EQ(plan.schedule.power, 0.5);
   EXPECT_EQ(plan.schedule.base_batch, 512.0);
-  EXPECT_EQ(plan.schedule.batch, 32768.0);
+  EXPECT_EQ(plan.schedule.batch, 32768);
   EXPECT_EQ(plan.fraction_bits, 20);
   EXPECT_TRUE(plan.mixed);
   EXPECT_TRUE(plan.fail_on_nonfinite);
@@ -175,12 +241,30 @@ INSTANTIATE_TEST_SUITE_P(
                 "batch: is -1, expected 1 to 16777216"},
         BadSpec{"LargestBatch", [](v1::JobSpec* s) { s->set_batch(INT64_MAX); },
                 "batch: is 9223372036854775807, expected 1 to 16777216"},
-        BadSpec{"BatchAndLeaves", [](v1::JobSpec* s) { s->set_batch(1000); },
+        BadSpec{"BatchAndLeaves",
+                [](v1::JobSpec* s) {
+                  s->set_batch(1000);
+                  s->set_leaves(32);
+                },
                 "batch: is 1000, not a multiple of leaves (32)"},
-        BadSpec{"LeafAndMicroBatch", [](v1::JobSpec* s) { s->set_batch(32 * 384); },
-                "micro_batch: is 256 by default, and a leaf of 384 samples is not a multiple of "
-                "it; 192 fits"},
-        BadSpec{"MicroBatchLargerThanLeaf", [](v1::JobSpec* s) { s->set_micro_batch(2048); },
+        BadSpec{"LeafAndMicroBatch",
+                [](v1::JobSpec* s) {
+                  s->set_batch(32 * 384);
+                  s->set_leaves(32);
+                  s->set_micro_batch(256);
+                },
+                "micro_batch: is 256, and a leaf of 384 samples is not a multiple of it; 192 "
+                "fits"},
+        BadSpec{"MicroBatchThatDoesNotDivide",
+                [](v1::JobSpec* s) {
+                  s->set_batch(10);
+                  s->set_micro_batch(4);
+                },
+                "micro_batch: is 4, and a leaf of 5 samples is not a multiple of it; 1 fits"},
+        BadSpec{"MicroBatchLargerThanLeaf", [](v1::JobSpec* s) {
+                  s->set_leaves(32);
+                  s->set_micro_batch(2048);
+                },
                 "micro_batch: is 2048, and a leaf of 1024 samples is not a multiple of it; 1024 "
                 "fits"},
         BadSpec{"NoLeaves", [](v1::JobSpec* s) { s->set_leaves(0); },
@@ -244,6 +328,62 @@ INSTANTIATE_TEST_SUITE_P(
                 "schedule.warmup_steps: is 9223372036854775807, expected 0 to 4294967296"},
         BadSpec{"PowerOfNothing", [](v1::JobSpec* s) { s->mutable_schedule()->set_power(2); },
                 "schedule.power: needs schedule.decay: polynomial"},
+        BadSpec{"FractionBesideSteps",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_warmup_steps(1);
+                  s->mutable_schedule()->set_warmup_fraction(0.1);
+                },
+                "schedule.warmup_fraction: stands beside schedule.warmup_steps, expected one of "
+                "them"},
+        BadSpec{"FractionOfEverything",
+                [](v1::JobSpec* s) { s->mutable_schedule()->set_warmup_fraction(1); },
+                "schedule.warmup_fraction: is 1, expected a share of the steps, 0 <= "
+                "warmup_fraction < 1"},
+        BadSpec{"StepWithoutPeriod",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_STEP);
+                },
+                "schedule.every_steps: is missing: the period of the decay, or "
+                "schedule.every_passes"},
+        BadSpec{"TwoPeriods",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_EXPONENTIAL);
+                  s->mutable_schedule()->set_every_steps(1);
+                  s->mutable_schedule()->set_every_passes(1);
+                },
+                "schedule.every_passes: stands beside schedule.every_steps, expected one of them"},
+        BadSpec{"PeriodAndFactorOfNothing",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_factor(0.5);
+                  s->mutable_schedule()->set_every_steps(1);
+                },
+                "schedule.factor: needs schedule.decay: step, exponential or plateau\n"
+                "schedule.every_steps: needs schedule.decay: step, exponential, inverse_time or "
+                "inverse_sqrt"},
+        BadSpec{"FactorAboveOne",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_STEP);
+                  s->mutable_schedule()->set_every_passes(2'000'000);
+                  s->mutable_schedule()->set_factor(2);
+                },
+                "schedule.factor: is 2, expected 0 < factor <= 1\n"
+                "schedule.every_passes: is 2000000, expected 0 to 1000000"},
+        BadSpec{"PatienceOfNothing",
+                [](v1::JobSpec* s) { s->mutable_schedule()->set_patience(1); },
+                "schedule.patience: needs schedule.decay: plateau"},
+        BadSpec{"PlateauWithoutEvaluations",
+                [](v1::JobSpec* s) {
+                  s->mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_PLATEAU);
+                  s->mutable_schedule()->set_patience(-1);
+                  s->mutable_schedule()->set_min_improvement(1);
+                },
+                "schedule.patience: is -1, expected 0 to 1000000\n"
+                "schedule.min_improvement: is 1, expected a share of the loss, 0 <= "
+                "min_improvement < 1\n"
+                "evaluation.every_steps: is missing: schedule.decay is plateau, which looks at "
+                "evaluations"},
+        BadSpec{"EndOfNothing", [](v1::JobSpec* s) { s->mutable_schedule()->set_end(0.1); },
+                "schedule.end: needs another schedule.decay than constant"},
         BadSpec{"ScalingWithoutBase",
                 [](v1::JobSpec* s) {
                   s->mutable_schedule()->set_lr_scaling(v1::ScheduleSpec::LR_SCALING_LINEAR);
@@ -343,6 +483,27 @@ TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
     EXPECT_EQ(again.value().schedule, plan.schedule);
     EXPECT_EQ(again.value().fraction_bits, plan.fraction_bits);
     EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
+  }
+}
+
+TEST(WithDefaultsTest, KeepsEverySchedule) {
+  for (const char* schedule :
+       {"decay: DECAY_LINEAR warmup_fraction: 0.1", "decay: DECAY_POLYNOMIAL end: 0.001",
+        "decay: DECAY_COSINE decay_origin: DECAY_ORIGIN_STEP_ZERO",
+        "decay: DECAY_STEP every_passes: 2", "decay: DECAY_EXPONENTIAL every_steps: 3 factor: 0.9",
+        "decay: DECAY_INVERSE_TIME every_steps: 7", "decay: DECAY_INVERSE_SQRT every_steps: 7",
+        "decay: DECAY_PLATEAU patience: 0"}) {
+    v1::JobSpec spec = SmallestSpec();
+    spec.mutable_evaluation()->set_every_steps(5);
+    ASSERT_TRUE(google::protobuf::TextFormat::MergeFromString(
+        std::string("schedule {") + schedule + "}", &spec));
+    const JobPlan plan = PlanJob(spec).value();
+
+    const v1::JobSpec full = WithDefaults(spec, plan);
+
+    ASSERT_TRUE(PlanJob(full).ok()) << schedule << PlanJob(full).status().message();
+    EXPECT_EQ(PlanJob(full).value().schedule, plan.schedule) << schedule;
+    EXPECT_EQ(WithDefaults(full, plan).SerializeAsString(), full.SerializeAsString());
   }
 }
 

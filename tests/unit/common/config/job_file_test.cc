@@ -167,7 +167,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "digits.yaml:1:19: schedule.decay: \"polynomal\"; did you mean \"polynomial\"?"},
         BadFile{"EnumInCapitals", "schedule: {decay: DECAY_CONSTANT}\n",
                 "digits.yaml:1:19: schedule.decay: \"DECAY_CONSTANT\"; expected one of constant, "
-                "polynomial"},
+                "polynomial, linear, cosine, step, exponential, inverse_time, inverse_sqrt, "
+                "plateau"},
         BadFile{"UnspecifiedEnum", "on_nonfinite: unspecified\n",
                 "digits.yaml:1:15: on_nonfinite: \"unspecified\"; expected one of skip, fail"},
         BadFile{"DurationWithoutUnit", "deadline: 90\n",
