@@ -24,6 +24,9 @@ constexpr int64_t kKeepMax = 10'000;
 constexpr int64_t kSkipsMax = 1'000'000;
 constexpr int64_t kLeavesDefault = 32;
 constexpr int64_t kMicroBatchDefault = 256;
+constexpr int64_t kSequenceLengthDefault = 128;
+constexpr int64_t kSequenceLengthMin = 8;  // As worker/data/sentence_pairs.h.
+constexpr int64_t kSequenceLengthMax = 4096;
 constexpr int kLabelsMax = 64;
 constexpr size_t kLabelBytesMax = 255;
 constexpr size_t kPathBytesMax = 4096;
@@ -90,20 +93,23 @@ void CheckModel(const v1::ModelSpec& model, SpecChecker* checker) {
   }
 }
 
+void CheckFolder(std::string_view field, const std::string& path, std::string_view holds,
+                 SpecChecker* checker) {
+  if (path.empty()) {
+    checker->Add(field, "is missing: the folder with {}", holds);
+  } else if (path.size() > kPathBytesMax || HasControlBytes(path)) {
+    checker->Add(field, "is {}, expected the path of a folder", Quote(path));
+  }
+}
+
 // Of dataset.idx.mean and std: inputs stay of a size that float32 networks train on.
 constexpr double kPixelScaleMax = 1000.0;
 
 void CheckDataset(const v1::DatasetSpec& dataset, SpecChecker* checker) {
   switch (dataset.source_case()) {
     case v1::DatasetSpec::kIdx:
-      if (dataset.idx().path().empty()) {
-        checker->Add("dataset.idx.path",
-                     "is missing: the folder with the four IDX files, named as MNIST's");
-      } else if (dataset.idx().path().size() > kPathBytesMax ||
-                 HasControlBytes(dataset.idx().path())) {
-        checker->Add("dataset.idx.path", "is {}, expected the path of a folder",
-                     Quote(dataset.idx().path()));
-      }
+      CheckFolder("dataset.idx.path", dataset.idx().path(), "the four IDX files, named as MNIST's",
+                  checker);
       checker->Holds("dataset.idx.mean", dataset.idx().mean(),
                      std::abs(dataset.idx().mean()) <= kPixelScaleMax, "-1000 to 1000");
       if (dataset.idx().has_std()) {
@@ -115,8 +121,16 @@ void CheckDataset(const v1::DatasetSpec& dataset, SpecChecker* checker) {
       break;
     case v1::DatasetSpec::kSyntheticDigits:
       break;
+    case v1::DatasetSpec::kText:
+      CheckFolder("dataset.text.path", dataset.text().path(),
+                  "train.tokens and test.tokens; make it with drover data tokenize", checker);
+      if (dataset.text().has_sequence_length()) {
+        checker->InRange("dataset.text.sequence_length", dataset.text().sequence_length(),
+                         kSequenceLengthMin, kSequenceLengthMax);
+      }
+      break;
     case v1::DatasetSpec::SOURCE_NOT_SET:
-      checker->Add("dataset", "is missing, expected one of idx, synthetic_digits");
+      checker->Add("dataset", "is missing, expected one of idx, synthetic_digits, text");
       break;
   }
 }
@@ -235,6 +249,11 @@ JobPlan ReadSpec(const v1::JobSpec& spec, SpecChecker* checker) {
   }
   CheckModel(spec.model(), checker);
   CheckDataset(spec.dataset(), checker);
+  if (spec.dataset().has_text() && spec.model().has_mlp()) {
+    checker->Add("dataset.text",
+                 "gives tokens, and an mlp reads numbers; expected idx or "
+                 "synthetic_digits");
+  }
   ReadBatch(spec, &plan, checker);
   plan.steps = spec.steps();
   if (spec.steps() == 0) checker->Add("steps", "is missing: the number of optimizer updates");
@@ -300,6 +319,9 @@ v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   v1::DatasetSpec* const dataset = full.mutable_dataset();
   if (dataset->has_synthetic_digits() && !dataset->synthetic_digits().has_seed()) {
     dataset->mutable_synthetic_digits()->set_seed(1);
+  }
+  if (dataset->has_text() && !dataset->text().has_sequence_length()) {
+    dataset->mutable_text()->set_sequence_length(kSequenceLengthDefault);
   }
   if (dataset->has_idx()) {
     dataset->mutable_idx()->set_mean(dataset->idx().mean());

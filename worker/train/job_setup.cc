@@ -4,8 +4,10 @@
 
 #include <utility>
 
+#include "common/base/file_system.h"
 #include "worker/data/idx_file.h"
 #include "worker/data/synthetic.h"
+#include "worker/data/text_dataset.h"
 #include "worker/train/network_proto.h"
 
 namespace drover {
@@ -13,7 +15,24 @@ namespace {
 
 using DatasetResult = Result<std::shared_ptr<const Dataset>>;
 
-DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split) {
+constexpr int64_t kSequenceLengthDefault = 128;
+
+DatasetResult OpenText(const v1::TextDataset& spec, Split split, uint64_t seed) {
+  const int64_t length =
+      spec.has_sequence_length() ? spec.sequence_length() : kSequenceLengthDefault;
+  if (length < kSequenceLengthMin || length > kSequenceLengthMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("dataset.text.sequence_length={}: expected {} to {}", length,
+                              kSequenceLengthMin, kSequenceLengthMax));
+  }
+  Result<std::unique_ptr<TextDataset>> text =
+      OpenTextDataset(FileSystem::Real(), spec.path(), static_cast<int32_t>(length), split, seed);
+  if (!text.ok()) return text.status();
+  return std::shared_ptr<const Dataset>(std::move(text).value());
+}
+
+// seed: the job's, from which a text draws its masks.
+DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split, uint64_t seed) {
   switch (spec.source_case()) {
     case v1::DatasetSpec::kIdx: {
       const PixelScale scale = {spec.idx().mean(), spec.idx().has_std() ? spec.idx().std() : 1.0};
@@ -29,6 +48,8 @@ DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split) {
       if (!images.ok()) return images.status();
       return std::shared_ptr<const Dataset>(std::move(images).value());
     }
+    case v1::DatasetSpec::kText:
+      return OpenText(spec.text(), split, seed);
     case v1::DatasetSpec::SOURCE_NOT_SET:
       break;
   }
@@ -51,9 +72,9 @@ Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
                               "micro-batches in each leaf",
                               setup.batch, setup.leaves, setup.micro_batch));
   }
-  DatasetResult train = OpenSplit(spec.dataset(), Split::kTrain);
+  DatasetResult train = OpenSplit(spec.dataset(), Split::kTrain, setup.seed);
   if (!train.ok()) return train.status();
-  DatasetResult test = OpenSplit(spec.dataset(), Split::kTest);
+  DatasetResult test = OpenSplit(spec.dataset(), Split::kTest, setup.seed);
   if (!test.ok()) return test.status();
   setup.train = std::move(train).value();
   setup.test = std::move(test).value();

@@ -7,6 +7,9 @@ namespace drover {
 Result<NetworkSpec> NetworkOf(const v1::ModelSpec& model, const SampleShape& sample) {
   switch (model.kind_case()) {
     case v1::ModelSpec::kMlp:
+      if (sample.vocabulary > 0) {
+        return Status(Code::kInvalidArgument, "model.mlp: the dataset gives tokens, not numbers");
+      }
       return MlpNetwork(sample.extents, {model.mlp().hidden().begin(), model.mlp().hidden().end()},
                         sample.classes);
     case v1::ModelSpec::KIND_NOT_SET:

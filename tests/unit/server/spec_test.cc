@@ -198,7 +198,7 @@ TEST(PlanJobTest, AnEmptySpecNamesEverythingThatIsMissing) {
   EXPECT_EQ(Violations(v1::JobSpec()),
             "name: is missing, expected [A-Za-z0-9_-]{1,63}\n"
             "model: is missing, expected mlp\n"
-            "dataset: is missing, expected one of idx, synthetic_digits\n"
+            "dataset: is missing, expected one of idx, synthetic_digits, text\n"
             "batch: is missing: samples per step, such as 32Ki\n"
             "steps: is missing: the number of optimizer updates\n"
             "optimizer: is missing, expected one of sgd, momentum, adam, adamw, lamb\n"
@@ -432,6 +432,28 @@ INSTANTIATE_TEST_SUITE_P(
                   s->mutable_dataset()->mutable_idx()->set_mean(std::nan(""));
                 },
                 "dataset.idx.mean: is nan, expected -1000 to 1000"},
+        BadSpec{"TextForAnMlp",
+                [](v1::JobSpec* s) { s->mutable_dataset()->mutable_text()->set_path("/a"); },
+                "dataset.text: gives tokens, and an mlp reads numbers; expected idx or "
+                "synthetic_digits"},
+        BadSpec{"NoTextPath",
+                [](v1::JobSpec* s) {
+                  s->clear_model();
+                  s->mutable_dataset()->mutable_text()->set_sequence_length(7);
+                },
+                "model: is missing, expected mlp\n"
+                "dataset.text.path: is missing: the folder with train.tokens and test.tokens; make "
+                "it with drover data tokenize\n"
+                "dataset.text.sequence_length: is 7, expected 8 to 4096"},
+        BadSpec{"TextPathWithNewline",
+                [](v1::JobSpec* s) {
+                  s->clear_model();
+                  s->mutable_dataset()->mutable_text()->set_path("/a\n");
+                  s->mutable_dataset()->mutable_text()->set_sequence_length(4097);
+                },
+                "model: is missing, expected mlp\n"
+                "dataset.text.path: is \"/a\\x0a\", expected the path of a folder\n"
+                "dataset.text.sequence_length: is 4097, expected 8 to 4096"},
         BadSpec{"KeepOne", [](v1::JobSpec* s) { s->mutable_checkpoint()->set_keep(1); },
                 "checkpoint.keep: is 1, expected 2 to 10000"},
         BadSpec{"TargetWithoutMetric",

@@ -1,0 +1,70 @@
+#include "worker/train/job_setup.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "common/text/token_file.h"
+#include "tests/unit/worker/data/sample_text.h"
+
+namespace drover {
+namespace {
+
+using testing::HasSubstr;
+
+v1::JobSpec Spec(const std::string& dataset) {
+  v1::JobSpec spec;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "model { mlp {} } batch: 4 leaves: 2 micro_batch: 2 seed: 1 dataset { " + dataset + " }",
+      &spec));
+  return spec;
+}
+
+TEST(JobSetupTest, RefusesLeavesThatAreNotWholeMicroBatches) {
+  v1::JobSpec spec = Spec("synthetic_digits {}");
+  spec.set_micro_batch(3);
+  EXPECT_THAT(SetUpJob(spec).status().message(), HasSubstr("whole micro-batches"));
+}
+
+TEST(JobSetupTest, RefusesADatasetThatItDoesNotKnow) {
+  EXPECT_EQ(SetUpJob(Spec("")).status().code(), Code::kInvalidArgument);
+}
+
+class TextJobTest : public testing::Test {
+ protected:
+  TextJobTest() {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directories(directory_);
+  }
+  ~TextJobTest() override { std::filesystem::remove_all(directory_); }
+
+  Status SetUp(const std::string& fields = "") {
+    return SetUpJob(Spec("text { path: '" + directory_ + "' " + fields + " }")).status();
+  }
+
+  const std::string directory_ = testing::TempDir() + "drover_text_job";
+};
+
+TEST_F(TextJobTest, NamesTheSplitThatIsMissing) {
+  EXPECT_THAT(SetUp().message(), HasSubstr("train.tokens"));
+  ASSERT_TRUE(WriteTokenFile(FileSystem::Real(), directory_ + "/train.tokens", SampleText(9)).ok());
+  EXPECT_THAT(SetUp().message(), HasSubstr("test.tokens"));
+}
+
+TEST_F(TextJobTest, RefusesSequencesOutOfRange) {
+  EXPECT_THAT(SetUp("sequence_length: 7").message(), HasSubstr("expected 8 to 4096"));
+  EXPECT_THAT(SetUp("sequence_length: 1099511627776").message(), HasSubstr("expected 8 to 4096"));
+}
+
+TEST_F(TextJobTest, AnMlpDoesNotReadTokens) {
+  for (const char* name : {"/train.tokens", "/test.tokens"}) {
+    ASSERT_TRUE(WriteTokenFile(FileSystem::Real(), directory_ + name, SampleText(9)).ok());
+  }
+  EXPECT_THAT(SetUp().message(), HasSubstr("gives tokens"));
+}
+
+}  // namespace
+}  // namespace drover
