@@ -10,6 +10,7 @@
 #include "common/config/flags.h"
 #include "common/config/suggestion.h"
 #include "server/cli/checkpoint_commands.h"
+#include "server/cli/data_commands.h"
 #include "server/cli/doctor.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/interrupt.h"
@@ -28,6 +29,7 @@ struct CommandLine {
   RunOptions run;
   SubmitOptions submit;
   LogsOptions logs;
+  TokenizeOptions tokenize;
   std::vector<std::string> words;
   std::string name;
   std::string path;
@@ -176,6 +178,32 @@ void AddCheckpoint(CLI::App* app, CommandLine* line) {
       ->required();
 }
 
+void AddData(CLI::App* app, CommandLine* line) {
+  CLI::App* const data = app->add_subcommand("data", "Make data sets");
+  data->fallthrough()->require_subcommand(1);
+  TokenizeOptions* const options = &line->tokenize;
+  CLI::App* const tokenize =
+      AddVerb(data, line, "tokenize", "Make a vocabulary and token files of plain text",
+              [line] { return TokenizeCommand(line->global, line->tokenize); });
+  tokenize
+      ->add_option("--input", options->inputs, "Plain text, UTF-8; a blank line ends a document")
+      ->type_name("FILE...")
+      ->required();
+  tokenize->add_option("--out", options->out, "Folder for the files")->type_name("DIR")->required();
+  CLI::Option* const size =
+      tokenize->add_option("--vocab-size", options->vocabulary_size, "Tokens at most, to be learnt")
+          ->check(CLI::Range(size_t{6}, kVocabularySizeMax))
+          ->capture_default_str();
+  tokenize->add_option("--vocab", options->vocabulary_path, "Instead: this vocab.txt")
+      ->type_name("FILE")
+      ->excludes(size);
+  tokenize->add_flag("--lowercase", options->lowercase, "Lower-case the text and strip accents");
+  tokenize
+      ->add_option("--test-fraction", options->test_fraction, "Of the documents, to be held out")
+      ->check(CLI::Range(1e-6, 0.5))
+      ->capture_default_str();
+}
+
 void AddTools(CLI::App* app, CommandLine* line) {
   CLI::App* const check = app->add_subcommand("check", "Prove that this build computes right");
   check->fallthrough()->require_subcommand(1);
@@ -236,6 +264,7 @@ int Main(int argc, char** argv) {
   AddSubmit(&app, &line);
   AddJobVerbs(&app, &line);
   AddCheckpoint(&app, &line);
+  AddData(&app, &line);
   AddTools(&app, &line);
   app.footer(
       "Exit codes: 0 ok, 1 job or check failed, 2 usage or job file, 3 not found,\n"
