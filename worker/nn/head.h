@@ -18,6 +18,10 @@ struct BatchResult {
   double loss_sum = 0;  // In nats for a cross-entropy, added in sample order.
   int64_t correct = 0;  // Samples that the head counts as answered right.
   int64_t samples = 0;
+  // Of heads that predict masked tokens, else 0: over the tokens, each counted alike.
+  double masked_loss_sum = 0;
+  int64_t masked_tokens = 0;
+  int64_t masked_correct = 0;
 };
 
 struct HeadPass {

@@ -3,8 +3,11 @@
 #include <utility>
 
 #include "worker/nn/attention.h"
+#include "worker/nn/bert_pretraining.h"
+#include "worker/nn/dropout.h"
 #include "worker/nn/embedding.h"
 #include "worker/nn/flatten.h"
+#include "worker/nn/gelu.h"
 #include "worker/nn/layer_norm.h"
 #include "worker/nn/linear.h"
 #include "worker/nn/relu.h"
@@ -34,6 +37,10 @@ struct LayerMaker {
   LayerResult operator()(const AttentionSpec& s) const {
     return MakeAttention(name, s, input, setting);
   }
+  LayerResult operator()(const GeluSpec&) const { return MakeGelu(input, setting); }
+  LayerResult operator()(const DropoutSpec& s) const {
+    return MakeDropout(name, s, input, setting);
+  }
 };
 
 struct HeadMaker {
@@ -43,6 +50,9 @@ struct HeadMaker {
   using HeadResult = Result<std::unique_ptr<Head>>;
   HeadResult operator()(const SoftmaxCrossEntropySpec& s) const {
     return MakeSoftmaxCrossEntropy(s, input, setting);
+  }
+  HeadResult operator()(const BertPretrainingSpec& s) const {
+    return MakeBertPretraining(s, input, setting);
   }
 };
 

@@ -61,6 +61,14 @@ struct AttentionSpec {
   WeightInit weight_init = {WeightInit::Kind::kNormal, 0.02};
 };
 
+// x Phi(x), exactly, not its approximation by tanh.
+struct GeluSpec {};
+
+// The layer's name is the key of its random numbers: it must have one.
+struct DropoutSpec {
+  double probability = 0.0;  // Of a value to be struck out, in [0, 1).
+};
+
 struct LayerSpec;
 
 // y = x + f(x), where f is `layers` one after the other; its output is the shape of its input.
@@ -71,7 +79,7 @@ struct ResidualSpec {
 struct LayerSpec {
   std::string name;  // Of its tensors: "<name>.weight". May be empty for layers without.
   std::variant<DenseSpec, ReluSpec, FlattenSpec, ResidualSpec, EmbeddingSpec, LayerNormSpec,
-               AttentionSpec>
+               AttentionSpec, GeluSpec, DropoutSpec>
       kind;
 };
 
@@ -80,8 +88,16 @@ struct SoftmaxCrossEntropySpec {
   int64_t classes = 0;  // Equal to the size of the last output.
 };
 
+// BERT's two tasks: masked tokens and next sentence.
+struct BertPretrainingSpec {
+  std::string embedding;    // Name of the embedding layer whose words it shares ...
+  EmbeddingSpec words;      // ... and its specification.
+  int64_t predictions = 0;  // Masked tokens of one sample, at most.
+  double epsilon = 1e-12;   // Of its LayerNorm.
+};
+
 struct HeadSpec {
-  std::variant<SoftmaxCrossEntropySpec> kind;
+  std::variant<SoftmaxCrossEntropySpec, BertPretrainingSpec> kind;
 };
 
 struct NetworkSpec {

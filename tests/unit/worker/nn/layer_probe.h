@@ -54,9 +54,9 @@ class LayerProbe {
   std::vector<std::vector<float>>& weights() { return weights_; }
   Batch& batch() { return batch_; }
 
-  Status Forward() {
+  Status Forward(bool training = true) {
     return layer_->Forward({.batch = &batch_,
-                            .training = true,
+                            .training = training,
                             .input = input_.empty() ? nullptr : input_.data(),
                             .weights = Pointers(),
                             .output = output_.data()});

@@ -1,4 +1,4 @@
-// Embedding, layer normalisation, attention and the mask of dropout.
+// Embedding, layer normalisation, attention, GELU and dropout.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 
 #include "tests/unit/worker/nn/layer_probe.h"
 #include "worker/nn/dropout_mask.h"
+#include "worker/nn/gelu.h"
 #include "worker/nn/network_spec.h"
 
 namespace drover {
@@ -267,6 +268,74 @@ TEST(AttentionTest, RefusesSizesThatDoNotFit) {
   EXPECT_THAT(refusal({.heads = 1, .dropout = 1.0}, {5, 6}), HasSubstr("dropout=1"));
   EXPECT_THAT(refusal({.heads = 1}, {6}), HasSubstr("expected a sequence of rows"));
   EXPECT_THAT(refusal({.heads = 16}, {1 << 15, 16}), HasSubstr("choose a smaller micro_batch"));
+}
+
+TEST(GeluTest, EqualsTheErrorFunctionOfTheLibrary) {
+  std::vector<float> x;
+  for (float value = -30.0f; value < 30.0f; value += 0.01f) x.push_back(value);
+  std::vector<float> y(x.size());
+  std::vector<float> gradient(x.size(), 1.0f);
+
+  GeluForwardCpu(static_cast<int64_t>(x.size()), x.data(), y.data());
+  GeluBackwardCpu(static_cast<int64_t>(x.size()), x.data(), gradient.data(), gradient.data());
+
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i];
+    const double distribution = 0.5 * std::erfc(-v / std::sqrt(2.0));
+    const double density = std::exp(-0.5 * v * v) / std::sqrt(2.0 * M_PI);
+    EXPECT_NEAR(y[i], v * distribution, 4e-7 * (1 + std::abs(v))) << v;
+    EXPECT_NEAR(gradient[i], distribution + v * density, 8e-7) << v;
+  }
+}
+
+TEST(GeluTest, InfinityAndNanKeepTheirMeaning) {
+  const std::vector<float> x = {-INFINITY, INFINITY, NAN};
+  std::vector<float> y(3);
+  std::vector<float> gradient(3, 1.0f);
+
+  GeluForwardCpu(3, x.data(), y.data());
+  GeluBackwardCpu(3, x.data(), gradient.data(), gradient.data());
+
+  EXPECT_EQ(y[0], 0.0f);
+  EXPECT_EQ(y[1], INFINITY);
+  EXPECT_TRUE(std::isnan(y[2]));
+  EXPECT_EQ(gradient[0], 0.0f);
+  EXPECT_EQ(gradient[1], 1.0f);
+  EXPECT_TRUE(std::isnan(gradient[2]));
+}
+
+LayerProbe DropoutProbe() {
+  return LayerProbe({.name = "drop", .kind = DropoutSpec{.probability = 0.5}}, {5, 7}, Text(),
+                    kSamples);
+}
+
+TEST(DropoutTest, StrikesOutOrScalesAndEvaluationsLeaveAlone) {
+  LayerProbe probe = DropoutProbe();
+  ASSERT_TRUE(probe.Forward(/*training=*/true).ok());
+  int64_t struck = 0;
+  for (size_t i = 0; i < probe.output().size(); ++i) {
+    if (probe.output()[i] == 0.0f) ++struck;
+    EXPECT_TRUE(probe.output()[i] == 0.0f || probe.output()[i] == 2.0f * probe.input()[i]);
+  }
+  EXPECT_NEAR(static_cast<double>(struck), 52.5, 25.0);  // Five standard deviations of 105 coins.
+
+  ASSERT_TRUE(probe.Forward(/*training=*/false).ok());
+  EXPECT_EQ(probe.output(), probe.input());
+}
+
+TEST(DropoutTest, GradientsEqualDifferences) {
+  DropoutProbe().ExpectGradientsEqualDifferences(2e-3);
+}
+
+TEST(DropoutTest, RefusesNoNameAndAProbabilityOfOne) {
+  const auto refusal = [](const std::string& name, double probability) {
+    return MakeLayer({.name = name, .kind = DropoutSpec{.probability = probability}}, {4},
+                     {.micro_batch = 1})
+        .status()
+        .message();
+  };
+  EXPECT_THAT(refusal("", 0.5), HasSubstr("dropout: the layer has no name"));
+  EXPECT_EQ(refusal("drop", 1.0), "drop (dropout): probability=1, expected 0 to below 1");
 }
 
 std::vector<bool> StruckOut(const DropoutMask& mask, const DropoutSample& sample, uint64_t first,
