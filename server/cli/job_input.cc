@@ -1,10 +1,15 @@
 #include "server/cli/job_input.h"
 
+#include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <algorithm>
+
 #include "common/base/digest.h"
 #include "common/base/file_system.h"
+#include "common/base/quote.h"
+#include "common/text/token_file.h"
 #include "server/spec.h"
 
 namespace drover {
@@ -19,12 +24,24 @@ Result<JobFile> ReadCheckedJobFile(const std::string& path,
 }
 
 Status CheckLocalDataset(const JobFile& file) {
-  if (!file.spec.dataset().has_idx()) return Status();
-  const std::string& path = file.spec.dataset().idx().path();
+  const v1::DatasetSpec& dataset = file.spec.dataset();
+  if (!dataset.has_idx() && !dataset.has_text()) return Status();
+  const std::string field = dataset.has_idx() ? "dataset.idx.path" : "dataset.text.path";
+  const std::string& path = dataset.has_idx() ? dataset.idx().path() : dataset.text().path();
   const Result<std::vector<std::string>> names = FileSystem::Real().List(path);
-  if (names.ok()) return Status();
-  return Status(Code::kInvalidArgument,
-                LocateProblem(file, "dataset.idx.path: " + names.status().message()));
+  std::string problem;
+  if (!names.ok()) {
+    problem = names.status().message();
+  } else if (dataset.has_text()) {
+    for (const char* name : {kTestTokensName, kTrainTokensName}) {
+      if (!std::ranges::binary_search(names.value(), name)) {
+        problem =
+            fmt::format("{} holds no {}; make it with drover data tokenize", Quote(path), name);
+      }
+    }
+  }
+  if (problem.empty()) return Status();
+  return Status(Code::kInvalidArgument, LocateProblem(file, field + ": " + problem));
 }
 
 std::string SpecDigest(const v1::JobSpec& spec) {

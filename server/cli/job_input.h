@@ -14,7 +14,8 @@ namespace drover {
 // Reads and checks; every error has its place in the file. kNotFound when there is no such file.
 Result<JobFile> ReadCheckedJobFile(const std::string& path, std::span<const std::string> overrides);
 
-// kInvalidArgument when the dataset's folder is not on this machine; for jobs that run here.
+// kInvalidArgument when the dataset's folder is not on this machine, or that of a text holds no
+// token files; for jobs that run here.
 Status CheckLocalDataset(const JobFile& file);
 
 // SHA-256 of the spec, the same for equal specs.

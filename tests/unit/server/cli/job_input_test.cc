@@ -48,14 +48,14 @@ TEST(ExamplesTest, MnistSaysThatItNeedsAPath) {
 
 TEST(JobInputTest, ViolationsHaveTheirPlace) {
   TempDirectory directory;
-  directory.Write("a.yaml", "name: a\nbatch: 7\nschedule: {peak: -1}\n");
+  directory.Write("a.yaml", "name: a\nleaves: 0\nschedule: {peak: -1}\n");
 
   const Result<JobFile> file = ReadCheckedJobFile(directory.File("a.yaml"), {});
 
   ASSERT_FALSE(file.ok());
   EXPECT_EQ(file.status().code(), Code::kInvalidArgument);
   EXPECT_THAT(file.status().message(),
-              HasSubstr(directory.File("a.yaml") + ":2:1: batch: is 7, not a multiple of leaves"));
+              HasSubstr(directory.File("a.yaml") + ":2:1: leaves: is 0, expected 1 to 4096"));
   EXPECT_THAT(file.status().message(), HasSubstr("a.yaml:3:12: schedule.peak: is -1"));
 }
 
@@ -65,6 +65,20 @@ TEST(JobInputTest, AFolderThatIsThereIsFine) {
   file.spec.mutable_dataset()->mutable_idx()->set_path(directory.path());
   EXPECT_TRUE(CheckLocalDataset(file).ok());
   EXPECT_TRUE(CheckLocalDataset(JobFile()).ok());
+}
+
+TEST(JobInputTest, AFolderOfTextHoldsTokenFiles) {
+  TempDirectory directory;
+  JobFile file;
+  file.spec.mutable_dataset()->mutable_text()->set_path(directory.path());
+  EXPECT_THAT(CheckLocalDataset(file).message(), HasSubstr("holds no train.tokens; make it with"));
+  directory.Write("train.tokens", "");
+  EXPECT_THAT(CheckLocalDataset(file).message(), HasSubstr("holds no test.tokens"));
+  directory.Write("test.tokens", "");
+  EXPECT_TRUE(CheckLocalDataset(file).ok());
+
+  file.spec.mutable_dataset()->mutable_text()->set_path(directory.File("none"));
+  EXPECT_EQ(CheckLocalDataset(file).code(), Code::kInvalidArgument);
 }
 
 TEST(SpecDigestTest, IsEqualForEqualSpecsOnly) {
