@@ -1,6 +1,6 @@
 """Writes the worked examples of docs/formats.md from its text alone, in hexadecimal.
 
-The unit tests of shard files, manifests and redo logs compare with this output:
+The unit tests of shard files, manifests, redo logs and token files compare with this output:
     apt-get install python3-xxhash && python3 tests/golden/checkpoint_formats.py
 """
 
@@ -87,6 +87,16 @@ def redo_log():
     return log
 
 
+def token_file():
+    """Two documents of the sentences {5 6} {7} and {8 1 5}, lower-cased, a vocabulary of 9."""
+    body = struct.pack("<3Q4Q6H", 0, 2, 3, 0, 2, 3, 6, 5, 6, 7, 8, 1, 5)
+    head = b"DRVRTOKS" + struct.pack(
+        "<IIQII5IIQQQ32sQI", 1, 0x01020304, 128 + len(body), 2, 9, 0, 1, 2, 3, 4, 1, 2, 3, 6,
+        b"0123456789abcdef" * 2, 0, crc32c(body))
+    assert len(head) == 124
+    return head + struct.pack("<I", crc32c(head)) + body
+
+
 def dump(title, data):
     print(f"== {title}: {len(data)} bytes")
     for at in range(0, len(data), 16):
@@ -102,3 +112,4 @@ if __name__ == "__main__":
     print("weights digest", weights_digest())
     print(manifest())
     dump("redo log", redo_log())
+    dump("token file", token_file())

@@ -56,7 +56,7 @@ TEST(PreTokenizerTest, AllKindsOfSpaceSeparateAndControlsGo) {
                                    "d\xC2\xAD"
                                    "e\xEF\xBF\xBD"
                                    "f\xEE\x80\x80",
-                                   21)),
+                                   19)),
             (Words{"abcdef"}));
 }
 
