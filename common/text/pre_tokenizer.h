@@ -4,8 +4,9 @@
 // Unicode properties are ICU's. Not: pieces of words, see word_piece.h. Thread-safe.
 //
 // Differences from tokenization.py, none of which is met in ordinary text: unassigned code points
-// stay, and lower-casing is per character, so that a final sigma is an ordinary one (both as in the
-// Rust library "tokenizers").
+// stay, and lower-casing is per character, so that a final sigma is an ordinary one (both as in
+// Hugging Face's Rust library "tokenizers"). That library's Unicode tables are older: it takes some
+// accents and punctuation that came after Unicode 8 for letters.
 
 #ifndef DROVER_COMMON_TEXT_PRE_TOKENIZER_H_
 #define DROVER_COMMON_TEXT_PRE_TOKENIZER_H_
