@@ -1,0 +1,98 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/coordinator/job_run.h"
+
+namespace drover {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kLeaseTimeMin = seconds(10);
+constexpr Duration kLeaseTimeUnmeasured = seconds(120);
+constexpr Duration kOverdueMin = seconds(1);
+constexpr Duration kPullPatience = seconds(2);
+
+}  // namespace
+
+Duration JobRun::ExpectedTime(const WorkerMember& worker, double samples) const {
+  const double speed = worker.samples_per_second;
+  if (speed <= 0.0) return Duration(0);
+  return duration_cast<Duration>(std::chrono::duration<double>(samples / speed));
+}
+
+void JobRun::Dispatch(Turn* turn) {
+  if (phase_ != Phase::kCollecting || stopping_ != Stopping::kNo) return;
+  for (auto& [session, worker] : members_->workers) {
+    if (!worker.idle || worker.leaving || worker.refused || !worker.described) continue;
+    if (worker.version != record_->version) {
+      // Who holds the version before has the new one on its way already.
+      const bool on_its_way =
+          worker.version == record_->version - 1 && turn->now - phase_since_ < kPullPatience;
+      if (on_its_way) continue;
+      turn->actions.push_back(SendToWorker{session, PullOrder{Here()}});
+      worker.idle = false;
+    } else if (GiveWork(&worker, turn)) {
+      worker.idle = false;
+    }
+  }
+}
+
+// Evaluation first, since the commit waits for it; then new leaves, half of this worker's share of
+// what is left, so that leases shrink towards the end; then copies of what is overdue.
+bool JobRun::GiveWork(WorkerMember* worker, Turn* turn) {
+  const double share = members_->SpeedOf(*worker) / std::max(members_->TotalSpeed(), 1e-9);
+  for (LeaseTable* table : {evaluation_.pieces.get(), leases_.get()}) {
+    if (table == nullptr) continue;
+    const bool evaluation = table == evaluation_.pieces.get();
+    const double unit =
+        static_cast<double>(evaluation ? record_->eval_samples : record_->plan.leaf_samples());
+    const uint32_t open = table->open_count();
+    const uint32_t half = static_cast<uint32_t>(static_cast<double>(open) * share / 2.0 + 0.999);
+    const uint32_t count = std::min(open, std::max(half, std::max(worker->lanes, 1u)));
+    const Duration expected = ExpectedTime(*worker, unit * std::max(count, 1u));
+    const Instant overdue = turn->now + (expected.count() > 0 ? std::max(2 * expected, kOverdueMin)
+                                                              : kLeaseTimeUnmeasured / 2);
+    const Instant deadline =
+        turn->now +
+        (expected.count() > 0 ? std::max(4 * expected, kLeaseTimeMin) : kLeaseTimeUnmeasured);
+    std::optional<LeaseTable::Lease> lease =
+        table->Grant(worker->session, count, turn->now, overdue, deadline);
+    if (!lease) lease = table->Copy(worker->session, turn->now, overdue, deadline);
+    if (!lease) continue;
+    if (evaluation) {
+      SendEvalLease(*lease, worker, turn);
+    } else {
+      SendLease(*lease, worker, turn);
+    }
+    last_lease_ = std::max(last_lease_, table->last_id());
+    return true;
+  }
+  return false;
+}
+
+void JobRun::SendLease(const LeaseTable::Lease& lease, WorkerMember* worker, Turn* turn) {
+  const int64_t timeout_ms = duration_cast<milliseconds>(lease.deadline - turn->now).count();
+  turn->actions.push_back(
+      SendToWorker{worker->session, LeaseOrder{Here(), lease.id, lease.leaves, timeout_ms}});
+  Count(lease.copy    ? CountEvent::What::kLeaseCopy
+        : lease.again ? CountEvent::What::kLeaseAgain
+                      : CountEvent::What::kLeaseFirst,
+        lease.leaves.size(), turn);
+}
+
+void JobRun::EndLeases(const std::vector<LeaseTable::Lease>& ended, CountEvent::What what,
+                       const std::string& why, Turn* turn) {
+  for (const LeaseTable::Lease& lease : ended) {
+    Count(what, 1, turn);
+    Log(LogSeverity::kWarning, "coordinator",
+        fmt::format("lease {} of leaves [{}, {}) ended: {}", lease.id, lease.leaves.begin,
+                    lease.leaves.end, why),
+        turn);
+  }
+}
+
+}  // namespace drover

@@ -1,0 +1,88 @@
+#include <fmt/format.h>
+
+#include "server/coordinator/job_run.h"
+#include "server/optim/rule.h"
+
+namespace drover {
+
+void JobRun::OpenStep(const LeafSet& done, bool singles, Turn* turn) {
+  phase_ = Phase::kCollecting;
+  phase_since_ = turn->now;
+  step_opened_ = turn->now;
+  skip_reason_.clear();
+  leaves_done_at_.reset();
+  step_.reset();
+  leases_.reset();
+  if (record_->version < record_->plan.steps) {
+    step_ = std::make_unique<StepCommit>(*record_);
+    leases_ = std::make_unique<LeaseTable>(done, singles, last_lease_);
+    last_lease_ = leases_->last_id();
+  }
+  saving_failures_ = 0;
+  if (EvaluationDue()) BeginEvaluation();
+  if (CheckpointDue()) BeginSaving(turn);
+}
+
+void JobRun::TryFinishCollecting(Turn* turn) {
+  if (step_ == nullptr || EvaluationPending() || stopping_ != Stopping::kNo) return;
+  if (!skip_reason_.empty()) {
+    ++record_->consecutive_skips;
+    SendCommit(step_->Skip(Here(), skip_reason_), turn);
+    return;
+  }
+  if (!step_->all_prepared()) return;
+  prepared_at_ = turn->now;
+  if (!InfoOf(record_->plan.optimizer.rule).trust_ratio) return Commit(turn);
+  phase_ = Phase::kMeasuring;
+  phase_since_ = turn->now;
+  reminded_ = turn->now;
+  SendToAllShards(MeasureOrder{Here(), step_->NumbersForMeasure()}, turn);
+}
+
+void JobRun::Commit(Turn* turn) {
+  record_->consecutive_skips = 0;
+  SendCommit(step_->Commit(Here(), &record_->ledger), turn);
+}
+
+void JobRun::SendCommit(StepCommit::Outcome outcome, Turn* turn) {
+  StepSummary& summary = outcome.summary;
+  summary.seconds = Seconds(turn->now - last_commit_at_.value_or(step_opened_));
+  summary.collect_seconds = Seconds(prepared_at_ - step_opened_);
+  summary.ratio_seconds = Seconds(turn->now - prepared_at_);
+  last_commit_at_ = turn->now;
+  record_->run_seconds += Seconds(turn->now - run_since_);
+  run_since_ = turn->now;
+  ++record_->version;
+  record_->applied = summary.applied;
+  record_->last_commit = outcome.commit;
+  record_->last_step = summary;
+  going_back_ = 0;
+  for (size_t i = 0; i < leases_->live().size(); ++i) {
+    Count(CountEvent::What::kLeaseSuperseded, 1, turn);
+  }
+  last_lease_ = leases_->last_id();
+  leases_.reset();
+  turn->actions.push_back(SaveCommit{*record_, outcome.commit, summary});
+  SendToAllShards(outcome.commit, turn);
+  outcome_ = std::move(outcome);
+  phase_ = Phase::kApplying;
+  phase_since_ = turn->now;
+  reminded_ = turn->now;
+}
+
+void JobRun::FinishStep(Turn* turn) {
+  const Fence stable = {record_->id, record_->epoch, step_->step()};
+  SendToAllShards(StableOrder{stable}, turn);
+  outcome_.reset();
+  if (record_->consecutive_skips > 0 &&
+      (record_->plan.fail_on_nonfinite ||
+       record_->consecutive_skips > record_->plan.max_consecutive_skips)) {
+    return Fail("NONFINITE_LIMIT",
+                fmt::format("{} steps in a row were skipped; the last one: {}",
+                            record_->consecutive_skips, record_->last_step->skip_reason),
+                turn);
+  }
+  OpenStep(LeafSet(static_cast<uint32_t>(record_->plan.leaves)), /*singles=*/false, turn);
+}
+
+}  // namespace drover

@@ -1,0 +1,169 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/coordinator/job_run.h"
+
+namespace drover {
+namespace {
+
+using std::chrono::seconds;
+
+// A worker that asks for work has given up a lease this old; a younger one crossed its request.
+constexpr Duration kCrossing = seconds(3);
+// A worker without a lease that has been silent for this long is assigned again.
+constexpr Duration kSilenceMax = seconds(6);
+
+}  // namespace
+
+void JobRun::OnWorkerJoined(WorkerMember* worker, Turn* turn) {
+  worker->described = false;
+  worker->refused = false;
+  worker->refusal.clear();
+  worker->idle = false;
+  worker->version = -1;
+  worker->samples_per_second = 0.0;
+  worker->heard = turn->now;
+  SendAssignment(*worker, turn);
+}
+
+void JobRun::OnWorkerGone(const WorkerMember& worker, const std::string& reason, Turn* turn) {
+  if (!worker.leaving) {
+    ++record_->workers_lost;
+    Log(LogSeverity::kWarning, "worker/" + worker.name, "lost: " + reason, turn);
+  } else {
+    Log(LogSeverity::kInfo, "worker/" + worker.name, "left", turn);
+  }
+  for (LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
+    if (table == nullptr) continue;
+    EndLeases(table->ReleaseWorker(worker.session), CountEvent::What::kLeaseWorkerLost,
+              "worker/" + worker.name + " is gone", turn);
+  }
+}
+
+void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
+  const auto found = members_->workers.find(event.session);
+  if (found == members_->workers.end() || event.job != record_->id) return;
+  WorkerMember& worker = found->second;
+  worker.heard = turn->now;
+  std::string refusal = event.error;
+  if (refusal.empty() && record_->layout == nullptr) {
+    record_->layout = event.layout;
+    record_->train_samples = event.train_samples;
+    record_->eval_samples = event.eval_samples;
+    record_->numeric_class = worker.numeric_class;
+    turn->actions.push_back(SaveJob{*record_});
+    Log(LogSeverity::kInfo, "worker/" + worker.name,
+        fmt::format("described the model: {} tensors, {} parameters, numeric class {}",
+                    event.layout->tensors().size(), event.layout->parameter_count(),
+                    worker.numeric_class),
+        turn);
+  } else if (refusal.empty() && event.layout->hash() != record_->layout->hash()) {
+    refusal = "its model has another layout than the one the job began with";
+    Count(CountEvent::What::kRefusedLayout, 1, turn);
+  } else if (refusal.empty() && (event.train_samples != record_->train_samples ||
+                                 event.eval_samples != record_->eval_samples)) {
+    refusal = fmt::format("its dataset has {} + {} samples, the job began with {} + {}",
+                          event.train_samples, event.eval_samples, record_->train_samples,
+                          record_->eval_samples);
+    Count(CountEvent::What::kRefusedLayout, 1, turn);
+  } else if (refusal.empty() && worker.numeric_class != record_->numeric_class &&
+             !record_->plan.mixed) {
+    refusal = fmt::format(
+        "its numeric class is \"{}\", the job's is \"{}\"; set "
+        "numerics.mixed: true if other bits are acceptable",
+        worker.numeric_class, record_->numeric_class);
+    Count(CountEvent::What::kRefusedNumericClass, 1, turn);
+  }
+  worker.described = refusal.empty();
+  worker.refused = !refusal.empty();
+  worker.refusal = refusal;
+  if (!worker.refused) return;
+  Log(LogSeverity::kError, "worker/" + worker.name, "cannot serve the job: " + refusal, turn);
+  turn->actions.push_back(SendToWorker{worker.session, UnassignOrder{record_->id}});
+  const bool nobody = std::all_of(members_->workers.begin(), members_->workers.end(),
+                                  [](const auto& entry) { return entry.second.refused; });
+  if (nobody && record_->layout == nullptr) Fail("NO_WORKER_CAN_SERVE", refusal, turn);
+}
+
+void JobRun::OnWorkRequested(const WorkRequested& event, Turn* turn) {
+  const auto found = members_->workers.find(event.session);
+  if (found == members_->workers.end() || !FenceHolds(event.fence, turn)) return;
+  WorkerMember& worker = found->second;
+  worker.heard = turn->now;
+  if (!worker.described || worker.refused || worker.leaving) return;
+  for (LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
+    if (table == nullptr) continue;
+    for (const auto& [id, lease] : table->live()) {
+      if (lease.worker != worker.session) continue;
+      if (turn->now - lease.granted < kCrossing) return;
+      EndLeases(table->ReleaseWorker(worker.session), CountEvent::What::kLeaseExpired,
+                "given up by worker/" + worker.name, turn);
+      break;
+    }
+  }
+  worker.idle = true;
+  worker.version = event.fence.step;
+}
+
+void JobRun::OnLeaseDone(const LeaseDone& event, Turn* turn) {
+  if (!FenceHolds(event.fence, turn)) return;
+  std::optional<LeaseTable::Lease> lease;
+  if (leases_ && event.fence.step == record_->version) {
+    lease = leases_->Done(event.lease, event.session);
+  }
+  if (!lease) {
+    Count(CountEvent::What::kRefusedLease, 1, turn);
+    return;
+  }
+  Count(CountEvent::What::kLeaseDone, event.seconds, turn);
+  const auto found = members_->workers.find(event.session);
+  if (found == members_->workers.end() || event.seconds <= 0.0) return;
+  const double speed =
+      static_cast<double>(lease->leaves.size() * record_->plan.leaf_samples()) / event.seconds;
+  double& smoothed = found->second.samples_per_second;
+  smoothed = smoothed > 0.0 ? 0.7 * smoothed + 0.3 * speed : speed;
+}
+
+void JobRun::OnLeaseFailed(const LeaseFailed& event, Turn* turn) {
+  if (!FenceHolds(event.fence, turn) || phase_ != Phase::kCollecting || step_ == nullptr ||
+      event.fence.step != record_->version) {
+    return;
+  }
+  if (!skip_reason_.empty()) return;  // The first one names the culprit.
+  const auto found = members_->workers.find(event.session);
+  const std::string name = found == members_->workers.end() ? "?" : found->second.name;
+  skip_reason_ = fmt::format("leaf {} of step {}: {} in tensor {} (worker/{})", event.leaf,
+                             event.fence.step, event.what, event.tensor, name);
+  Log(LogSeverity::kWarning, "worker/" + name, skip_reason_, turn);
+}
+
+void JobRun::RemindWorkers(Turn* turn) {
+  for (auto& [session, worker] : members_->workers) {
+    bool working = false;
+    for (const LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
+      if (table == nullptr) continue;
+      for (const auto& [id, lease] : table->live()) working |= lease.worker == session;
+    }
+    if (working || worker.refused || worker.leaving || turn->now - worker.heard < kSilenceMax) {
+      continue;
+    }
+    worker.heard = turn->now;
+    SendAssignment(worker, turn);
+  }
+}
+
+void JobRun::SendAssignment(const WorkerMember& worker, Turn* turn) {
+  AssignmentOrder order{record_->id, record_->epoch, {}, record_->version};
+  if (phase_ == Phase::kCollecting || phase_ == Phase::kMeasuring || phase_ == Phase::kApplying) {
+    for (uint32_t index = 0; index < record_->placement.size(); ++index) {
+      const ShardMember* shard = members_->FindShard(record_->placement[index].shard);
+      if (shard == nullptr) return;  // Its loss is being dealt with; a new assignment follows.
+      order.shards.push_back({index, shard->name, shard->address, shard->incarnation,
+                              record_->placement[index].blocks});
+    }
+  }
+  turn->actions.push_back(SendToWorker{worker.session, std::move(order)});
+}
+
+}  // namespace drover
