@@ -57,7 +57,14 @@ void CheckKnown(const std::string& path, const Message& message, SpecChecker* ch
   reflection.ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
     const std::string field_path = path.empty() ? field->name() : path + "." + field->name();
-    if (field->is_repeated()) continue;  // Lists and maps of plain values only.
+    if (field->is_repeated()) {
+      if (field->is_map() || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+      for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+        CheckKnown(fmt::format("{}[{}]", field_path, i),
+                   reflection.GetRepeatedMessage(message, field, i), checker);
+      }
+      continue;
+    }
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       CheckKnown(field_path, reflection.GetMessage(message, field), checker);
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
@@ -143,48 +150,120 @@ int64_t LargestDivisor(int64_t number, int64_t at_most) {
 }
 
 // Leaves and micro-batch that the user left open: divisors of the batch, so that any batch works.
-void ChooseLeaves(bool has_leaves, bool has_micro_batch, JobPlan* plan, SpecChecker* checker) {
-  if (!has_leaves) {
-    const int64_t unit = has_micro_batch ? plan->micro_batch : 1;
-    plan->leaves = LargestDivisor(std::max<int64_t>(plan->batch / unit, 1), kLeavesDefault);
+void ChooseLeaves(const std::string& path, const v1::PhaseSpec& spec, PhasePlan* phase,
+                  SpecChecker* checker) {
+  if (!spec.has_leaves()) {
+    const int64_t unit = spec.has_micro_batch() ? phase->micro_batch : 1;
+    phase->leaves = LargestDivisor(std::max<int64_t>(phase->batch / unit, 1), kLeavesDefault);
   }
-  if (plan->batch % plan->leaves != 0) {
-    checker->Add("batch", "is {}, not a multiple of leaves ({})", plan->batch, plan->leaves);
+  if (phase->batch % phase->leaves != 0) {
+    checker->Add(path + "batch", "is {}, not a multiple of leaves ({})", phase->batch,
+                 phase->leaves);
     return;
   }
-  const int64_t leaf = plan->leaf_samples();
-  if (!has_micro_batch) plan->micro_batch = LargestDivisor(leaf, kMicroBatchDefault);
-  if (leaf % plan->micro_batch == 0) return;
-  checker->Add("micro_batch", "is {}, and a leaf of {} samples is not a multiple of it; {} fits",
-               plan->micro_batch, leaf, LargestDivisor(leaf, plan->micro_batch));
+  const int64_t leaf = phase->leaf_samples();
+  if (!spec.has_micro_batch()) phase->micro_batch = LargestDivisor(leaf, kMicroBatchDefault);
+  if (leaf % phase->micro_batch == 0) return;
+  checker->Add(path + "micro_batch",
+               "is {}, and a leaf of {} samples is not a multiple of it; {} fits",
+               phase->micro_batch, leaf, LargestDivisor(leaf, phase->micro_batch));
 }
 
-// batch, leaves, micro_batch, fraction_bits.
-void ReadBatch(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
-  plan->leaves = spec.has_leaves() ? spec.leaves() : kLeavesDefault;
-  plan->batch = spec.batch();
-  plan->micro_batch = spec.has_micro_batch() ? spec.micro_batch() : kMicroBatchDefault;
-  const bool leaves_fit = checker->InRange("leaves", plan->leaves, 1, kLeavesMax);
-  const bool micro_fits = checker->InRange("micro_batch", plan->micro_batch, 1, kMicroBatchMax);
-  if (spec.batch() == 0) checker->Add("batch", "is missing: samples per step, such as 32Ki");
-  if (spec.batch() == 0 || !checker->InRange("batch", plan->batch, 1, kBatchMax)) {
-    plan->batch = plan->leaves = plan->micro_batch = 1;
+// batch, leaves, micro_batch.
+void ReadBatch(const std::string& path, const v1::PhaseSpec& spec, PhasePlan* phase,
+               SpecChecker* checker) {
+  phase->leaves = spec.has_leaves() ? spec.leaves() : kLeavesDefault;
+  phase->batch = spec.batch();
+  phase->micro_batch = spec.has_micro_batch() ? spec.micro_batch() : kMicroBatchDefault;
+  const bool leaves_fit = checker->InRange(path + "leaves", phase->leaves, 1, kLeavesMax);
+  const bool micro_fits =
+      checker->InRange(path + "micro_batch", phase->micro_batch, 1, kMicroBatchMax);
+  if (spec.batch() == 0) checker->Add(path + "batch", "is missing: samples per step, such as 32Ki");
+  if (spec.batch() == 0 || !checker->InRange(path + "batch", phase->batch, 1, kBatchMax)) {
+    phase->batch = phase->leaves = phase->micro_batch = 1;
     return;
   }
-  plan->fraction_bits = DefaultFractionBits(plan->batch);
-  if (spec.numerics().has_fraction_bits()) {
-    const int64_t bits = spec.numerics().fraction_bits();
-    // More bits would leave less than 2^14 of room per sample: see fixed_point.h.
-    if (bits < kFractionBitsMin || bits > plan->fraction_bits) {
-      checker->Add("numerics.fraction_bits", "is {}, expected {} to {} for batch {}", bits,
-                   kFractionBitsMin, plan->fraction_bits, plan->batch);
-    } else {
-      plan->fraction_bits = static_cast<int>(bits);
-    }
+  if (leaves_fit && micro_fits) ChooseLeaves(path, spec, phase, checker);
+}
+
+// `path` is empty, or "phases[0]." and so on.
+PhasePlan ReadPhase(const std::string& path, const v1::PhaseSpec& spec, SpecChecker* checker) {
+  PhasePlan phase;
+  ReadBatch(path, spec, &phase, checker);
+  phase.steps = spec.steps();
+  if (spec.steps() == 0) {
+    checker->Add(path + "steps", "is missing: the number of optimizer updates");
   }
-  if (leaves_fit && micro_fits) {
-    ChooseLeaves(spec.has_leaves(), spec.has_micro_batch(), plan, checker);
+  if (spec.steps() == 0 || !checker->InRange(path + "steps", spec.steps(), 1, kStepsMax)) {
+    phase.steps = kStepsMax;  // So that the schedule is not blamed too.
   }
+  phase.schedule =
+      ReadSchedule(path + "schedule", spec.schedule(), phase.steps, phase.batch, checker);
+  phase.restart_updates = spec.restart_updates();
+  return phase;
+}
+
+// What the job says for all phases; a job without phases is one phase.
+v1::PhaseSpec WholeJob(const v1::JobSpec& spec) {
+  v1::PhaseSpec whole;
+  whole.set_steps(spec.steps());
+  whole.set_batch(spec.batch());
+  if (spec.has_leaves()) whole.set_leaves(spec.leaves());
+  if (spec.has_micro_batch()) whole.set_micro_batch(spec.micro_batch());
+  *whole.mutable_schedule() = spec.schedule();
+  return whole;
+}
+
+v1::PhaseSpec WithFieldsOfJob(const v1::PhaseSpec& phase, const v1::PhaseSpec& whole) {
+  v1::PhaseSpec full = phase;
+  // The job's leaves belong to the job's batch.
+  if (full.batch() == 0) {
+    full.set_batch(whole.batch());
+    if (!full.has_leaves() && whole.has_leaves()) full.set_leaves(whole.leaves());
+  }
+  if (!full.has_micro_batch() && whole.has_micro_batch()) {
+    full.set_micro_batch(whole.micro_batch());
+  }
+  if (!full.has_schedule()) *full.mutable_schedule() = whole.schedule();
+  return full;
+}
+
+void ReadPhases(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
+  const v1::PhaseSpec whole = WholeJob(spec);
+  if (spec.phases_size() == 0) {
+    plan->phases.push_back(ReadPhase("", whole, checker));
+    plan->steps = plan->phases.front().steps;
+    return;
+  }
+  if (spec.phases_size() > kPhasesMax) {
+    checker->Add("phases", "has {} entries, expected at most {}", spec.phases_size(), kPhasesMax);
+  }
+  for (int i = 0; i < std::min(spec.phases_size(), kPhasesMax); ++i) {
+    plan->phases.push_back(
+        ReadPhase(fmt::format("phases[{}].", i), WithFieldsOfJob(spec.phases(i), whole), checker));
+    plan->phases.back().first_step = plan->steps;
+    plan->steps += plan->phases.back().steps;
+  }
+  if (spec.steps() != 0 && spec.steps() != plan->steps) {
+    checker->Add("steps", "is {}, expected the sum of the phases ({}), or nothing", spec.steps(),
+                 plan->steps);
+  }
+}
+
+// The resolution of the fixed-point sums is one for the whole job: that of the largest batch.
+void ReadFractionBits(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
+  int64_t batch = 1;
+  for (const PhasePlan& phase : plan->phases) batch = std::max(batch, phase.batch);
+  plan->fraction_bits = DefaultFractionBits(batch);
+  if (!spec.numerics().has_fraction_bits()) return;
+  const int64_t bits = spec.numerics().fraction_bits();
+  // More bits would leave less than 2^14 of room per sample: see fixed_point.h.
+  if (bits < kFractionBitsMin || bits > plan->fraction_bits) {
+    checker->Add("numerics.fraction_bits", "is {}, expected {} to {} for batch {}", bits,
+                 kFractionBitsMin, plan->fraction_bits, batch);
+    return;
+  }
+  plan->fraction_bits = static_cast<int>(bits);
 }
 
 void ReadPolicies(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
@@ -254,20 +333,17 @@ JobPlan ReadSpec(const v1::JobSpec& spec, SpecChecker* checker) {
                  "gives tokens, and an mlp reads numbers; expected idx or "
                  "synthetic_digits");
   }
-  ReadBatch(spec, &plan, checker);
-  plan.steps = spec.steps();
-  if (spec.steps() == 0) checker->Add("steps", "is missing: the number of optimizer updates");
-  if (spec.steps() == 0 || !checker->InRange("steps", spec.steps(), 1, kStepsMax)) {
-    plan.steps = kStepsMax;  // So that the schedule is not blamed too.
-  }
+  ReadPhases(spec, &plan, checker);
+  ReadFractionBits(spec, &plan, checker);
   if (spec.has_seed()) plan.seed = spec.seed();
   plan.optimizer = ReadOptimizer(spec.optimizer(), checker);
-  plan.schedule = ReadSchedule("schedule", spec.schedule(), plan.steps, plan.batch, checker);
   ReadPolicies(spec, &plan, checker);
-  if (plan.schedule.decay == Decay::kPlateau && plan.evaluation_every_steps == 0) {
+  const bool plateau =
+      std::any_of(plan.phases.begin(), plan.phases.end(),
+                  [](const PhasePlan& phase) { return phase.schedule.decay == Decay::kPlateau; });
+  if (plateau && plan.evaluation_every_steps == 0) {
     checker->Add("evaluation.every_steps",
-                 "is missing: schedule.decay is plateau, which looks at "
-                 "evaluations");
+                 "is missing: schedule.decay is plateau, which looks at evaluations");
   }
   ReadLabels(spec, &plan, checker);
   return plan;
@@ -301,13 +377,39 @@ Result<JobPlan> PlanJob(const v1::JobSpec& spec) {
   return plan;
 }
 
+namespace {
+
+void WritePhases(const JobPlan& plan, v1::JobSpec* spec) {
+  if (spec->phases_size() == 0) {
+    const PhasePlan& only = plan.phases.front();
+    spec->set_leaves(only.leaves);
+    spec->set_micro_batch(only.micro_batch);
+    WriteSchedule(only.schedule, spec->mutable_schedule());
+    return;
+  }
+  const v1::PhaseSpec whole = WholeJob(*spec);
+  for (int i = 0; i < spec->phases_size(); ++i) {
+    const PhasePlan& phase = plan.phases[static_cast<size_t>(i)];
+    v1::PhaseSpec* const full = spec->mutable_phases(i);
+    *full = WithFieldsOfJob(*full, whole);
+    full->set_leaves(phase.leaves);
+    full->set_micro_batch(phase.micro_batch);
+    WriteSchedule(phase.schedule, full->mutable_schedule());
+  }
+  spec->set_steps(plan.steps);
+  spec->clear_batch();
+  spec->clear_leaves();
+  spec->clear_micro_batch();
+  spec->clear_schedule();
+}
+
+}  // namespace
+
 v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   v1::JobSpec full = spec;
-  full.set_leaves(plan.leaves);
-  full.set_micro_batch(plan.micro_batch);
+  WritePhases(plan, &full);
   full.set_seed(plan.seed);
   *full.mutable_optimizer() = WriteOptimizer(plan.optimizer, spec.optimizer().lamb().preset());
-  WriteSchedule(plan.schedule, full.mutable_schedule());
   full.mutable_numerics()->set_wire(v1::NumericsSpec::WIRE_EXACT);
   full.mutable_numerics()->set_fraction_bits(plan.fraction_bits);
   full.set_on_nonfinite(plan.fail_on_nonfinite ? v1::JobSpec::ON_NONFINITE_FAIL

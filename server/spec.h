@@ -18,6 +18,7 @@ namespace drover {
 // Bounds of what one job may ask for. With them no product below overflows 63 bits.
 inline constexpr int64_t kBatchMax = int64_t{1} << 24;
 inline constexpr int64_t kStepsMax = int64_t{1} << 31;
+inline constexpr int kPhasesMax = 64;
 inline constexpr int64_t kMicroBatchMax = 65536;
 inline constexpr int64_t kLayerWidthMax = 65536;
 inline constexpr int kHiddenLayersMax = 64;

@@ -14,6 +14,7 @@
 #include "common/tensor/layout.h"
 #include "server/optim/elementwise.h"
 #include "server/optim/rule.h"
+#include "server/step_shape.h"
 
 namespace drover {
 
@@ -58,8 +59,7 @@ struct PlaceOrder {
   uint32_t shard_count = 0;
   std::shared_ptr<const Layout> layout;
   BlockRange blocks;
-  uint32_t leaves = 0;
-  int64_t batch = 0;
+  std::vector<StepShape> shapes;  // At least one; in order, the first one of step 0.
   int fraction_bits = 0;
   uint64_t seed = 0;
   Rule rule = Rule::kSgd;

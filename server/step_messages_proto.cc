@@ -82,8 +82,12 @@ v1::Place PlaceToProto(const PlaceOrder& order) {
   if (order.layout != nullptr) *out.mutable_layout() = LayoutToProto(*order.layout);
   out.set_block_begin(order.blocks.begin);
   out.set_block_end(order.blocks.end);
-  out.set_leaves(order.leaves);
-  out.set_batch(order.batch);
+  for (const StepShape& shape : order.shapes) {
+    v1::StepShape* const added = out.add_shapes();
+    added->set_first_step(shape.first_step);
+    added->set_leaves(shape.leaves);
+    added->set_batch(shape.batch);
+  }
   out.set_fraction_bits(static_cast<uint32_t>(order.fraction_bits));
   out.set_seed(order.seed);
   out.set_rule(std::string(InfoOf(order.rule).name));
@@ -93,20 +97,41 @@ v1::Place PlaceToProto(const PlaceOrder& order) {
   return out;
 }
 
+Status CheckShapes(const v1::Place& message) {
+  if (message.shapes_size() < 1 || message.shapes_size() > kPhasesMax) {
+    return Bad("Place",
+               fmt::format("{} shapes, expected 1 to {}", message.shapes_size(), kPhasesMax));
+  }
+  int64_t next = 0;
+  for (const v1::StepShape& shape : message.shapes()) {
+    const bool first = &shape == &message.shapes(0);
+    if (first ? shape.first_step() != 0 : shape.first_step() < next) {
+      return Bad("Place", fmt::format("a shape from step {}, expected {}", shape.first_step(),
+                                      first ? "0" : fmt::format("{} or more", next)));
+    }
+    next = shape.first_step() + 1;
+    if (shape.leaves() < 1 || shape.leaves() > kLeavesMax) {
+      return Bad("Place", fmt::format("leaves={}, expected 1 to {}", shape.leaves(), kLeavesMax));
+    }
+    if (shape.batch() < 1 || shape.batch() > kBatchMax || shape.batch() % shape.leaves() != 0) {
+      return Bad("Place", fmt::format("batch={}, expected a multiple of leaves={} up to {}",
+                                      shape.batch(), shape.leaves(), kBatchMax));
+    }
+  }
+  return Status();
+}
+
 Status CheckPlaceNumbers(const v1::Place& message) {
   if (message.shard_count() > kCountMax || message.shard_index() >= message.shard_count()) {
     return Bad("Place",
                fmt::format("shard {} of {}", message.shard_index(), message.shard_count()));
   }
-  if (message.leaves() < 1 || message.leaves() > kLeavesMax) {
-    return Bad("Place", fmt::format("leaves={}, expected 1 to {}", message.leaves(), kLeavesMax));
+  DROVER_RETURN_IF_ERROR(CheckShapes(message));
+  int64_t batch_max = 1;
+  for (const v1::StepShape& shape : message.shapes()) {
+    batch_max = std::max<int64_t>(batch_max, shape.batch());
   }
-  if (message.batch() < 1 || message.batch() > kBatchMax ||
-      message.batch() % message.leaves() != 0) {
-    return Bad("Place", fmt::format("batch={}, expected a multiple of leaves={} up to {}",
-                                    message.batch(), message.leaves(), kBatchMax));
-  }
-  const int fraction_bits_max = DefaultFractionBits(message.batch());
+  const int fraction_bits_max = DefaultFractionBits(batch_max);
   if (message.fraction_bits() < static_cast<uint32_t>(kFractionBitsMin) ||
       message.fraction_bits() > static_cast<uint32_t>(fraction_bits_max)) {
     return Bad("Place", fmt::format("fraction_bits={}, expected {} to {}", message.fraction_bits(),
@@ -139,8 +164,9 @@ Result<ShardOrder> PlaceFromProto(const v1::Place& message) {
   order.shard_count = message.shard_count();
   order.layout = std::make_shared<const Layout>(std::move(layout).value());
   order.blocks = blocks;
-  order.leaves = message.leaves();
-  order.batch = message.batch();
+  for (const v1::StepShape& shape : message.shapes()) {
+    order.shapes.push_back({shape.first_step(), shape.leaves(), shape.batch()});
+  }
   order.fraction_bits = static_cast<int>(message.fraction_bits());
   order.seed = message.seed();
   order.rule = rule->rule;

@@ -28,6 +28,11 @@ const OneofDescriptor* OnlyChoice(const Descriptor& type) {
   return only ? type.oneof_decl(0) : nullptr;
 }
 
+const char* ListExample(const FieldDescriptor& field) {
+  if (!IsScalarField(field)) return "{...}, {...}";
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_STRING ? "bias, gamma" : "512, 512";
+}
+
 }  // namespace
 
 std::vector<std::string> FieldNames(const Descriptor& type) {
@@ -102,11 +107,18 @@ void MessageReader::ReadList(const YamlNode& value, const std::string& path,
                              const FieldDescriptor& field, Message* message) {
   if (value.kind != YamlNode::Kind::kList) {
     Refuse(value.at, fmt::format("{}: {}, expected a list such as [{}]", path, DescribeYaml(value),
-                                 field.cpp_type() == FieldDescriptor::CPPTYPE_STRING ? "bias, gamma"
-                                                                                     : "512, 512"));
+                                 ListExample(field)));
     return;
   }
   message->GetReflection()->ClearField(message, &field);
+  if (!IsScalarField(field)) {
+    for (size_t i = 0; i < value.items.size(); ++i) {
+      const std::string item_path = fmt::format("{}[{}]", path, i);
+      found_(item_path, value.items[i].at);
+      Read(value.items[i], item_path, message->GetReflection()->AddMessage(message, &field));
+    }
+    return;
+  }
   for (const YamlNode& item : value.items) {
     const Status read = ReadScalar(item, field, message);
     if (!read.ok()) Refuse(item.at, path + ": " + read.message());

@@ -5,6 +5,7 @@
 
 #include "server/cli/format.h"
 #include "server/cli/live_block.h"
+#include "server/cli/schedule_view.h"
 #include "server/cli/styled_line.h"
 
 namespace drover {
@@ -112,6 +113,8 @@ std::string JobPage(const v1::Job& job, int64_t now_unix_ms, bool color) {
   if (!job.weights_digest().empty()) {
     row("weights", fmt::format("{} (step {})", job.weights_digest(), job.weights_digest_step()));
   }
+  const std::string schedule = ScheduleTable(job.spec(), color);
+  if (!schedule.empty()) page += "\n" + schedule;
   return page + "\n" + SpecToYaml(job.spec());
 }
 

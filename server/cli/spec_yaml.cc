@@ -109,6 +109,16 @@ void WriteField(const Message& message, const FieldDescriptor& field, int depth,
     for (const std::string& entry : entries) {
       *yaml += std::string(static_cast<size_t>(depth + 1) * 2, ' ') + entry + "\n";
     }
+  } else if (field.is_repeated() && !IsScalarField(field)) {
+    *yaml += head + "\n";
+    const size_t indent = static_cast<size_t>(depth + 1) * 2;
+    for (int i = 0; i < message.GetReflection()->FieldSize(message, &field); ++i) {
+      std::string inner;
+      WriteFields(message.GetReflection()->GetRepeatedMessage(message, &field, i), depth + 2,
+                  &inner);
+      if (inner.empty()) inner = std::string(indent + 2, ' ') + "{}\n";
+      *yaml += inner.replace(indent, 1, "-");
+    }
   } else if (field.is_repeated()) {
     *yaml += head + " " + ListText(message, field) + "\n";
   } else if (IsScalarField(field)) {

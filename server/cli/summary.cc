@@ -8,6 +8,7 @@
 #include "common/rpc/job_client.h"
 #include "server/cli/format.h"
 #include "server/cli/live_block.h"
+#include "server/cli/schedule_view.h"
 #include "server/cli/styled_line.h"
 
 namespace drover {
@@ -100,7 +101,7 @@ double RunSeconds(const v1::Job& job) {
   return static_cast<double>(job.end_time_unix_ms() - job.start_time_unix_ms()) / 1000;
 }
 
-int64_t RunSamples(const v1::Job& job) { return job.step() * job.spec().batch(); }
+int64_t RunSamples(const v1::Job& job) { return SamplesOf(job.spec(), job.step()); }
 
 std::string FormatSummary(const RunSummary& summary, bool color) {
   const v1::Job& job = summary.job;

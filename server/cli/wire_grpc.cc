@@ -230,8 +230,7 @@ Result<std::unique_ptr<WireTransport>> MakeGrpcTransport(const WireLoad* load, i
   AccumulatorOptions options;
   options.job = kJob;
   options.owned = load->layout()->all_blocks();
-  options.leaves = kWireLeaves;
-  options.batch = kWireBatch;
+  options.shapes = {{0, kWireLeaves, kWireBatch}};
   options.fraction_bits = DefaultFractionBits(kWireBatch);
   Result<std::unique_ptr<Accumulator>> accumulator = Accumulator::Make(load->layout(), options);
   if (!accumulator.ok()) return accumulator.status();

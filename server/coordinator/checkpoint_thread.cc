@@ -78,6 +78,7 @@ ManifestCommitted CommitCheckpointTask(FileSystem& fs, const CheckpointTask& tas
   event.checkpoint.version = order.version;
   event.checkpoint.applied = order.applied;
   event.checkpoint.ledger = order.ledger;
+  event.checkpoint.schedule = order.schedule;
   const Status status = Commit(fs, task, unix_ms, &event.checkpoint);
   if (!status.ok()) {
     event.error = status.message();

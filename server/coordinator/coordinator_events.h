@@ -186,6 +186,7 @@ struct CommitManifest {  // On the checkpoint thread; answered by ManifestCommit
   int64_t version;
   int64_t applied;
   Ledger ledger;
+  ScheduleState schedule;
   std::string directory;  // Staging folder, where the files are.
   struct File {
     std::string name;

@@ -33,6 +33,34 @@ bool Fits(JobState state, JobVerb verb) {
 
 }  // namespace
 
+void BeginPhaseIfDue(JobRecord* record) {
+  const PhasePlan& phase = record->plan.PhaseAt(record->version);
+  if (record->version == 0 || record->version != phase.first_step) return;
+  record->schedule.phase_applied = record->applied;
+  record->schedule.plateau = {};
+  if (phase.restart_updates) record->schedule.updates_applied = record->applied;
+}
+
+void CountEvaluation(const EvalSummary& summary, JobRecord* record) {
+  record->last_eval = summary;
+  const Schedule& schedule = record->plan.PhaseAt(record->version).schedule;
+  if (schedule.decay != Decay::kPlateau) return;
+  record->schedule.plateau =
+      AfterEvaluation(schedule.plateau, record->schedule.plateau, summary.version, summary.loss);
+}
+
+bool PlateauLacks(const JobRecord& record, int64_t version) {
+  return record.plan.PhaseAt(version).schedule.decay == Decay::kPlateau &&
+         record.schedule.plateau.version < version;
+}
+
+double LearningRateOf(const JobRecord& record) {
+  return LearningRate(record.plan.PhaseAt(record.version).schedule,
+                      {.step = record.applied - record.schedule.phase_applied,
+                       .train_samples = record.train_samples,
+                       .reductions = record.schedule.plateau.reductions});
+}
+
 const char* JobStateName(JobState state) {
   switch (state) {
     case JobState::kQueued:

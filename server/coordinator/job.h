@@ -84,13 +84,24 @@ struct EvalSummary {
   int64_t samples = 0;
 };
 
+// What the learning rate of the open step depends on besides its number: a fold over commits and
+// evaluations, kept with the step it belongs to, so that every takeover goes on with the same rate.
+struct ScheduleState {
+  int64_t phase_applied = 0;    // Updates applied before the open phase.
+  int64_t updates_applied = 0;  // Updates applied before their count began again.
+  PlateauState plateau;         // Of the open phase.
+
+  friend bool operator==(const ScheduleState&, const ScheduleState&) = default;
+};
+
 struct CheckpointRecord {
   int64_t version = 0;
   int64_t applied = 0;
   std::string path;
   int64_t bytes = 0;
   std::string weights_digest;
-  Ledger ledger;  // As of this version, to go back to.
+  Ledger ledger;                // As of this version, to go back to.
+  ScheduleState schedule = {};  // Likewise.
 };
 
 struct Placement {
@@ -114,6 +125,7 @@ struct JobRecord {
   int64_t applied = 0;  // Steps that were not skipped.
   int64_t consecutive_skips = 0;
   Ledger ledger;
+  ScheduleState schedule;
   int64_t workers_lost = 0;
   int64_t shards_restarted = 0;
   double run_seconds = 0;  // Time in which steps were collected, for the deadline.
@@ -129,6 +141,16 @@ struct JobRecord {
   std::optional<EvalSummary> last_eval;
   std::vector<CheckpointRecord> checkpoints;  // Committed ones, oldest first.
 };
+
+// After `version` and `applied` have moved on: when a phase begins here, so does its schedule.
+void BeginPhaseIfDue(JobRecord* record);
+// Takes the evaluation of the current version into account. Repeating it changes nothing.
+void CountEvaluation(const EvalSummary& summary, JobRecord* record);
+// Whether the rate of the open step still waits for the evaluation of the current version.
+bool PlateauLacks(const JobRecord& record, int64_t version);
+// Of the open step. Evaluations of its version or older ones are all it may depend on: with a
+// plateau schedule they must have been counted.
+double LearningRateOf(const JobRecord& record);
 
 enum class JobVerb { kCancel, kSuspend, kResume };
 

@@ -48,7 +48,6 @@ JobMetrics::JobMetrics(MetricRegistry* registry, const JobRecord& record, int64_
       lease_duration_(registry->HistogramOf(Metric::kLeaseDurationSeconds, {train_job_})),
       lease_leaves_(registry->HistogramOf(Metric::kLeaseLeaves, {train_job_})) {
   registry_->AddJob(train_job_);
-  Set(Metric::kJobLeaves, static_cast<double>(record.plan.leaves));
   Set(Metric::kJobTargetStep, static_cast<double>(record.plan.steps));
   // The alerts on stalls count from the beginning of the run.
   Set(Metric::kJobLastStepTimestampSeconds, UnixSeconds(unix_ms));
@@ -95,9 +94,10 @@ void JobMetrics::ChooseTensors(const Layout& layout) {
 void JobMetrics::SetProgress(const JobRecord& record) {
   const double version = static_cast<double>(record.version);
   Set(Metric::kJobStep, version);
+  Set(Metric::kJobLeaves, static_cast<double>(record.plan.PhaseAt(record.version).leaves));
   Set(Metric::kJobProgressRatio, version / static_cast<double>(record.plan.steps));
   if (record.train_samples > 0) {
-    Set(Metric::kJobDataPasses, version * static_cast<double>(record.plan.batch) /
+    Set(Metric::kJobDataPasses, static_cast<double>(record.plan.SamplesBefore(record.version)) /
                                     static_cast<double>(record.train_samples));
   }
 }
@@ -121,7 +121,7 @@ void JobMetrics::OnCommit(const SaveCommit& commit, int64_t unix_ms) {
   }
   steps_.Increment();
   samples_.Increment(static_cast<double>(summary.samples));
-  leaves_.Increment(static_cast<double>(plan.leaves));
+  leaves_.Increment(static_cast<double>(plan.PhaseAt(summary.step).leaves));
   SetStep(summary);
   SetTensors(summary);
 }

@@ -25,6 +25,19 @@ Ledger LedgerOf(const LedgerRow& row) {
           row.leaf_chunks_applied, row.duplicates,     row.refused};
 }
 
+std::string SerializeSchedule(const ScheduleState& schedule) {
+  v1::ScheduleState message;
+  message.set_phase_applied(schedule.phase_applied);
+  message.set_updates_applied(schedule.updates_applied);
+  if (schedule.plateau.version > 0) {
+    message.set_evaluated_version(schedule.plateau.version);
+    message.set_best_loss(schedule.plateau.best);
+    message.set_bad_evaluations(schedule.plateau.bad);
+    message.set_reductions(schedule.plateau.reductions);
+  }
+  return message.SerializeAsString();
+}
+
 Status Damaged(const JobRow& row, const std::string& what) {
   return Status(Code::kDataLoss,
                 fmt::format("job {} in the job store: {}", JobIdText(row.id), what));
@@ -90,13 +103,34 @@ Status LoadPlacement(JobStore* store, const JobRow& row, JobRecord* record) {
   return Status();
 }
 
+Status LoadSchedule(const JobRow& row, const std::string& bytes, ScheduleState* schedule) {
+  v1::ScheduleState message;
+  if (!message.ParseFromString(bytes) || message.phase_applied() < 0 ||
+      message.updates_applied() < 0 || message.evaluated_version() < 0 ||
+      message.bad_evaluations() < 0 || message.reductions() < 0) {
+    return Damaged(row, "the state of its schedule cannot be read");
+  }
+  schedule->phase_applied = message.phase_applied();
+  schedule->updates_applied = message.updates_applied();
+  if (message.evaluated_version() == 0) return Status();
+  schedule->plateau = {message.evaluated_version(), message.best_loss(), message.bad_evaluations(),
+                       message.reductions()};
+  return Status();
+}
+
 Status LoadCheckpoints(JobStore* store, const JobRow& row, JobRecord* record) {
   const Result<std::vector<CheckpointRow>> rows = store->ListCheckpoints(row.id);
   if (!rows.ok()) return rows.status();
   for (const CheckpointRow& checkpoint : rows.value()) {
-    record->checkpoints.push_back({checkpoint.version, checkpoint.applied, checkpoint.path,
-                                   checkpoint.bytes, checkpoint.weights_digest,
-                                   LedgerOf(checkpoint.ledger)});
+    record->checkpoints.push_back({checkpoint.version,
+                                   checkpoint.applied,
+                                   checkpoint.path,
+                                   checkpoint.bytes,
+                                   checkpoint.weights_digest,
+                                   LedgerOf(checkpoint.ledger),
+                                   {}});
+    DROVER_RETURN_IF_ERROR(
+        LoadSchedule(row, checkpoint.schedule, &record->checkpoints.back().schedule));
   }
   std::sort(record->checkpoints.begin(), record->checkpoints.end(),
             [](const auto& a, const auto& b) { return a.version < b.version; });
@@ -179,6 +213,7 @@ JobRow RowOf(const JobRecord& record, const JobFacts& facts, const std::string& 
   if (record.last_eval.has_value()) {
     row.last_eval = EvalReportToProto(*record.last_eval).SerializeAsString();
   }
+  row.schedule = SerializeSchedule(record.schedule);
   return row;
 }
 
@@ -203,6 +238,7 @@ CheckpointRow CheckpointRowOf(uint64_t job, const CheckpointRecord& checkpoint,
   row.weights_digest = checkpoint.weights_digest;
   row.created_unix_ms = created_unix_ms;
   row.ledger = LedgerRowOf(checkpoint.ledger);
+  row.schedule = SerializeSchedule(checkpoint.schedule);
   return row;
 }
 
@@ -224,6 +260,7 @@ Result<LoadedJob> LoadJob(JobStore* store, const JobRow& row) {
   DROVER_RETURN_IF_ERROR(LoadLastCommit(store, row, &job.record));
   DROVER_RETURN_IF_ERROR(LoadPlacement(store, row, &job.record));
   DROVER_RETURN_IF_ERROR(LoadCheckpoints(store, row, &job.record));
+  DROVER_RETURN_IF_ERROR(LoadSchedule(row, row.schedule, &job.record.schedule));
   if (!row.last_eval.empty()) {
     v1::EvalReport report;
     if (!report.ParseFromString(row.last_eval)) return Damaged(row, "its evaluation is unreadable");
@@ -233,9 +270,9 @@ Result<LoadedJob> LoadJob(JobStore* store, const JobRow& row) {
 }
 
 v1::CheckpointInfo CheckpointInfoOf(const CheckpointRow& row) {
-  return CheckpointToProto(row.job,
-                           {row.version, row.applied, row.path, row.bytes, row.weights_digest, {}},
-                           row.created_unix_ms);
+  return CheckpointToProto(
+      row.job, {row.version, row.applied, row.path, row.bytes, row.weights_digest, {}, {}},
+      row.created_unix_ms);
 }
 
 }  // namespace drover

@@ -72,6 +72,7 @@ class JobRun {
     int64_t version = 0;
     int64_t applied = 0;
     Ledger ledger;
+    ScheduleState schedule;
     std::string directory;
     std::vector<std::optional<CheckpointWrittenReply>> parts;
     bool committing = false;
@@ -133,6 +134,8 @@ class JobRun {
   void Log(LogSeverity severity, const std::string& task, const std::string& text, Turn* turn);
   void Count(CountEvent::What what, double value, Turn* turn);
   bool FenceHolds(const Fence& fence, Turn* turn);
+  // Of the open step.
+  const PhasePlan& PhaseHere() const { return record_->plan.PhaseAt(record_->version); }
   Fence Here() const { return {record_->id, record_->epoch, record_->version}; }
   std::optional<uint32_t> SlotOf(const std::string& shard) const;
 

@@ -49,7 +49,7 @@ bool JobRun::GiveWork(WorkerMember* worker, Turn* turn) {
     if (table == nullptr) continue;
     const bool evaluation = table == evaluation_.pieces.get();
     const double unit =
-        static_cast<double>(evaluation ? record_->eval_samples : record_->plan.leaf_samples());
+        static_cast<double>(evaluation ? record_->eval_samples : PhaseHere().leaf_samples());
     const uint32_t open = table->open_count();
     const uint32_t half = static_cast<uint32_t>(static_cast<double>(open) * share / 2.0 + 0.999);
     const uint32_t count = std::min(open, std::max(half, std::max(worker->lanes, 1u)));

@@ -106,8 +106,7 @@ void JobRun::SendPlace(uint32_t index, Turn* turn) {
   order.shard_count = static_cast<uint32_t>(slots_.size());
   order.layout = record_->layout;
   order.blocks = record_->placement[index].blocks;
-  order.leaves = static_cast<uint32_t>(record_->plan.leaves);
-  order.batch = record_->plan.batch;
+  order.shapes = record_->plan.shapes();
   order.fraction_bits = record_->plan.fraction_bits;
   order.seed = record_->plan.seed;
   order.rule = record_->plan.optimizer.rule;
@@ -162,6 +161,7 @@ void JobRun::GoBack(const std::string& why, Turn* turn) {
   record_->version = origin.version;
   record_->applied = fresh ? 0 : record_->checkpoints.back().applied;
   record_->ledger = fresh ? Ledger{} : record_->checkpoints.back().ledger;
+  record_->schedule = fresh ? ScheduleState{} : record_->checkpoints.back().schedule;
   record_->last_commit.reset();
   record_->consecutive_skips = 0;
   turn->actions.push_back(SaveJob{*record_});
@@ -176,7 +176,7 @@ void JobRun::TryFinishPlacing(Turn* turn) {
     return slot.placed.has_value() && slot.current;
   });
   if (!all) return;
-  const uint32_t leaves = static_cast<uint32_t>(record_->plan.leaves);
+  const uint32_t leaves = static_cast<uint32_t>(PhaseHere().leaves);
   LeafSet done(leaves);
   done.Add({0, leaves});
   for (const ShardSlot& slot : slots_) {

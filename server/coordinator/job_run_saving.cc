@@ -17,7 +17,7 @@ constexpr Duration kShardPatience = std::chrono::seconds(20);
 
 // Samples of one piece: whole micro-batches, so that their sums do not depend on the leases.
 int64_t PieceSamples(const JobRecord& record) {
-  const int64_t micro_batch = record.plan.micro_batch;
+  const int64_t micro_batch = record.plan.PhaseAt(record.version).micro_batch;
   const int64_t micro_batches = (record.eval_samples + micro_batch - 1) / micro_batch;
   return (micro_batches + kEvaluationPiecesMax - 1) / kEvaluationPiecesMax * micro_batch;
 }
@@ -31,7 +31,9 @@ bool JobRun::EvaluationDue() const {
   const int64_t every = record_->plan.evaluation_every_steps;
   const bool due =
       version == record_->plan.steps || (every > 0 && version > 0 && version % every == 0);
-  const bool have = record_->last_eval && record_->last_eval->version == version;
+  // Going back to a checkpoint may have taken the evaluation out of the schedule again.
+  const bool have = record_->last_eval && record_->last_eval->version == version &&
+                    !PlateauLacks(*record_, version);
   return due && !have && record_->eval_samples > 0 && stopping_ == Stopping::kNo;
 }
 
@@ -88,7 +90,8 @@ void JobRun::TryFinishEvaluation(Turn* turn) {
   const EvalSummary summary = {record_->version,
                                static_cast<double>(done.loss_fixed) * kLossUnit / samples,
                                static_cast<double>(done.correct) / samples, done.samples};
-  record_->last_eval = summary;
+  CountEvaluation(summary, record_);
+  if (step_ != nullptr) step_->SetLearningRate(LearningRateOf(*record_));
   turn->actions.push_back(SaveJob{*record_});
   turn->actions.push_back(EvalEvent{record_->id, summary});
 }
@@ -109,6 +112,7 @@ void JobRun::BeginSaving(Turn* turn) {
   saving.version = record_->version;
   saving.applied = record_->applied;
   saving.ledger = record_->ledger;
+  saving.schedule = record_->schedule;
   saving.directory = fmt::format("{}/{:016x}/ckpt/.tmp-{:016d}-{}", checkpoint_directory_,
                                  record_->id, record_->version, record_->epoch);
   saving.parts.resize(slots_.size());
@@ -128,8 +132,13 @@ void JobRun::OnCheckpointWritten(uint32_t index, const CheckpointWrittenReply& r
   const bool all = std::all_of(saving_->parts.begin(), saving_->parts.end(),
                                [](const auto& part) { return part.has_value(); });
   if (!all) return;
-  CommitManifest manifest{*record_,        saving_->version,   saving_->applied,
-                          saving_->ledger, saving_->directory, {}};
+  CommitManifest manifest{*record_,
+                          saving_->version,
+                          saving_->applied,
+                          saving_->ledger,
+                          saving_->schedule,
+                          saving_->directory,
+                          {}};
   for (size_t i = 0; i < saving_->parts.size(); ++i) {
     const CheckpointWrittenReply& part = *saving_->parts[i];
     manifest.files.push_back({part.file, part.bytes, part.xxh3, record_->placement[i].blocks});
@@ -221,10 +230,12 @@ void JobRun::End(JobState state, const std::string& reason, const std::string& m
     record_->version = record_->checkpoints.back().version;
     record_->applied = record_->checkpoints.back().applied;
     record_->ledger = record_->checkpoints.back().ledger;
+    record_->schedule = record_->checkpoints.back().schedule;
   } else if (state == JobState::kSuspended) {
     record_->version = 0;
     record_->applied = 0;
     record_->ledger = {};
+    record_->schedule = {};
   }
   if (state == JobState::kSuspended) record_->last_commit.reset();
   SendToAllShards(ReleaseOrder{record_->id}, turn);

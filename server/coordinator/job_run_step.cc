@@ -54,6 +54,7 @@ void JobRun::SendCommit(StepCommit::Outcome outcome, Turn* turn) {
   run_since_ = turn->now;
   ++record_->version;
   record_->applied = summary.applied;
+  BeginPhaseIfDue(record_);
   record_->last_commit = outcome.commit;
   record_->last_step = summary;
   going_back_ = 0;
@@ -82,7 +83,7 @@ void JobRun::FinishStep(Turn* turn) {
                             record_->consecutive_skips, record_->last_step->skip_reason),
                 turn);
   }
-  OpenStep(LeafSet(static_cast<uint32_t>(record_->plan.leaves)), /*singles=*/false, turn);
+  OpenStep(LeafSet(static_cast<uint32_t>(PhaseHere().leaves)), /*singles=*/false, turn);
 }
 
 }  // namespace drover

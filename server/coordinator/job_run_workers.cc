@@ -120,7 +120,7 @@ void JobRun::OnLeaseDone(const LeaseDone& event, Turn* turn) {
   const auto found = members_->workers.find(event.session);
   if (found == members_->workers.end() || event.seconds <= 0.0) return;
   const double speed =
-      static_cast<double>(lease->leaves.size() * record_->plan.leaf_samples()) / event.seconds;
+      static_cast<double>(lease->leaves.size() * PhaseHere().leaf_samples()) / event.seconds;
   double& smoothed = found->second.samples_per_second;
   smoothed = smoothed > 0.0 ? 0.7 * smoothed + 0.3 * speed : speed;
 }

@@ -33,8 +33,8 @@ constexpr const char kUpdatedColumns[] =
     "leaves_expected, leaves_counted, leaf_chunks_expected, leaf_chunks_applied, duplicates, "
     "refused, state, reason, message, priority, started_unix_ms, ended_unix_ms, layout, "
     "layout_hash, numeric_class, train_samples, eval_samples, workers_lost, shards_restarted, "
-    "weights_digest, weights_digest_step, consecutive_skips, run_ms, last_eval";
-constexpr const char kUpdatedMarks[] = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
+    "weights_digest, weights_digest_step, consecutive_skips, run_ms, last_eval, schedule";
+constexpr const char kUpdatedMarks[] = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
 // The kUpdatedColumns.
 void BindUpdated(const JobRow& job, SqliteStatement* statement) {
   BindLedger(job.ledger, statement);
@@ -55,7 +55,8 @@ void BindUpdated(const JobRow& job, SqliteStatement* statement) {
       .Integer(job.weights_digest_step)
       .Integer(job.consecutive_skips)
       .Integer(job.run_ms)
-      .Blob(job.last_eval);
+      .Blob(job.last_eval)
+      .Blob(job.schedule);
 }
 
 // A row of kFixedColumns and kUpdatedColumns.
@@ -89,6 +90,7 @@ JobRow TakeJob(SqliteStatement* row) {
   job.consecutive_skips = row->TakeInteger();
   job.run_ms = row->TakeInteger();
   job.last_eval = row->TakeBytes();
+  job.schedule = row->TakeBytes();
   return job;
 }
 
@@ -145,7 +147,7 @@ Status JobStore::CheckIdentity() {
   }
   const Result<int64_t> version = QueryInteger("PRAGMA user_version");
   if (!version.ok()) return version.status();
-  if (version.value() == kJobStoreSchemaVersion) return Status();
+  if (version.value() >= 1 && version.value() <= kJobStoreSchemaVersion) return Status();
   return Status(Code::kFailedPrecondition,
                 fmt::format("job store of schema version {}, this program knows {}: use the "
                             "version of Drover that made it",
@@ -163,6 +165,8 @@ Status JobStore::CreateSchema() {
     const std::string marks = fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};",
                                           kJobStoreApplicationId, kJobStoreSchemaVersion);
     DROVER_RETURN_IF_ERROR(Execute(marks.c_str(), "mark as ours"));
+  } else if (version.value() == 1) {
+    DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion1, "bring to the newest schema"));
   }
   return transaction.Commit();
 }

@@ -66,6 +66,7 @@ struct JobRow {
   int64_t consecutive_skips = 0;
   int64_t run_ms = 0;     // Time in which steps were collected.
   std::string last_eval;  // Serialized drover.v1.EvalReport; empty = none yet.
+  std::string schedule;   // Serialized drover.v1.ScheduleState.
 
   friend bool operator==(const JobRow&, const JobRow&) = default;
 };
@@ -95,7 +96,8 @@ struct CheckpointRow {
   int64_t bytes = 0;
   std::string weights_digest;
   int64_t created_unix_ms = 0;
-  LedgerRow ledger;  // As of this version, to go back to.
+  LedgerRow ledger;           // As of this version, to go back to.
+  std::string schedule = {};  // Likewise; serialized drover.v1.ScheduleState.
 
   friend bool operator==(const CheckpointRow&, const CheckpointRow&) = default;
 };

@@ -14,7 +14,8 @@ namespace {
 
 constexpr const char kCheckpointColumns[] =
     "job, version, applied, path, bytes, weights_digest, created_unix_ms, leaves_expected, "
-    "leaves_counted, leaf_chunks_expected, leaf_chunks_applied, duplicates, refused";
+    "leaves_counted, leaf_chunks_expected, leaf_chunks_applied, duplicates, refused, "
+    "schedule";
 
 }  // namespace
 
@@ -62,12 +63,13 @@ Status JobStore::AddCheckpoint(const JobRow& job, const CheckpointRow& checkpoin
   DROVER_RETURN_IF_ERROR(transaction.Begin());
   DROVER_RETURN_IF_ERROR(PutJob(job, events));
   SqliteStatement insert(db_, fmt::format("INSERT OR REPLACE INTO checkpoints ({}) VALUES "
-                                          "(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                                          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                                           kCheckpointColumns));
   insert.Text(Hex(job.id)).Integer(checkpoint.version).Integer(checkpoint.applied);
   insert.Text(checkpoint.path).Integer(checkpoint.bytes).Text(checkpoint.weights_digest);
   insert.Integer(checkpoint.created_unix_ms);
   BindLedger(checkpoint.ledger, &insert);
+  insert.Blob(checkpoint.schedule);
   DROVER_RETURN_IF_ERROR(insert.Run("record a checkpoint"));
   return transaction.Commit();
 }
@@ -113,6 +115,7 @@ Result<std::vector<CheckpointRow>> JobStore::ReadCheckpoints(SqliteStatement& st
     checkpoint.weights_digest = statement.TakeBytes();
     checkpoint.created_unix_ms = statement.TakeInteger();
     checkpoint.ledger = TakeLedger(&statement);
+    checkpoint.schedule = statement.TakeBytes();
     checkpoints.push_back(std::move(checkpoint));
   }
 }

@@ -1,4 +1,4 @@
-// Tables of the job store, schema version 1. A change of a table is a new version and a migration
+// Tables of the job store, schema version 2. A change of a table is a new version and a migration
 // from each older one. Constants only.
 
 #ifndef DROVER_SERVER_COORDINATOR_JOB_STORE_SCHEMA_H_
@@ -8,7 +8,7 @@
 
 namespace drover {
 
-inline constexpr int64_t kJobStoreSchemaVersion = 1;
+inline constexpr int64_t kJobStoreSchemaVersion = 2;
 // "DRVR": no other program's database is taken for ours.
 inline constexpr int64_t kJobStoreApplicationId = 0x44525652;
 
@@ -47,7 +47,8 @@ CREATE TABLE jobs (
   weights_digest_step INTEGER NOT NULL,
   consecutive_skips INTEGER NOT NULL,
   run_ms INTEGER NOT NULL,
-  last_eval BLOB NOT NULL
+  last_eval BLOB NOT NULL,
+  schedule BLOB NOT NULL
 ) STRICT;
 CREATE TABLE commits (
   job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
@@ -80,6 +81,7 @@ CREATE TABLE checkpoints (
   leaf_chunks_applied INTEGER NOT NULL,
   duplicates INTEGER NOT NULL,
   refused INTEGER NOT NULL,
+  schedule BLOB NOT NULL,
   PRIMARY KEY (job, version)
 ) STRICT;
 CREATE TABLE events (
@@ -89,6 +91,13 @@ CREATE TABLE events (
   event BLOB NOT NULL,
   PRIMARY KEY (job, sequence)
 ) STRICT;
+)sql";
+
+// From version 1: where a schedule stands is new. Empty: at its beginning, without evaluations.
+inline constexpr char kJobStoreFromVersion1[] = R"sql(
+ALTER TABLE jobs ADD COLUMN schedule BLOB NOT NULL DEFAULT x'';
+ALTER TABLE checkpoints ADD COLUMN schedule BLOB NOT NULL DEFAULT x'';
+PRAGMA user_version = 2;
 )sql";
 
 }  // namespace drover

@@ -23,12 +23,13 @@ bool AllFinite(const std::vector<double>& values) {
 
 StepCommit::StepCommit(const JobRecord& record)
     : plan_(record.plan),
+      phase_(plan_.PhaseAt(record.version)),
       layout_(record.layout),
       placement_(record.placement),
       step_(record.version),
       applied_before_(record.applied),
-      learning_rate_(LearningRate(record.plan.schedule,
-                                  {.step = record.applied, .train_samples = record.train_samples})),
+      update_number_(record.applied - record.schedule.updates_applied + 1),
+      learning_rate_(LearningRateOf(record)),
       shards_(record.placement.size()) {
   for (const TensorSpec& tensor : layout_->tensors()) {
     const GroupSettings group = GroupOf(plan_.optimizer, tensor.name);
@@ -50,12 +51,12 @@ Status StepCommit::AddPrepared(uint32_t index, const PreparedReply& reply) {
                               step_, placement.shard, reply.gradient_squares.size(),
                               placement.blocks.size()));
   }
-  if (reply.leaf_chunks != chunks * plan_.leaves || reply.stats.samples != plan_.batch) {
+  if (reply.leaf_chunks != chunks * phase_.leaves || reply.stats.samples != phase_.batch) {
     return Status(Code::kDataLoss,
                   fmt::format("step {}: shard {} counted {} leaf-chunks and {} samples, expected "
                               "{} and {}",
                               step_, placement.shard, reply.leaf_chunks, reply.stats.samples,
-                              chunks * plan_.leaves, plan_.batch));
+                              chunks * phase_.leaves, phase_.batch));
   }
   for (size_t other = 0; other < shards_.size(); ++other) {
     const ShardVotes& votes = shards_[other];
@@ -145,7 +146,7 @@ UpdateNumbers StepCommit::NumbersForMeasure() const {
   const double clip = ClipFactorHere();
   for (const GroupSettings& group : groups_) {
     numbers.groups.push_back(
-        ComputeStepScalars(plan_.optimizer, group, applied_before_ + 1, learning_rate_, clip));
+        ComputeStepScalars(plan_.optimizer, group, update_number_, learning_rate_, clip));
   }
   numbers.tensor_groups = tensor_groups_;
   return numbers;
@@ -166,7 +167,7 @@ void StepCommit::AddRatios(StepSummary* summary, UpdateNumbers* numbers) const {
     if (ratio.limit == RatioLimit::kMax) ++summary->limited_max;
     if (ratio.limit == RatioLimit::kZeroNorm) ++summary->limited_zero_norm;
     numbers->tensor_scales.push_back(static_cast<float>(
-        UpdateScale(plan_.optimizer, applied_before_ + 1, learning_rate_, ratio.ratio)));
+        UpdateScale(plan_.optimizer, update_number_, learning_rate_, ratio.ratio)));
   }
   if (adapted.empty()) return;
   std::sort(adapted.begin(), adapted.end());
@@ -195,14 +196,14 @@ StepCommit::Outcome StepCommit::Commit(const Fence& fence, Ledger* ledger) const
     AddRatios(&summary, &outcome.commit.numbers);
   } else {
     const float scale = static_cast<float>(
-        UpdateScale(plan_.optimizer, applied_before_ + 1, learning_rate_, /*trust_ratio=*/1.0));
+        UpdateScale(plan_.optimizer, update_number_, learning_rate_, /*trust_ratio=*/1.0));
     outcome.commit.numbers.tensor_scales.assign(layout_->tensors().size(), scale);
   }
-  ledger->leaves_expected += plan_.leaves;
-  ledger->leaves_counted += plan_.leaves;
+  ledger->leaves_expected += phase_.leaves;
+  ledger->leaves_counted += phase_.leaves;
   for (size_t index = 0; index < shards_.size(); ++index) {
     const int64_t chunks = static_cast<int64_t>(layout_->Chunks(placement_[index].blocks).size());
-    ledger->leaf_chunks_expected += plan_.leaves * chunks;
+    ledger->leaf_chunks_expected += phase_.leaves * chunks;
     ledger->leaf_chunks_applied += shards_[index].prepared->leaf_chunks;
     ledger->duplicates += shards_[index].prepared->duplicates;
     ledger->refused += shards_[index].prepared->refused;

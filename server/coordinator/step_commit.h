@@ -25,6 +25,9 @@ class StepCommit {
 
   int64_t step() const { return step_; }
 
+  // An evaluation has changed the rate; before NumbersForMeasure.
+  void SetLearningRate(double learning_rate) { learning_rate_ = learning_rate; }
+
   // A vote of shard `index`; a repeated one changes nothing. kDataLoss when it contradicts the
   // ledger or another shard: the job cannot go on.
   Status AddPrepared(uint32_t index, const PreparedReply& reply);
@@ -68,11 +71,13 @@ class StepCommit {
   void AddRatios(StepSummary* summary, UpdateNumbers* numbers) const;
 
   const JobPlan plan_;
+  const PhasePlan& phase_;  // In plan_.
   const std::shared_ptr<const Layout> layout_;
   const std::vector<Placement> placement_;
   const int64_t step_;
   const int64_t applied_before_;
-  const double learning_rate_;
+  const int64_t update_number_;  // n of the rules: 1 for the first update.
+  double learning_rate_;
   std::vector<GroupSettings> groups_;
   std::vector<uint32_t> tensor_groups_;
   std::vector<ShardVotes> shards_;

@@ -58,11 +58,10 @@ Periods PeriodsAt(const Schedule& s, const SchedulePoint& at, int64_t origin) {
   if (s.every_steps > 0) {
     return {steps / s.every_steps, static_cast<double>(steps) / static_cast<double>(s.every_steps)};
   }
-  DROVER_CHECK(at.train_samples > 0);
+  const int64_t train_samples = std::max<int64_t>(at.train_samples, 1);
   const int64_t samples = steps * s.batch;
-  const double passes = static_cast<double>(samples) / static_cast<double>(at.train_samples);
-  return {samples / at.train_samples / s.every_passes,
-          passes / static_cast<double>(s.every_passes)};
+  const double passes = static_cast<double>(samples) / static_cast<double>(train_samples);
+  return {samples / train_samples / s.every_passes, passes / static_cast<double>(s.every_passes)};
 }
 
 // From 1 at the origin to 0 at total_steps and after, without cancellation.

@@ -68,7 +68,7 @@ struct Schedule {
 // Where a job stands. Both but `step` matter only to schedules that use them.
 struct SchedulePoint {
   int64_t step = 0;           // >= 0.
-  int64_t train_samples = 0;  // In one data pass, >= 1 for every_passes.
+  int64_t train_samples = 0;  // In one data pass; less than 1 is taken as 1.
   int64_t reductions = 0;     // Plateaus so far.
 };
 

@@ -20,22 +20,32 @@ constexpr size_t kCulpritTextBytesMax = 256;
 // Statistics of one frame stay below this, so that all leaves together cannot overflow.
 constexpr int64_t kStatsLimit = int64_t{1} << 50;
 
-Status CheckOptions(const Layout& layout, const AccumulatorOptions& options) {
-  if (options.leaves < 1 || options.leaves > kLeavesMax) {
+Status CheckShape(const StepShape& shape, int fraction_bits) {
+  if (shape.leaves < 1 || shape.leaves > kLeavesMax) {
     return Status(Code::kInvalidArgument,
-                  fmt::format("leaves={}: expected 1 to {}", options.leaves, kLeavesMax));
+                  fmt::format("leaves={}: expected 1 to {}", shape.leaves, kLeavesMax));
   }
-  if (options.batch < 1 || options.batch % options.leaves != 0) {
-    return Status(Code::kInvalidArgument, fmt::format("batch={} is not a positive multiple of "
-                                                      "leaves={}",
-                                                      options.batch, options.leaves));
+  if (shape.batch < 1 || shape.batch % shape.leaves != 0) {
+    return Status(
+        Code::kInvalidArgument,
+        fmt::format("batch={} is not a positive multiple of leaves={}", shape.batch, shape.leaves));
   }
   // The same bound as FixedPointLimit's: a sum over the batch must stay below 2^62.
-  if (options.fraction_bits < 0 || options.fraction_bits > kFractionBitsMax ||
-      options.batch > (int64_t{1} << 48) >> options.fraction_bits) {
+  if (fraction_bits < 0 || fraction_bits > kFractionBitsMax ||
+      shape.batch > (int64_t{1} << 48) >> fraction_bits) {
     return Status(Code::kInvalidArgument,
                   fmt::format("fraction_bits={} with batch={}: expected 0 to 48 - log2(batch)",
-                              options.fraction_bits, options.batch));
+                              fraction_bits, shape.batch));
+  }
+  return Status();
+}
+
+Status CheckOptions(const Layout& layout, const AccumulatorOptions& options) {
+  if (options.shapes.empty() || options.shapes.front().first_step != 0) {
+    return Status(Code::kInvalidArgument, "shapes: expected one of step 0");
+  }
+  for (const StepShape& shape : options.shapes) {
+    DROVER_RETURN_IF_ERROR(CheckShape(shape, options.fraction_bits));
   }
   if (options.owned.begin > options.owned.end || options.owned.end > layout.block_count()) {
     return Status(Code::kInvalidArgument,
@@ -71,7 +81,6 @@ Accumulator::Accumulator(std::shared_ptr<const Layout> layout, const Accumulator
     : layout_(std::move(layout)),
       options_(options),
       passes_(FixedPointPassesFor(BestIsa())),
-      leaf_samples_(options.batch / options.leaves),
       block_squares_(options.owned.size(), 0.0) {
   const auto add_part = [&](BlockRange blocks, uint64_t first) {
     auto part = std::make_unique<Chunk>();
@@ -80,7 +89,8 @@ Accumulator::Accumulator(std::shared_ptr<const Layout> layout, const Accumulator
     part->elements = layout_->SpanElements(blocks);
     MutexLock lock(&part->mutex);
     part->gate = {options_.job, layout_->hash(), 0, std::nullopt};
-    part->leaves = LeafSet(options_.leaves);
+    part->shape = options_.shapes.front();
+    part->leaves = LeafSet(part->shape.leaves);
     return part;
   };
   uint64_t elements = 0;
@@ -103,8 +113,9 @@ void Accumulator::Open(uint32_t epoch, uint64_t step) {
     parts_complete_ = 0;
     culprit_.reset();
   }
-  for (const auto& chunk : chunks_) chunk->Open(generation, epoch, step);
-  statistics_->Open(generation, epoch, step);
+  const StepShape& shape = ShapeAt(options_.shapes, static_cast<int64_t>(step));
+  for (const auto& chunk : chunks_) chunk->Open(generation, epoch, step, shape);
+  statistics_->Open(generation, epoch, step, shape);
 }
 
 void Accumulator::AdoptEpoch(uint32_t epoch) {
@@ -164,7 +175,7 @@ ReceiveResult Accumulator::ReceiveGradient(const ReceivedFrame& frame, std::stri
   if (chunk == nullptr) {
     // The fence first: a worker of the past may believe in another placement.
     MutexLock lock(&statistics_->mutex);
-    result.verdict = CheckFence(statistics_->gate, options_.leaves, header);
+    result.verdict = CheckFence(statistics_->gate, statistics_->shape.leaves, header);
     if (result.verdict == Verdict::kNone) result.verdict = Verdict::kLayout;
     return result;
   }
@@ -181,16 +192,17 @@ ReceiveResult Accumulator::ReceiveGradient(const ReceivedFrame& frame, std::stri
     if (result.verdict != Verdict::kStored && result.verdict != Verdict::kAdded) return result;
     PayloadRules rules;
     rules.store = result.verdict == Verdict::kStored;
-    rules.limit_f32 = LeafLimit(leaf_samples_);
+    const int64_t leaf_samples = chunk->shape.leaf_samples();
+    rules.limit_f32 = LeafLimit(leaf_samples);
     rules.limit_i64 =
-        FixedPointLimit(leaf_samples_ * header.leaves().size(), options_.fraction_bits);
+        FixedPointLimit(leaf_samples * header.leaves().size(), options_.fraction_bits);
     rules.scale = FixedPointScale(options_.fraction_bits);
     outcome =
         SumPayload(passes_, frame, rules, sums_.span().subspan(chunk->first, chunk->elements));
     if (outcome.refusal == Verdict::kNone) {
       chunk->Add(header);
       result.chunk_complete = chunk->leaves.full();
-      if (result.chunk_complete) Convert(*chunk);
+      if (result.chunk_complete) Convert(*chunk, chunk->shape.batch);
     }
   }
   if (outcome.refusal != Verdict::kNone) {
@@ -223,7 +235,8 @@ ReceiveResult Accumulator::ReceiveStats(const ReceivedFrame& frame) {
     }
     const std::string bytes = frame.PayloadText();
     const StepStats stats = DecodeStepStats(AsBytes(bytes).first<kStepStatsBytes>());
-    if (!StatsAreValid(stats, leaf_samples_ * header.leaves().size())) {
+    const int64_t samples = statistics_->shape.leaf_samples() * header.leaves().size();
+    if (!StatsAreValid(stats, samples)) {
       result.verdict = Verdict::kRange;
       return result;
     }
@@ -245,7 +258,7 @@ ReceiveResult Accumulator::ReceiveNonfinite(const ReceivedFrame& frame, std::str
   {
     MutexLock lock(&statistics_->mutex);
     generation = statistics_->generation;
-    result.verdict = CheckFence(statistics_->gate, options_.leaves, header);
+    result.verdict = CheckFence(statistics_->gate, statistics_->shape.leaves, header);
   }
   if (result.verdict != Verdict::kNone) return result;
   if (!frame.PayloadCrcMatches()) {
@@ -269,8 +282,8 @@ Culprit Accumulator::MakeCulprit(const Chunk& chunk, const FrameHeader& header, 
           at - layout_->tensor_offset(tensor), std::string(worker)};
 }
 
-void Accumulator::Convert(const Chunk& chunk) {
-  const double factor = FixedPointMeanFactor(options_.fraction_bits, options_.batch);
+void Accumulator::Convert(const Chunk& chunk, int64_t batch) {
+  const double factor = FixedPointMeanFactor(options_.fraction_bits, batch);
   const uint64_t base = layout_->SpanOffset(chunk.blocks);
   int64_t* sums = sums_.data() + chunk.first;
   float* mean = reinterpret_cast<float*>(sums);

@@ -30,15 +30,15 @@
 #include "common/tensor/layout.h"
 #include "common/tensor/leaf_set.h"
 #include "server/shard/chunk_gate.h"
+#include "server/step_shape.h"
 
 namespace drover {
 
 struct AccumulatorOptions {
   uint64_t job = 0;
   BlockRange owned;
-  uint32_t leaves = 0;    // Per step, 1 to kLeavesMax.
-  int64_t batch = 0;      // Samples per step, a multiple of `leaves`.
-  int fraction_bits = 0;  // F; DefaultFractionBits(batch) unless the job says otherwise.
+  std::vector<StepShape> shapes;  // Leaves 1 to kLeavesMax; the first one of step 0.
+  int fraction_bits = 0;  // F; DefaultFractionBits(largest batch) unless the job says otherwise.
 };
 
 // Why a step cannot be applied: the first gradient that was not finite or out of range.
@@ -110,6 +110,7 @@ class Accumulator {
   StepStats stats() const;
   // Leaves that every chunk and the statistics hold.
   LeafSet complete_leaves() const;
+  uint32_t leaves() const;  // Of the step opened last.
   std::optional<Culprit> culprit() const;
   AccumulatorCounters counters() const;
   // Memory held for sums: what does not shrink between steps.
@@ -129,7 +130,7 @@ class Accumulator {
   Culprit MakeCulprit(const Chunk& chunk, const FrameHeader& header, Verdict reason,
                       uint64_t element, std::string_view worker) const;
   // Sums of a complete chunk become its mean gradient, in place, and its blocks' squares.
-  void Convert(const Chunk& chunk);
+  void Convert(const Chunk& chunk, int64_t batch);
   // Counts a part (chunk or statistics) that became complete in `generation`. True for the last
   // one.
   bool PartIsComplete(uint64_t generation) DROVER_EXCLUDES(mutex_);
@@ -139,7 +140,6 @@ class Accumulator {
   const std::shared_ptr<const Layout> layout_;
   const AccumulatorOptions options_;
   const FixedPointPasses& passes_;
-  const int64_t leaf_samples_;
   std::vector<std::unique_ptr<Chunk>> chunks_;  // In order of their blocks.
   std::unique_ptr<Chunk> statistics_;           // A chunk without blocks.
   // Each chunk's part is guarded by its lock while it fills; see the thread rule above.

@@ -29,6 +29,7 @@ struct Accumulator::Chunk {
 
   mutable Mutex mutex;
   GateState gate DROVER_GUARDED_BY(mutex);
+  StepShape shape DROVER_GUARDED_BY(mutex);  // Of the open step.
   uint64_t generation DROVER_GUARDED_BY(mutex) = 0;
   LeafSet leaves DROVER_GUARDED_BY(mutex);
   std::vector<Seen> seen DROVER_GUARDED_BY(mutex);
@@ -44,12 +45,14 @@ struct Accumulator::Chunk {
     leaves.Add(header.leaves());
     seen.push_back({header.leaves(), header.encoding, header.payload_crc});
   }
-  void Open(uint64_t new_generation, uint32_t epoch, uint64_t step) DROVER_EXCLUDES(mutex) {
+  void Open(uint64_t new_generation, uint32_t epoch, uint64_t step, const StepShape& new_shape)
+      DROVER_EXCLUDES(mutex) {
     MutexLock lock(&mutex);
     generation = new_generation;
     gate.epoch = epoch;
     gate.step = step;
-    leaves.Clear();
+    shape = new_shape;
+    leaves = LeafSet(shape.leaves);
     seen.clear();
     stats = StepStats();
   }

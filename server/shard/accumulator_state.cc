@@ -19,7 +19,7 @@ Status Accumulator::LoadGradient(uint32_t epoch, uint64_t step, std::span<const 
                               step, gradient.size(), gradient_elements()));
   }
   Open(epoch, step);
-  const LeafRange all = {0, options_.leaves};
+  const LeafRange all = {0, ShapeAt(options_.shapes, static_cast<int64_t>(step)).leaves};
   for (const auto& chunk : chunks_) {
     MutexLock lock(&chunk->mutex);
     float* mean = reinterpret_cast<float*>(sums_.data() + chunk->first);
@@ -78,6 +78,11 @@ std::span<const float> Accumulator::block_gradient(uint32_t block) const {
 StepStats Accumulator::stats() const {
   MutexLock lock(&statistics_->mutex);
   return statistics_->stats;
+}
+
+uint32_t Accumulator::leaves() const {
+  MutexLock lock(&statistics_->mutex);
+  return statistics_->shape.leaves;
 }
 
 LeafSet Accumulator::complete_leaves() const {

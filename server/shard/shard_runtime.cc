@@ -143,7 +143,7 @@ Status ShardRuntime::Do(const OpenStep& action) {
   held_->accumulator->Open(action.fence.epoch, static_cast<uint64_t>(action.fence.step));
   prepared_.reset();
   duplicates_before_ = DuplicateFrames(held_->accumulator->counters());
-  metrics_->OpenStep(held_->accumulator->chunk_count() * held_->place.leaves);
+  metrics_->OpenStep(held_->accumulator->chunk_count() * held_->accumulator->leaves());
   // Only now, so that no worker is quick enough to have its first chunk refused.
   Publish();
   return Status();
@@ -185,7 +185,7 @@ Status ShardRuntime::Do(const SendPrepared& action) {
     PreparedReply reply;
     reply.stats = {stats.loss, stats.correct, stats.samples};
     reply.gradient_squares = accumulator.block_squares();
-    reply.leaf_chunks = static_cast<int64_t>(accumulator.chunk_count() * held_->place.leaves);
+    reply.leaf_chunks = static_cast<int64_t>(accumulator.chunk_count() * accumulator.leaves());
     reply.duplicates = DuplicateFrames(counters) - duplicates_before_;
     reply.refused = RefusedFrames(counters) - std::exchange(refused_told_, RefusedFrames(counters));
     prepared_ = std::move(reply);

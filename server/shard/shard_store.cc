@@ -195,8 +195,7 @@ Result<HeldRange> ShardStore::MakeRange(const PlaceOrder& place) const {
   AccumulatorOptions options;
   options.job = place.job;
   options.owned = place.blocks;
-  options.leaves = place.leaves;
-  options.batch = place.batch;
+  options.shapes = place.shapes;
   options.fraction_bits = place.fraction_bits;
   Result<std::unique_ptr<Accumulator>> accumulator = Accumulator::Make(place.layout, options);
   if (!accumulator.ok()) return accumulator.status();

@@ -17,13 +17,31 @@ constexpr uint64_t kJob = 42;
 constexpr Duration kTick = milliseconds(100);
 constexpr Duration kTimeMax = seconds(600);
 
+// Two phases of another batch and other leaves. In the first one the rate falls when an evaluation
+// is no better than the one before, as all after the first are: at version 4, between two
+// checkpoints. In the second the updates count from 1 again.
 JobPlan ToyPlan(bool trust_ratio) {
   JobPlan plan;
   plan.name = "toy";
-  plan.batch = 64;
-  plan.leaves = 8;
-  plan.micro_batch = 4;
-  plan.steps = 7;
+  PhasePlan first;
+  first.steps = 5;
+  first.batch = 64;
+  first.leaves = 8;
+  first.micro_batch = 4;
+  first.schedule.peak = 0.01;
+  first.schedule.decay = Decay::kPlateau;
+  first.schedule.plateau.patience = 0;
+  PhasePlan second;
+  second.first_step = 5;
+  second.steps = 3;
+  second.batch = 48;
+  second.leaves = 6;
+  second.micro_batch = 4;
+  second.schedule.peak = 0.005;
+  second.schedule.warmup_steps = 2;
+  second.restart_updates = true;
+  plan.phases = {first, second};
+  plan.steps = 8;
   plan.seed = 3;
   plan.fraction_bits = 40;
   if (trust_ratio) {
@@ -32,10 +50,8 @@ JobPlan ToyPlan(bool trust_ratio) {
     plan.optimizer = DefaultSettings(Rule::kAdamW);
   }
   plan.optimizer.max_grad_norm = 1.0;
-  plan.schedule.peak = 0.01;
-  plan.schedule.total_steps = plan.steps;
   plan.checkpoint_every_steps = 3;
-  plan.evaluation_every_steps = 4;
+  plan.evaluation_every_steps = 2;
   return plan;
 }
 

@@ -120,10 +120,10 @@ void SimShard::Load(const LoadRange& action) {
     memory_->gradient = gradient;
     memory_->stats = stats;
     for (Chunk& chunk : memory_->chunks) {
-      chunk.leaves.Add({0, place.leaves});
-      chunk.added.assign(place.leaves, 1);
+      chunk.leaves.Add({0, chunk.leaves.leaves()});
+      chunk.added.assign(chunk.leaves.leaves(), 1);
     }
-    memory_->stats_leaves.Add({0, place.leaves});
+    memory_->stats_leaves.Add({0, memory_->stats_leaves.leaves()});
   }
   loaded.fence.step = version;
   loaded.prepared = prepared;
@@ -136,12 +136,12 @@ void SimShard::Load(const LoadRange& action) {
 void SimShard::OpenStep(const Fence& fence) {
   const PlaceOrder& place = *memory_->core.place();
   memory_->gate = {place.job, place.layout->hash(), fence.epoch, static_cast<uint64_t>(fence.step)};
+  const uint32_t leaves = ShapeAt(place.shapes, fence.step).leaves;
   memory_->chunks.clear();
   for (const BlockRange& blocks : place.layout->Chunks(place.blocks)) {
-    memory_->chunks.push_back(
-        {blocks, LeafSet(place.leaves), std::vector<int>(place.leaves, 0), {}});
+    memory_->chunks.push_back({blocks, LeafSet(leaves), std::vector<int>(leaves, 0), {}});
   }
-  memory_->stats_leaves = LeafSet(place.leaves);
+  memory_->stats_leaves = LeafSet(leaves);
   memory_->stats = {};
   memory_->gradient.clear();
   memory_->duplicates = 0;

@@ -141,7 +141,7 @@ void SimWorker::Finish(const LeaseOrder& order) {
     frame.header.type = FrameType::kStats;
     frame.header.encoding = FrameEncoding::kI64;
     frame.header.payload_bytes = kStepStatsBytes;
-    const int64_t samples = plan_->leaf_samples() * order.leaves.size();
+    const int64_t samples = plan_->PhaseAt(order.fence.step).leaf_samples() * order.leaves.size();
     frame.stats = {samples * 7, samples / 2, samples, 0};
     unacknowledged_[{shard.name, FrameType::kStats, 0}] = frame;
     frame.header.type = FrameType::kGradient;

@@ -47,8 +47,18 @@ bool Holds(const HistoryOptions& options, const HistoryResult& result, uint64_t 
   const Ledger& ledger = result.record.ledger;
   return result.violations.empty() && result.state == JobState::kSucceeded &&
          result.weights_digest == digest && ledger.leaves_counted == ledger.leaves_expected &&
-         ledger.leaves_counted == result.record.plan.leaves * result.record.plan.steps &&
+         ledger.leaves_counted == 5 * 8 + 3 * 6 &&  // Steps and leaves of the two phases.
          ledger.leaf_chunks_applied == ledger.leaf_chunks_expected && options.seed > 0;
+}
+
+// The toy job has two phases: see ToyPlan.
+TEST(SimulationTest, TheSecondPhaseBeginsItsScheduleAndItsUpdatesAgain) {
+  HistoryOptions calm;
+  const HistoryResult result = RunHistory(calm);
+
+  EXPECT_EQ(result.record.schedule.phase_applied, 5);
+  EXPECT_EQ(result.record.schedule.updates_applied, 5);
+  EXPECT_EQ(result.record.last_step->learning_rate, 0.005);  // After two steps of warm-up.
 }
 
 TEST(SimulationTest, AnyNumberOfWorkersAndShardsGivesTheSameWeights) {

@@ -18,7 +18,8 @@ void EvalRun::RunOn(LeafRunner* runner, float* /*lane_buffer*/) {
     const int64_t begin = next_.fetch_add(micro_batch_);
     if (begin >= order_.sample_end()) return;
     const int64_t end = std::min(begin + micro_batch_, order_.sample_end());
-    const Result<StepStats> stats = runner->Evaluate(begin, end, weights_->values.data());
+    const Result<StepStats> stats =
+        runner->Evaluate(order_.version(), begin, end, weights_->values.data());
     if (!stats.ok()) return Break(stats.status().ToString());
     Add(stats.value());
   }

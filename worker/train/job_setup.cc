@@ -56,22 +56,44 @@ DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split, uint64_t seed)
   return Status(Code::kInvalidArgument, "dataset: this worker does not know the job's source");
 }
 
+// A job without phases is one phase; `spec` has every default written out.
+Result<std::vector<JobPhase>> PhasesOf(const v1::JobSpec& spec) {
+  std::vector<v1::PhaseSpec> written(spec.phases().begin(), spec.phases().end());
+  if (written.empty()) {
+    written.emplace_back();
+    written.back().set_batch(spec.batch());
+    written.back().set_leaves(spec.leaves());
+    written.back().set_micro_batch(spec.micro_batch());
+  }
+  std::vector<JobPhase> phases;
+  JobPhase next;
+  for (const v1::PhaseSpec& phase : written) {
+    next.batch = phase.batch();
+    next.leaves = static_cast<uint32_t>(phase.leaves());
+    next.micro_batch = phase.micro_batch();
+    if (phase.batch() < 1 || phase.leaves() < 1 || phase.micro_batch() < 1 ||
+        phase.batch() % (phase.leaves() * phase.micro_batch()) != 0) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("batch={} leaves={} micro_batch={}: expected a batch of whole "
+                                "micro-batches in each leaf",
+                                phase.batch(), phase.leaves(), phase.micro_batch()));
+    }
+    phases.push_back(next);
+    next.first_step += phase.steps();
+    next.first_position += static_cast<uint64_t>(phase.steps() * phase.batch());
+  }
+  return phases;
+}
+
 }  // namespace
 
 Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
   JobSetup setup;
-  setup.batch = spec.batch();
-  setup.leaves = static_cast<uint32_t>(spec.leaves());
-  setup.micro_batch = spec.micro_batch();
+  Result<std::vector<JobPhase>> phases = PhasesOf(spec);
+  if (!phases.ok()) return phases.status();
+  setup.phases = std::move(phases).value();
   setup.seed = spec.seed();
   setup.fraction_bits = static_cast<int>(spec.numerics().fraction_bits());
-  if (setup.batch < 1 || setup.leaves < 1 || setup.micro_batch < 1 ||
-      setup.batch % (setup.leaves * setup.micro_batch) != 0) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("batch={} leaves={} micro_batch={}: expected a batch of whole "
-                              "micro-batches in each leaf",
-                              setup.batch, setup.leaves, setup.micro_batch));
-  }
   DatasetResult train = OpenSplit(spec.dataset(), Split::kTrain, setup.seed);
   if (!train.ok()) return train.status();
   DatasetResult test = OpenSplit(spec.dataset(), Split::kTest, setup.seed);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "common/base/status.h"
 #include "proto/drover/v1/job.pb.h"
@@ -14,18 +15,37 @@
 
 namespace drover {
 
-struct JobSetup {
-  NetworkSpec network;
-  Precision precision = Precision::kF32;
+// Consecutive steps with one batch.
+struct JobPhase {
+  int64_t first_step = 0;
+  uint64_t first_position = 0;  // Of its first sample in the endless row of data passes.
   int64_t batch = 0;
   uint32_t leaves = 0;
   int64_t micro_batch = 0;
+
+  int64_t leaf_samples() const { return batch / leaves; }
+  // Of the first sample of a leaf of `step`, which is one of this phase.
+  uint64_t LeafPosition(int64_t step, uint32_t leaf) const {
+    return first_position + static_cast<uint64_t>((step - first_step) * batch) +
+           leaf * static_cast<uint64_t>(leaf_samples());
+  }
+};
+
+struct JobSetup {
+  NetworkSpec network;
+  Precision precision = Precision::kF32;
+  std::vector<JobPhase> phases;  // At least one, in order, the first one of step 0.
   uint64_t seed = 0;
   int fraction_bits = 0;
   std::shared_ptr<const Dataset> train;
   std::shared_ptr<const Dataset> test;
 
-  int64_t leaf_samples() const { return batch / leaves; }
+  // The phase of step `step`; the last one for the version after the last step.
+  const JobPhase& PhaseAt(int64_t step) const {
+    size_t index = phases.size() - 1;
+    while (index > 0 && phases[index].first_step > step) --index;
+    return phases[index];
+  }
 };
 
 // `spec` with every default written out, as the coordinator sends it. Opens the datasets; errors

@@ -37,13 +37,23 @@ class Stopwatch {
 
 Result<std::unique_ptr<LeafRunner>> LeafRunner::Make(const JobSetup& setup) {
   Result<std::unique_ptr<Model>> model =
-      Model::Make(setup.network, {.micro_batch = setup.micro_batch, .precision = setup.precision});
+      Model::Make(setup.network,
+                  {.micro_batch = setup.phases.front().micro_batch, .precision = setup.precision});
   if (!model.ok()) return model.status();
   return std::unique_ptr<LeafRunner>(new LeafRunner(setup, std::move(model).value()));
 }
 
 LeafRunner::LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model)
-    : setup_(setup), model_(std::move(model)) {}
+    : setup_(setup), layout_(model->layout()), model_(std::move(model)) {}
+
+Status LeafRunner::SetMicroBatch(int64_t micro_batch) {
+  if (model_->micro_batch() == micro_batch) return Status();
+  Result<std::unique_ptr<Model>> model =
+      Model::Make(setup_.network, {.micro_batch = micro_batch, .precision = setup_.precision});
+  if (!model.ok()) return model.status();
+  model_ = std::move(model).value();
+  return Status();
+}
 
 Batch LeafRunner::Read(const Dataset& dataset, size_t begin, size_t samples, uint64_t position) {
   refs_.clear();
@@ -71,12 +81,12 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
                                       float* gradient,
                                       const std::function<void(size_t tensor)>& on_final,
                                       const std::atomic<bool>& cancelled, LeafTimes* times) {
-  SamplePositions(setup_.seed, setup_.train->size(), static_cast<uint64_t>(setup_.batch),
-                  setup_.leaves, static_cast<uint64_t>(step), leaf, &indices_);
-  const size_t micro_batch = static_cast<size_t>(setup_.micro_batch);
-  const uint64_t first_position =
-      static_cast<uint64_t>(step) * static_cast<uint64_t>(setup_.batch) +
-      leaf * static_cast<uint64_t>(setup_.leaf_samples());
+  const JobPhase& phase = setup_.PhaseAt(step);
+  DROVER_RETURN_IF_ERROR(SetMicroBatch(phase.micro_batch));
+  const uint64_t first_position = phase.LeafPosition(step, leaf);
+  SamplePositions(setup_.seed, setup_.train->size(), first_position,
+                  static_cast<uint64_t>(phase.leaf_samples()), &indices_);
+  const size_t micro_batch = static_cast<size_t>(phase.micro_batch);
   StepStats stats;
   LeafTimes spent;
   Stopwatch watch;
@@ -107,7 +117,9 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
   return stats;
 }
 
-Result<StepStats> LeafRunner::Evaluate(int64_t begin, int64_t end, const float* weights) {
+Result<StepStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t end,
+                                       const float* weights) {
+  DROVER_RETURN_IF_ERROR(SetMicroBatch(setup_.PhaseAt(version).micro_batch));
   indices_.resize(static_cast<size_t>(end - begin));
   std::iota(indices_.begin(), indices_.end(), static_cast<uint64_t>(begin));
   const Batch batch = Read(*setup_.test, 0, indices_.size(), static_cast<uint64_t>(begin));

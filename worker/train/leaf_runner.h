@@ -39,20 +39,25 @@ class LeafRunner {
                             const std::function<void(size_t tensor)>& on_final,
                             const std::atomic<bool>& cancelled, LeafTimes* times = nullptr);
 
-  // Loss and correct answers on test samples [begin, end), at most one micro-batch.
-  Result<StepStats> Evaluate(int64_t begin, int64_t end, const float* weights);
+  // Loss and correct answers of version `version` on test samples [begin, end), at most one
+  // micro-batch of its phase.
+  Result<StepStats> Evaluate(int64_t version, int64_t begin, int64_t end, const float* weights);
 
-  const Layout& layout() const { return model_->layout(); }
+  const Layout& layout() const { return layout_; }
 
  private:
   LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model);
+
+  // A phase with another micro-batch needs a model with other buffers; its layout is the same.
+  Status SetMicroBatch(int64_t micro_batch);
 
   // `samples` samples, the first one dataset index indices_[begin] at position `position`. What is
   // returned is valid until the next call.
   Batch Read(const Dataset& dataset, size_t begin, size_t samples, uint64_t position);
 
   const JobSetup setup_;
-  const std::unique_ptr<Model> model_;
+  const Layout layout_;
+  std::unique_ptr<Model> model_;     // For the micro-batch of the phase computed last.
   std::vector<uint64_t> indices_;    // Of the leaf.
   std::vector<uint64_t> positions_;  // Of the micro-batch, as the dataset and the model take them.
   std::vector<SampleRef> refs_;

@@ -139,7 +139,7 @@ Status TrainLoop::Connect() {
   if (!shards.ok()) return shards.status();
   shards_ = std::move(shards).value();
   lease_context_ = {
-      setup_.leaf_samples(),
+      /*leaf_samples=*/0,  // Of the step of the lease.
       setup_.fraction_bits,
       layout_,
       shards_->chunks(),
@@ -226,9 +226,11 @@ bool TrainLoop::MayWorkOn(int64_t version) const {
 
 void TrainLoop::StartLease(const v1::Lease& order) {
   if (!FenceHolds(order.job(), order.epoch()) || !MayWorkOn(order.step()) ||
-      order.leaf_begin() >= order.leaf_end() || order.leaf_end() > setup_.leaves) {
+      order.leaf_begin() >= order.leaf_end() ||
+      order.leaf_end() > setup_.PhaseAt(order.step()).leaves) {
     return;
   }
+  lease_context_.leaf_samples = setup_.PhaseAt(order.step()).leaf_samples();
   WorkBegins(order.timeout_ms());
   const LeaseRun::Order lease = {
       order.lease(), order.step(), {order.leaf_begin(), order.leaf_end()}};
@@ -244,7 +246,8 @@ void TrainLoop::StartEvaluation(const v1::EvalLease& order) {
     return;
   }
   WorkBegins(order.timeout_ms());
-  evaluation_ = std::make_shared<EvalRun>(order, setup_.micro_batch, weights_, [this] { Wake(); });
+  evaluation_ = std::make_shared<EvalRun>(order, setup_.PhaseAt(order.version()).micro_batch,
+                                          weights_, [this] { Wake(); });
   lanes_->Start(evaluation_);
 }
 

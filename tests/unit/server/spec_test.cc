@@ -49,15 +49,15 @@ TEST(PlanJobTest, FillsInTheDefaultsOfTheProto) {
   const Result<JobPlan> plan = PlanJob(SmallestSpec());
 
   ASSERT_TRUE(plan.ok()) << plan.status().message();
-  EXPECT_EQ(plan.value().leaves, 32);
-  EXPECT_EQ(plan.value().micro_batch, 256);
-  EXPECT_EQ(plan.value().leaf_samples(), 1024);
+  EXPECT_EQ(plan.value().phases[0].leaves, 32);
+  EXPECT_EQ(plan.value().phases[0].micro_batch, 256);
+  EXPECT_EQ(plan.value().phases[0].leaf_samples(), 1024);
   EXPECT_EQ(plan.value().seed, 1U);
   EXPECT_EQ(plan.value().fraction_bits, 33);  // 48 - log2 32768.
   EXPECT_EQ(plan.value().optimizer, DefaultSettings(Rule::kLamb));
-  EXPECT_EQ(plan.value().schedule.peak, 0.02);
-  EXPECT_EQ(plan.value().schedule.total_steps, 100);
-  EXPECT_EQ(plan.value().schedule.decay, Decay::kConstant);
+  EXPECT_EQ(plan.value().phases[0].schedule.peak, 0.02);
+  EXPECT_EQ(plan.value().phases[0].schedule.total_steps, 100);
+  EXPECT_EQ(plan.value().phases[0].schedule.decay, Decay::kConstant);
   EXPECT_FALSE(plan.value().fail_on_nonfinite);
   EXPECT_EQ(plan.value().max_consecutive_skips, 5);
   EXPECT_EQ(plan.value().checkpoint_keep, 3);
@@ -72,7 +72,7 @@ TEST(PlanJobTest, MicroBatchIsTheLeafWhenThatIsSmaller) {
   const Result<JobPlan> plan = PlanJob(spec);
 
   ASSERT_TRUE(plan.ok()) << plan.status().message();
-  EXPECT_EQ(plan.value().micro_batch, 100);
+  EXPECT_EQ(plan.value().phases[0].micro_batch, 100);
   EXPECT_EQ(plan.value().fraction_bits, 36);  // 48 - ceil(log2 3200).
 }
 
@@ -98,8 +98,8 @@ TEST(PlanJobTest, DefaultLeavesAndMicroBatchFitAnyBatch) {
     spec.set_batch(expected.batch);
     const Result<JobPlan> plan = PlanJob(spec);
     ASSERT_TRUE(plan.ok()) << plan.status().message();
-    EXPECT_EQ(plan.value().leaves, expected.leaves) << expected.batch;
-    EXPECT_EQ(plan.value().micro_batch, expected.micro_batch) << expected.batch;
+    EXPECT_EQ(plan.value().phases[0].leaves, expected.leaves) << expected.batch;
+    EXPECT_EQ(plan.value().phases[0].micro_batch, expected.micro_batch) << expected.batch;
   }
 }
 
@@ -108,7 +108,7 @@ TEST(PlanJobTest, DefaultLeavesFollowTheMicroBatchThatIsSet) {
   spec.set_batch(1000);
   spec.set_micro_batch(100);
 
-  EXPECT_EQ(PlanJob(spec).value().leaves, 10);
+  EXPECT_EQ(PlanJob(spec).value().phases[0].leaves, 10);
 }
 
 TEST(PlanJobTest, TheWarmUpMayBeAShareOfTheSteps) {
@@ -116,7 +116,7 @@ TEST(PlanJobTest, TheWarmUpMayBeAShareOfTheSteps) {
   spec.set_steps(7038);
   spec.mutable_schedule()->set_warmup_fraction(0.2843);  // NVIDIA's BERT: 2000 steps.
 
-  EXPECT_EQ(PlanJob(spec).value().schedule.warmup_steps, 2000);
+  EXPECT_EQ(PlanJob(spec).value().phases[0].schedule.warmup_steps, 2000);
 }
 
 TEST(PlanJobTest, ReadsEveryDecay) {
@@ -127,7 +127,7 @@ TEST(PlanJobTest, ReadsEveryDecay) {
         std::string("schedule { peak: 0.1 ") + schedule + "}", &spec));
     const Result<JobPlan> planned = PlanJob(spec);
     EXPECT_TRUE(planned.ok()) << planned.status().message();
-    return planned.value().schedule;
+    return planned.value().phases[0].schedule;
   };
   EXPECT_EQ(plan("decay: DECAY_LINEAR").decay, Decay::kPolynomial);
   EXPECT_EQ(plan("decay: DECAY_COSINE end: 0.01").decay, Decay::kCosine);
@@ -140,6 +140,109 @@ TEST(PlanJobTest, ReadsEveryDecay) {
             (PlateauSettings{.patience = 0, .min_improvement = 0.1}));
   EXPECT_EQ(plan("decay: DECAY_LINEAR decay_origin: DECAY_ORIGIN_STEP_ZERO").decay_origin,
             DecayOrigin::kStepZero);
+}
+
+// NVIDIA's two phases of BERT, with the schedule and the micro-batch of the job where a phase says
+// nothing.
+v1::JobSpec TwoPhases() {
+  v1::JobSpec spec = SmallestSpec();
+  EXPECT_TRUE(google::protobuf::TextFormat::MergeFromString(R"(
+    steps: 0 batch: 65536 leaves: 64 micro_batch: 128
+    schedule { peak: 6e-3 warmup_fraction: 0.2843 decay: DECAY_POLYNOMIAL power: 0.5 }
+    phases { steps: 7038 }
+    phases { steps: 1563 batch: 32768 restart_updates: true
+             schedule { peak: 4e-3 warmup_fraction: 0.128 decay: DECAY_LINEAR } }
+  )",
+                                                            &spec));
+  spec.clear_steps();
+  return spec;
+}
+
+TEST(PlanJobTest, PhasesFollowOneAnother) {
+  const Result<JobPlan> planned = PlanJob(TwoPhases());
+
+  ASSERT_TRUE(planned.ok()) << planned.status().message();
+  const JobPlan& plan = planned.value();
+  ASSERT_EQ(plan.phases.size(), 2U);
+  const PhasePlan& first = plan.phases.front();
+  const PhasePlan& second = plan.phases.back();
+  EXPECT_EQ(plan.steps, 8601);
+  EXPECT_EQ(plan.fraction_bits, 32);  // 48 - log2 65536, the larger one.
+  EXPECT_EQ(first.batch, 65536);
+  EXPECT_EQ(first.leaves, 64);
+  EXPECT_EQ(first.micro_batch, 128);
+  EXPECT_EQ(first.schedule.warmup_steps, 2000);
+  EXPECT_EQ(first.schedule.total_steps, 7038);
+  EXPECT_FALSE(first.restart_updates);
+  EXPECT_EQ(second.first_step, 7038);
+  EXPECT_EQ(second.batch, 32768);
+  EXPECT_EQ(second.leaves, 32);  // The job's belong to the job's batch.
+  EXPECT_EQ(second.micro_batch, 128);
+  EXPECT_EQ(second.schedule.warmup_steps, 200);
+  EXPECT_EQ(second.schedule.total_steps, 1563);
+  EXPECT_TRUE(second.restart_updates);
+}
+
+TEST(PlanJobTest, FindsThePhaseAndTheSamplesOfAStep) {
+  const JobPlan plan = PlanJob(TwoPhases()).value();
+
+  EXPECT_EQ(&plan.PhaseAt(0), &plan.phases[0]);
+  EXPECT_EQ(&plan.PhaseAt(7037), &plan.phases[0]);
+  EXPECT_EQ(&plan.PhaseAt(7038), &plan.phases[1]);
+  EXPECT_EQ(&plan.PhaseAt(8601), &plan.phases[1]);  // The version after the last step.
+  EXPECT_EQ(plan.SamplesBefore(0), 0);
+  EXPECT_EQ(plan.SamplesBefore(7037), 7037 * 65536);
+  EXPECT_EQ(plan.SamplesBefore(7039), 7038 * int64_t{65536} + 32768);
+  EXPECT_EQ(plan.SamplesBefore(8601), 7038 * int64_t{65536} + 1563 * int64_t{32768});
+  EXPECT_EQ(plan.shapes(), (std::vector<StepShape>{{0, 64, 65536}, {7038, 32, 32768}}));
+}
+
+TEST(PlanJobTest, NamesThePhaseThatIsWrong) {
+  v1::JobSpec spec = TwoPhases();
+  spec.set_steps(5);
+  spec.mutable_phases(0)->clear_steps();
+  spec.mutable_phases(1)->set_batch(-1);
+  spec.mutable_phases(1)->mutable_schedule()->set_peak(0);
+
+  EXPECT_THAT(Violations(spec),
+              HasSubstr("phases[0].steps: is missing: the number of optimizer updates\n"
+                        "phases[1].batch: is -1, expected 1 to 16777216\n"
+                        "phases[1].schedule.peak: is missing: the highest learning rate, a number "
+                        "> 0\n"
+                        "steps: is 5, expected the sum of the phases ("));
+}
+
+TEST(PlanJobTest, RefusesMorePhasesThanAShardTakes) {
+  v1::JobSpec spec = TwoPhases();
+  for (int i = 0; i < kPhasesMax; ++i) spec.add_phases()->set_steps(10);
+
+  EXPECT_EQ(Violations(spec), "phases: has 66 entries, expected at most 64");
+}
+
+TEST(PlanJobTest, AFieldOfANewerClientInAPhaseIsNotIgnored) {
+  v1::JobSpec spec = TwoPhases();
+  spec.mutable_phases(1)->mutable_schedule()->set_decay(static_cast<v1::ScheduleSpec::Decay>(99));
+
+  EXPECT_EQ(Violations(spec),
+            "phases[1].schedule.decay: is number 99, which this version does not know");
+}
+
+TEST(WithDefaultsTest, WritesEveryPhaseOut) {
+  const v1::JobSpec spec = TwoPhases();
+  const JobPlan plan = PlanJob(spec).value();
+
+  const v1::JobSpec full = WithDefaults(spec, plan);
+  const Result<JobPlan> again = PlanJob(full);
+
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again.value().shapes(), plan.shapes());
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(again.value().phases[i].schedule, plan.phases[i].schedule);
+    EXPECT_EQ(again.value().phases[i].micro_batch, plan.phases[i].micro_batch);
+  }
+  EXPECT_EQ(full.steps(), 8601);
+  EXPECT_FALSE(full.has_schedule());
+  EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
 }
 
 TEST(PlanJobTest, TakesOverWhatIsSet) {
@@ -162,17 +265,17 @@ TEST(PlanJobTest, TakesOverWhatIsSet) {
 
   ASSERT_TRUE(planned.ok()) << planned.status().message();
   const JobPlan& plan = planned.value();
-  EXPECT_EQ(plan.leaves, 16);
+  EXPECT_EQ(plan.phases[0].leaves, 16);
   EXPECT_EQ(plan.seed, 0U);
   EXPECT_EQ(plan.optimizer.bias_correction, BiasCorrection::kInLr);
   EXPECT_EQ(plan.optimizer.ratio_max, 10.0);
   EXPECT_EQ(plan.optimizer.beta1, 0.8);
   EXPECT_THAT(plan.optimizer.no_decay, IsEmpty());
   EXPECT_EQ(plan.optimizer.adapt, Adapt::kIfDecay);
-  EXPECT_EQ(plan.schedule.decay, Decay::kPolynomial);
-  EXPECT_EQ(plan.schedule.power, 0.5);
-  EXPECT_EQ(plan.schedule.base_batch, 512.0);
-  EXPECT_EQ(plan.schedule.batch, 32768);
+  EXPECT_EQ(plan.phases[0].schedule.decay, Decay::kPolynomial);
+  EXPECT_EQ(plan.phases[0].schedule.power, 0.5);
+  EXPECT_EQ(plan.phases[0].schedule.base_batch, 512.0);
+  EXPECT_EQ(plan.phases[0].schedule.batch, 32768);
   EXPECT_EQ(plan.fraction_bits, 20);
   EXPECT_TRUE(plan.mixed);
   EXPECT_TRUE(plan.fail_on_nonfinite);
@@ -201,8 +304,8 @@ TEST(PlanJobTest, AnEmptySpecNamesEverythingThatIsMissing) {
             "dataset: is missing, expected one of idx, synthetic_digits, text\n"
             "batch: is missing: samples per step, such as 32Ki\n"
             "steps: is missing: the number of optimizer updates\n"
-            "optimizer: is missing, expected one of sgd, momentum, adam, adamw, lamb\n"
-            "schedule.peak: is missing: the highest learning rate, a number > 0");
+            "schedule.peak: is missing: the highest learning rate, a number > 0\n"
+            "optimizer: is missing, expected one of sgd, momentum, adam, adamw, lamb");
 }
 
 TEST(PlanJobTest, CheckJobSpecGivesTheSameViolationsAsPairs) {
@@ -502,7 +605,7 @@ TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
 
     ASSERT_TRUE(again.ok()) << again.status().message();
     EXPECT_EQ(again.value().optimizer, plan.optimizer) << rule;
-    EXPECT_EQ(again.value().schedule, plan.schedule);
+    EXPECT_EQ(again.value().phases[0].schedule, plan.phases[0].schedule);
     EXPECT_EQ(again.value().fraction_bits, plan.fraction_bits);
     EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
   }
@@ -524,7 +627,7 @@ TEST(WithDefaultsTest, KeepsEverySchedule) {
     const v1::JobSpec full = WithDefaults(spec, plan);
 
     ASSERT_TRUE(PlanJob(full).ok()) << schedule << PlanJob(full).status().message();
-    EXPECT_EQ(PlanJob(full).value().schedule, plan.schedule) << schedule;
+    EXPECT_EQ(PlanJob(full).value().phases[0].schedule, plan.phases[0].schedule) << schedule;
     EXPECT_EQ(WithDefaults(full, plan).SerializeAsString(), full.SerializeAsString());
   }
 }

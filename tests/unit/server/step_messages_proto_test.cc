@@ -44,8 +44,7 @@ PlaceOrder FullPlace() {
   order.shard_count = 2;
   order.layout = SmallLayout();
   order.blocks = {1, 3};
-  order.leaves = 32;
-  order.batch = 2048;
+  order.shapes = {{0, 32, 2048}, {10, 8, 1024}};
   order.fraction_bits = 37;
   order.seed = 99;
   order.rule = Rule::kLamb;
@@ -91,8 +90,7 @@ TEST(StepMessagesProtoTest, PlaceCarriesEveryField) {
   EXPECT_EQ(place.shard_count, before.shard_count);
   EXPECT_EQ(place.layout->hash(), before.layout->hash());
   EXPECT_EQ(place.blocks, before.blocks);
-  EXPECT_EQ(place.leaves, before.leaves);
-  EXPECT_EQ(place.batch, before.batch);
+  EXPECT_EQ(place.shapes, before.shapes);
   EXPECT_EQ(place.fraction_bits, before.fraction_bits);
   EXPECT_EQ(place.seed, before.seed);
   EXPECT_EQ(place.rule, before.rule);
@@ -157,10 +155,15 @@ TEST(StepMessagesProtoTest, RefusesAPlaceThatMakesNoSense) {
           {"1 to 100000", [](auto* m) { m->mutable_place()->clear_layout(); }},
           {"blocks [4, 3) of 3", [](auto* m) { m->mutable_place()->set_block_begin(4); }},
           {"blocks [1, 4) of 3", [](auto* m) { m->mutable_place()->set_block_end(4); }},
-          {"leaves=0", [](auto* m) { m->mutable_place()->set_leaves(0); }},
-          {"leaves=4097", [](auto* m) { m->mutable_place()->set_leaves(4097); }},
-          {"batch=0", [](auto* m) { m->mutable_place()->set_batch(0); }},
-          {"batch=2049", [](auto* m) { m->mutable_place()->set_batch(2049); }},
+          {"leaves=0", [](auto* m) { m->mutable_place()->mutable_shapes(0)->set_leaves(0); }},
+          {"leaves=4097", [](auto* m) { m->mutable_place()->mutable_shapes(0)->set_leaves(4097); }},
+          {"batch=0", [](auto* m) { m->mutable_place()->mutable_shapes(0)->set_batch(0); }},
+          {"batch=2049", [](auto* m) { m->mutable_place()->mutable_shapes(0)->set_batch(2049); }},
+          {"0 shapes, expected 1 to 64", [](auto* m) { m->mutable_place()->clear_shapes(); }},
+          {"a shape from step 1, expected 0",
+           [](auto* m) { m->mutable_place()->mutable_shapes(0)->set_first_step(1); }},
+          {"a shape from step 0, expected 1 or more",
+           [](auto* m) { m->mutable_place()->mutable_shapes(1)->set_first_step(0); }},
           {"fraction_bits=38", [](auto* m) { m->mutable_place()->set_fraction_bits(38); }},
           {"fraction_bits=7", [](auto* m) { m->mutable_place()->set_fraction_bits(7); }},
           {"rule \"adagrad\"", [](auto* m) { m->mutable_place()->set_rule("adagrad"); }},

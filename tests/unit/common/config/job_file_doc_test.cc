@@ -33,6 +33,8 @@ void AddPaths(const Descriptor& type, const std::string& prefix, std::vector<Fie
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
     paths->push_back({prefix + field.name(), &field});
+    // A phase's schedule has the fields of the job's.
+    if (prefix + field.name() == "phases.schedule") continue;
     if (!IsScalarField(field) && !field.is_map()) {
       AddPaths(*field.message_type(), prefix + field.name() + ".", paths);
     }

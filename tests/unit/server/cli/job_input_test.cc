@@ -25,12 +25,12 @@ TEST(ExamplesTest, TheQuickstartIsTheOneThatDocumentsPromise) {
       PlanJob(ReadCheckedJobFile(kExamples + "quickstart.yaml", {}).value().spec).value();
 
   EXPECT_EQ(plan.name, "digits-lamb");
-  EXPECT_EQ(plan.batch, 32768);
-  EXPECT_EQ(plan.leaves, 32);
+  EXPECT_EQ(plan.phases[0].batch, 32768);
+  EXPECT_EQ(plan.phases[0].leaves, 32);
   EXPECT_EQ(plan.steps, 73);
   EXPECT_EQ(plan.optimizer.rule, Rule::kLamb);
   EXPECT_EQ(plan.optimizer.max_grad_norm, 1.0);
-  EXPECT_EQ(plan.schedule.decay, Decay::kPolynomial);
+  EXPECT_EQ(plan.phases[0].schedule.decay, Decay::kPolynomial);
   EXPECT_EQ(plan.target_accuracy, 0.97);
 }
 

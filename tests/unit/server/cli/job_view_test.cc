@@ -49,6 +49,36 @@ TEST(JobViewTest, DescribesAJobAndItsSpec) {
   EXPECT_THAT(page, HasSubstr("\nname: digits-lamb\nmodel:\n  mlp:\n    hidden: [256]\n"));
 }
 
+TEST(JobViewTest, DescribesTheScheduleOfEveryPhase) {
+  v1::Job job = SampleJob();
+  v1::JobSpec* const spec = job.mutable_spec();
+  spec->clear_steps();
+  spec->mutable_evaluation()->set_every_steps(5);
+  v1::PhaseSpec* const first = spec->add_phases();
+  first->set_steps(110);
+  first->mutable_schedule()->set_peak(0.02);
+  first->mutable_schedule()->set_warmup_steps(10);
+  first->mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_LINEAR);
+  v1::PhaseSpec* const second = spec->add_phases();
+  second->set_steps(1);
+  second->set_batch(1000);
+  v1::PhaseSpec* const third = spec->add_phases();
+  third->set_steps(20);
+  third->mutable_schedule()->set_peak(0.5);
+  third->mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_PLATEAU);
+
+  EXPECT_THAT(
+      JobPage(job, 2'000'000, false),
+      HasSubstr(
+          "\n"
+          "PHASE  STEPS     BATCH   LEAVES  DECAY       FIRST       WARM        MIDDLE       LAST\n"
+          "1      0..109    32,768  32      polynomial  0.002 @ 0   0.02 @ 9    0.0102 @ 59  "
+          "0.0002 @ 109\n"
+          "2      110..110  1,000   25      constant    0.02 @ 110  0.02 @ 110  0.02 @ 110   "
+          "0.02 @ 110\n"
+          "3      111..130  32,768  32      plateau     0.5 @ 111   0.5 @ 111   -            -\n"));
+}
+
 TEST(JobViewTest, JsonIsThatOfTheProto) {
   const nlohmann::json json = nlohmann::json::parse(ToJson(EndedJob()));
   EXPECT_EQ(json["id"], "00000000000000a7");
@@ -66,7 +96,11 @@ TEST(SpecToYamlTest, ReadsBackToTheSameSpec) {
   spec.mutable_schedule()->set_decay(v1::ScheduleSpec::DECAY_POLYNOMIAL);
   const v1::JobSpec full = WithDefaults(spec, PlanJob(SampleJob().spec()).value());
 
-  for (v1::JobSpec wanted : {spec, full}) {
+  v1::JobSpec phases = full;
+  phases.add_phases()->set_steps(7);
+  phases.add_phases();
+  *phases.add_phases()->mutable_schedule() = full.schedule();
+  for (v1::JobSpec wanted : {spec, full, phases}) {
     const Result<JobFile> file = ParseJobFile("spec.yaml", SpecToYaml(wanted));
 
     ASSERT_TRUE(file.ok()) << file.status().message() << SpecToYaml(wanted);

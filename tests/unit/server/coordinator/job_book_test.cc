@@ -147,7 +147,9 @@ TEST_F(JobBookTest, ARunningJobComesBackAsItWas) {
   before.reason = "WAITING_FOR_SHARDS";
   before.message = "1 of 2 shards are there";
   before.last_eval = EvalSummary{3, 0.5, 0.875, 10000};
-  const CheckpointRecord checkpoint = {2, 1, "/c/2-1", 999, "digest", {8, 8, 16, 16, 1, 2}};
+  before.schedule = {4, 2, {10, 0.5, 1, 3}};
+  const CheckpointRecord checkpoint = {2,         1, "/c/2-1", 999, "digest", {8, 8, 16, 16, 1, 2},
+                                       {2, 1, {}}};
   before.checkpoints = {checkpoint};
   ASSERT_TRUE(book_->SaveCheckpoint({checkpoint, before.id}).ok());
   ASSERT_TRUE(book_->Save(before).ok());
@@ -180,6 +182,8 @@ TEST_F(JobBookTest, ARunningJobComesBackAsItWas) {
   ASSERT_EQ(after.checkpoints.size(), 1u);
   EXPECT_EQ(after.checkpoints[0].path, "/c/2-1");
   EXPECT_EQ(after.checkpoints[0].ledger, checkpoint.ledger);
+  EXPECT_EQ(after.schedule, before.schedule);
+  EXPECT_EQ(after.checkpoints[0].schedule, checkpoint.schedule);
 }
 
 TEST_F(JobBookTest, GoingBackForgetsLaterCommits) {

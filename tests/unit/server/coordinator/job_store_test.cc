@@ -76,6 +76,7 @@ JobRow FullRow() {
   job.consecutive_skips = 4;
   job.run_ms = 12345;
   job.last_eval = "eval";
+  job.schedule = "schedule";
   return job;
 }
 
@@ -309,12 +310,32 @@ void RunSql(const std::string& path, const char* sql) {
 
 TEST_F(JobStoreTest, ANewerSchemaIsRefused) {
   store_.reset();
-  RunSql(path_, "PRAGMA user_version = 2");
+  RunSql(path_, "PRAGMA user_version = 3");
 
   const Status status = JobStore::Open(path_).status();
 
   EXPECT_EQ(status.code(), Code::kFailedPrecondition);
-  EXPECT_NE(status.message().find("schema version 2"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("schema version 3"), std::string::npos) << status.message();
+}
+
+// A store as version 1 made it: without the columns that are new.
+TEST_F(JobStoreTest, AStoreOfTheOlderSchemaGoesOn) {
+  JobRow job = NewRow(7);
+  ASSERT_TRUE(store_->CreateJob(job, {}).ok());
+  store_.reset();
+  RunSql(path_,
+         "ALTER TABLE jobs DROP COLUMN schedule; ALTER TABLE checkpoints DROP COLUMN schedule; "
+         "PRAGMA user_version = 1");
+
+  Reopen();
+
+  EXPECT_EQ(store_->GetJob(7).value(), job);
+  CheckpointRow checkpoint;
+  checkpoint.job = 7;
+  checkpoint.schedule = "state";
+  ASSERT_TRUE(store_->AddCheckpoint(job, checkpoint, {}).ok());
+  Reopen();
+  EXPECT_EQ(store_->ListCheckpoints(7).value().at(0).schedule, "state");
 }
 
 TEST_F(JobStoreTest, AnotherProgramsDatabaseIsRefusedAndLeftAlone) {

@@ -28,11 +28,13 @@ JobRecord RecordOf(uint32_t shards, Rule rule) {
   record.version = 5;
   record.applied = 4;
   record.layout = SomeLayout();
-  record.plan.batch = kBatch;
-  record.plan.leaves = kLeaves;
+  PhasePlan phase;
+  phase.batch = kBatch;
+  phase.leaves = kLeaves;
+  phase.schedule.peak = 0.02;
+  record.plan.phases = {phase};
   record.plan.optimizer = DefaultSettings(rule);
   record.plan.optimizer.max_grad_norm = 1.0;
-  record.plan.schedule.peak = 0.02;
   for (const BlockRange& blocks : record.layout->Place(shards)) {
     record.placement.push_back({"shard", blocks});
   }
@@ -185,6 +187,48 @@ TEST(StepCommitTest, SkippedStepKeepsTheNumberOfAppliedUpdates) {
   EXPECT_TRUE(outcome.summary.skipped);
   EXPECT_EQ(outcome.summary.applied, 4);
   EXPECT_EQ(outcome.summary.skip_reason, "leaf 3");
+}
+
+// n counts from the last phase that restarts it, the schedule from the phase.
+TEST(StepCommitTest, APhaseRestartsItsScheduleAndPerhapsTheCountOfUpdates) {
+  for (const bool restart : {false, true}) {
+    JobRecord record = RecordOf(1, Rule::kAdamW);
+    PhasePlan second = record.plan.phases[0];
+    second.first_step = 5;
+    second.schedule.warmup_steps = 4;
+    second.restart_updates = restart;
+    record.plan.phases[0].steps = 5;
+    record.plan.phases.push_back(second);
+    BeginPhaseIfDue(&record);  // At version 5 with 4 updates applied.
+    StepCommit step(record);
+    EXPECT_TRUE(step.AddPrepared(0, VoteOf(record, 0)).ok());
+    Ledger ledger;
+
+    const StepCommit::Outcome outcome = step.Commit({record.id, record.epoch, 5}, &ledger);
+
+    EXPECT_EQ(outcome.summary.applied, 5);
+    EXPECT_EQ(outcome.summary.learning_rate, 0.02 / 4);
+    const int64_t n = restart ? 1 : 5;
+    const GroupSettings group = GroupOf(record.plan.optimizer, record.layout->tensors()[0].name);
+    EXPECT_EQ(ToFloats(outcome.commit.numbers.groups[0]),
+              ToFloats(ComputeStepScalars(record.plan.optimizer, group, n, 0.02 / 4,
+                                          outcome.summary.clip_factor)));
+  }
+}
+
+TEST(ScheduleStateTest, APlateauReducesTheRateOfTheOpenStepOnce) {
+  JobRecord record = RecordOf(1, Rule::kAdamW);
+  Schedule& schedule = record.plan.phases[0].schedule;
+  schedule.decay = Decay::kPlateau;
+  schedule.plateau.patience = 0;
+  EXPECT_TRUE(PlateauLacks(record, 5));
+  CountEvaluation({.version = 4, .loss = 1.0}, &record);
+  EXPECT_EQ(LearningRateOf(record), 0.02);
+  for (int again = 0; again < 2; ++again) {
+    CountEvaluation({.version = 5, .loss = 1.0}, &record);
+    EXPECT_EQ(LearningRateOf(record), 0.01);
+    EXPECT_FALSE(PlateauLacks(record, 5));
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -55,8 +56,7 @@ class AccumulatorTest : public testing::Test {
   AccumulatorTest() : layout_(ThreeTensors()) {
     options_.job = kJob;
     options_.owned = layout_->all_blocks();
-    options_.leaves = kLeaves;
-    options_.batch = kBatch;
+    options_.shapes = {{0, kLeaves, kBatch}};
     options_.fraction_bits = DefaultFractionBits(kBatch);
     Remake();
     leaves_ = LeafGradients(*layout_);
@@ -485,11 +485,11 @@ TEST_F(AccumulatorTest, RefusesImpossibleOptions) {
     change(&options);
     return Accumulator::Make(layout_, options).status().code();
   };
-  EXPECT_EQ(code([](AccumulatorOptions* o) { o->leaves = 0; }), Code::kInvalidArgument);
-  EXPECT_EQ(code([](AccumulatorOptions* o) { o->leaves = kLeavesMax + 1; }),
+  EXPECT_EQ(code([](AccumulatorOptions* o) { o->shapes[0].leaves = 0; }), Code::kInvalidArgument);
+  EXPECT_EQ(code([](AccumulatorOptions* o) { o->shapes[0].leaves = kLeavesMax + 1; }),
             Code::kInvalidArgument);
-  EXPECT_EQ(code([](AccumulatorOptions* o) { o->batch = 63; }), Code::kInvalidArgument);
-  EXPECT_EQ(code([](AccumulatorOptions* o) { o->batch = 0; }), Code::kInvalidArgument);
+  EXPECT_EQ(code([](AccumulatorOptions* o) { o->shapes[0].batch = 63; }), Code::kInvalidArgument);
+  EXPECT_EQ(code([](AccumulatorOptions* o) { o->shapes[0].batch = 0; }), Code::kInvalidArgument);
   EXPECT_EQ(code([](AccumulatorOptions* o) { o->fraction_bits = 43; }), Code::kInvalidArgument);
   EXPECT_EQ(code([](AccumulatorOptions* o) { o->fraction_bits = -1; }), Code::kInvalidArgument);
   EXPECT_EQ(code([](AccumulatorOptions* o) { o->owned = {2, 1}; }), Code::kInvalidArgument);
@@ -521,6 +521,44 @@ TEST_F(AccumulatorTest, SurvivesRandomHeaders) {
     EXPECT_TRUE(IsRefusal(result.verdict));
   }
   EXPECT_EQ(accumulator_->complete_leaves().count(), 0u);
+}
+
+// Steps from kStep on have two leaves of 8 samples, those before kLeaves.
+TEST_F(AccumulatorTest, APhaseWithOtherLeavesAndAnotherBatchIsFullWithThose) {
+  options_.shapes = {{0, kLeaves, kBatch}, {kStep, 2, 16}};
+  Remake();
+
+  for (uint32_t leaf = 0; leaf < 2; ++leaf) {
+    FrameHeader header = Header(FrameType::kStats, {leaf, leaf + 1});
+    header.encoding = FrameEncoding::kI64;
+    std::array<std::byte, kStepStatsBytes> bytes;
+    EncodeStepStats({1, 1, 8, 0}, bytes);
+    const ReceivedFrame stats =
+        FrameOf(header, std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    EXPECT_FALSE(IsRefusal(accumulator_->Receive(stats).verdict));
+    for (size_t chunk = 0; chunk < accumulator_->chunk_count(); ++chunk) {
+      EXPECT_EQ(accumulator_->complete(), false);
+      EXPECT_FALSE(IsRefusal(accumulator_->Receive(FloatFrame(chunk, leaf)).verdict));
+    }
+  }
+
+  EXPECT_TRUE(accumulator_->complete());
+  EXPECT_EQ(accumulator_->leaves(), 2u);
+  EXPECT_EQ(accumulator_->stats().samples, 16);
+  int64_t sum = 0;
+  for (uint32_t leaf = 0; leaf < 2; ++leaf) {
+    sum += llrint(static_cast<double>(Slice(0, leaf)[0]) * FixedPointScale(options_.fraction_bits));
+  }
+  EXPECT_EQ(accumulator_->gradient(0)[0],
+            static_cast<float>(static_cast<double>(sum) *
+                               FixedPointMeanFactor(options_.fraction_bits, 16)));
+
+  accumulator_->Open(kEpoch, kStep - 1);
+  EXPECT_EQ(accumulator_->leaves(), kLeaves);
+  FrameHeader late = ChunkHeader(0, {3, 4}, FrameEncoding::kF32);
+  late.step = kStep - 1;
+  EXPECT_EQ(accumulator_->Receive(FrameOf(late, PayloadOf(Slice(0, 3)), 100003)).verdict,
+            Verdict::kStored);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ PlaceOrder PlaceIn(uint32_t epoch, bool discard = false) {
   order.epoch = epoch;
   order.layout = std::make_shared<const Layout>(Layout::Make({{"w", {10}, {}}}).value());
   order.blocks = {0, 1};
-  order.leaves = 4;
+  order.shapes = {{0, 4, 8}};
   order.discard = discard;
   return order;
 }

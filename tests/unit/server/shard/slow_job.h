@@ -50,8 +50,7 @@ inline PlaceOrder SlowJobPlace(const std::shared_ptr<const Layout>& layout, uint
   place.shard_count = 1;
   place.layout = layout;
   place.blocks = layout->all_blocks();
-  place.leaves = kSlowJobLeaves;
-  place.batch = kSlowJobBatch;
+  place.shapes = {{0, kSlowJobLeaves, kSlowJobBatch}};
   place.fraction_bits = DefaultFractionBits(kSlowJobBatch);
   place.seed = kSlowJobSeed;
   place.rule = Rule::kLamb;

@@ -23,8 +23,7 @@ std::unique_ptr<Accumulator> FilledAccumulator(const PlaceOrder& place, int64_t 
   AccumulatorOptions options;
   options.job = place.job;
   options.owned = place.blocks;
-  options.leaves = place.leaves;
-  options.batch = place.batch;
+  options.shapes = place.shapes;
   options.fraction_bits = place.fraction_bits;
   Result<std::unique_ptr<Accumulator>> made = Accumulator::Make(place.layout, options);
   EXPECT_TRUE(made.ok());

@@ -11,7 +11,8 @@ namespace {
 std::vector<uint64_t> Leaf(uint64_t seed, uint64_t size, uint64_t batch, uint32_t leaves,
                            uint64_t step, uint32_t leaf) {
   std::vector<uint64_t> indices = {123};  // What was there before must go.
-  SamplePositions(seed, size, batch, leaves, step, leaf, &indices);
+  const uint64_t samples = batch / leaves;
+  SamplePositions(seed, size, step * batch + leaf * samples, samples, &indices);
   return indices;
 }
 

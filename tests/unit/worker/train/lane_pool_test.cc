@@ -65,8 +65,9 @@ class EvalRunTest : public testing::Test {
     v1::EvalLease order;
     order.set_sample_begin(begin);
     order.set_sample_end(end);
-    auto run = std::make_shared<EvalRun>(order, setup.micro_batch, WeightsOf(pool_->layout(), 0),
-                                         [this] { changed_.TryPush(true); });
+    auto run =
+        std::make_shared<EvalRun>(order, setup.phases[0].micro_batch, WeightsOf(pool_->layout(), 0),
+                                  [this] { changed_.TryPush(true); });
     pool_->Start(run);
     EXPECT_TRUE(changed_.PopFor(kPatience).has_value());
     return run;
@@ -104,7 +105,7 @@ TEST_F(EvalRunTest, CancelledOneTakesNoMoreSamples) {
   const auto runner = LeafRunner::Make(setup).value();
   v1::EvalLease order;
   order.set_sample_end(30);
-  EvalRun run(order, setup.micro_batch, WeightsOf(runner->layout(), 0), [] {});
+  EvalRun run(order, setup.phases[0].micro_batch, WeightsOf(runner->layout(), 0), [] {});
   run.Cancel();
 
   run.RunOn(runner.get(), nullptr);

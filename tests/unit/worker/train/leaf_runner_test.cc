@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "tests/unit/worker/train/small_job.h"
 #include "worker/data/sampler.h"
 #include "worker/data/synthetic.h"
 #include "worker/nn/presets.h"
@@ -13,9 +14,7 @@ namespace {
 
 JobSetup SmallSetup() {
   JobSetup setup;
-  setup.batch = 256;
-  setup.leaves = 4;
-  setup.micro_batch = 16;
+  setup.phases = {{.batch = 256, .leaves = 4, .micro_batch = 16}};
   setup.seed = 5;
   setup.fraction_bits = 40;
   setup.train = MakeSyntheticDataset(1, Split::kTrain, 300).value();
@@ -66,12 +65,12 @@ TEST(LeafRunnerTest, TensorsBecomeFinalOnceEachLastLayerFirst) {
 TEST(LeafRunnerTest, IsTheSumOfItsMicroBatchesInOrder) {
   const JobSetup setup = SmallSetup();
   const std::unique_ptr<Model> model =
-      Model::Make(setup.network, {.micro_batch = setup.micro_batch}).value();
+      Model::Make(setup.network, {.micro_batch = setup.phases[0].micro_batch}).value();
   const uint64_t elements = model->layout().SpanElements(model->layout().all_blocks());
   const std::vector<float> weights(elements, 0.01f);
   std::vector<float> gradient(elements, 0.0f);
   std::vector<uint64_t> indices;
-  SamplePositions(5, 300, 256, 4, 2, 3, &indices);
+  SamplePositions(5, 300, 2 * 256 + 3 * 64, 64, &indices);
   for (size_t begin = 0; begin < indices.size(); begin += 16) {
     std::vector<SampleRef> refs;
     for (size_t i = 0; i < 16; ++i) refs.push_back({indices[begin + i], 0});
@@ -107,7 +106,7 @@ TEST(LeafRunnerTest, EvaluationInPiecesCountsWhatTheWholeDoes) {
   int64_t samples = 0;
   int64_t loss = 0;
   for (const auto& [begin, end] : {std::pair(0, 16), std::pair(16, 32), std::pair(32, 40)}) {
-    const StepStats stats = runner->Evaluate(begin, end, weights.data()).value();
+    const StepStats stats = runner->Evaluate(/*version=*/0, begin, end, weights.data()).value();
     samples += stats.samples;
     loss += stats.loss;
   }
@@ -115,6 +114,30 @@ TEST(LeafRunnerTest, EvaluationInPiecesCountsWhatTheWholeDoes) {
   EXPECT_EQ(samples, 40);
   // Zero weights: every class has one tenth, so the loss is log 10 per sample.
   EXPECT_NEAR(static_cast<double>(loss) / (40.0 * (1 << kLossFractionBits)), 2.302585, 1e-5);
+}
+
+// The second phase begins at sample 2 * 32 of the row: leaf 1 of its second step are the samples
+// [64 + 12 + 6, 64 + 12 + 12), which a job of one phase cuts elsewhere.
+TEST(LeafRunnerTest, APhaseGoesOnWhereTheOneBeforeEnded) {
+  JobSetup phases = SmallJob();
+  phases.phases.push_back(
+      {.first_step = 2, .first_position = 64, .batch = 12, .leaves = 2, .micro_batch = 3});
+  JobSetup same = SmallJob();
+  same.phases = {{.first_position = 64 + 12 + 6, .batch = 6, .leaves = 1, .micro_batch = 3}};
+  const auto gradient = [](const JobSetup& setup, int64_t step, uint32_t leaf) {
+    std::unique_ptr<LeafRunner> runner = LeafRunner::Make(setup).value();
+    const std::vector<float> weights = SmallWeights(runner->layout(), 0);
+    std::vector<float> sum(weights.size(), 0.0f);
+    const std::atomic<bool> cancelled = false;
+    // A leaf of the first phase before: the model is made for its micro-batch.
+    EXPECT_TRUE(runner->RunLeaf(0, 0, weights.data(), sum.data(), {}, cancelled).ok());
+    std::fill(sum.begin(), sum.end(), 0.0f);
+    EXPECT_EQ(
+        runner->RunLeaf(step, leaf, weights.data(), sum.data(), {}, cancelled).value().samples, 6);
+    return sum;
+  };
+
+  EXPECT_EQ(gradient(phases, 3, 1), gradient(same, 0, 0));
 }
 
 }  // namespace

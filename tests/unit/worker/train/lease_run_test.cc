@@ -341,7 +341,7 @@ class LeaseRunOnLaneTest : public LeaseRunTest {
     runner_ = LeafRunner::Make(setup).value();
     const auto layout = std::make_shared<const Layout>(runner_->layout());
     context_.layout = layout;
-    context_.leaf_samples = setup.leaf_samples();
+    context_.leaf_samples = setup.phases[0].leaf_samples();
     context_.chunks =
         std::make_shared<const ChunkMap>(*layout, std::vector<BlockRange>{layout->all_blocks()});
     context_.floats = MakeBufferPool<float>(*layout);

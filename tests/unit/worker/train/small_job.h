@@ -51,9 +51,7 @@ class SmallDataset : public Dataset {
 inline JobSetup SmallJob(SmallDataset train = {}, SmallDataset test = {}) {
   JobSetup setup;
   setup.network = MlpNetwork({6}, {5}, 3);
-  setup.batch = 32;
-  setup.leaves = 4;
-  setup.micro_batch = 4;
+  setup.phases = {{.batch = 32, .leaves = 4, .micro_batch = 4}};
   setup.seed = 11;
   setup.fraction_bits = 43;
   setup.train = std::make_shared<SmallDataset>(train);
