@@ -25,6 +25,7 @@ class MessageReader {
   MessageReader(std::vector<YamlProblem>* problems, Found found)
       : problems_(problems), found_(std::move(found)) {}
 
+  // Lists of groups have paths such as "phases[0].steps".
   // Sets what `node`, a map, says, over what `message` holds already. A name alone stands for an
   // empty group where one of several is chosen: `optimizer: lamb`.
   void Read(const YamlNode& node, const std::string& path, google::protobuf::Message* message);

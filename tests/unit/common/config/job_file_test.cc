@@ -272,5 +272,37 @@ TEST(JobFileTest, AMissingFileIsNotFound) {
   EXPECT_THAT(file.status().message(), HasSubstr("/nonexistent/job.yaml"));
 }
 
+TEST(JobFileTest, AListOfGroupsKeepsItsOrderAndItsPlaces) {
+  const Result<JobFile> file = ParseJobFile("phases.yaml",
+                                            "phases:\n"
+                                            "- {steps: 5, schedule: {decay: cosine}}\n"
+                                            "- steps: 7\n"
+                                            "  batch: 4Ki\n",
+                                            {});
+
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  ASSERT_EQ(file.value().spec.phases_size(), 2);
+  EXPECT_EQ(file.value().spec.phases(0).schedule().decay(), v1::ScheduleSpec::DECAY_COSINE);
+  EXPECT_EQ(file.value().spec.phases(1).batch(), 4096);
+  EXPECT_EQ(LocateProblem(file.value(), "phases[1].batch: is odd"),
+            "phases.yaml:4:3: phases[1].batch: is odd");
+  EXPECT_EQ(LocateProblem(file.value(), "phases[0].batch: is missing"),
+            "phases.yaml:2:3: phases[0].batch: is missing");
+}
+
+TEST(JobFileTest, AListOfGroupsIsReplacedWholeAndCheckedOneByOne) {
+  const std::vector<std::string> overrides = {"phases=[{steps: 9}]"};
+  const Result<JobFile> file =
+      ParseJobFile("a.yaml", "phases: [{steps: 5}, {steps: 7}]", overrides);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  ASSERT_EQ(file.value().spec.phases_size(), 1);
+  EXPECT_EQ(file.value().spec.phases(0).steps(), 9);
+
+  EXPECT_EQ(ParseJobFile("a.yaml", "phases: {steps: 5}", {}).status().message(),
+            "a.yaml:1:9: phases: a group of fields, expected a list such as [{...}, {...}]");
+  EXPECT_EQ(ParseJobFile("a.yaml", "phases: [{step: 5}]", {}).status().message(),
+            "a.yaml:1:11: unknown field \"step\" in phases[0]; did you mean \"steps\"?");
+}
+
 }  // namespace
 }  // namespace drover
