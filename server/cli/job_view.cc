@@ -97,6 +97,12 @@ std::string JobPage(const v1::Job& job, int64_t now_unix_ms, bool color) {
         fmt::format("step {}: accuracy {:.4f}, loss {:.4g}, {} samples", job.last_eval().version(),
                     job.last_eval().accuracy(), job.last_eval().loss(),
                     FormatThousands(job.last_eval().samples())));
+    if (job.last_eval().masked_tokens() > 0) {
+      row("masked tokens",
+          fmt::format("accuracy {:.4f}, loss {:.4f}, {} tokens", job.last_eval().masked_accuracy(),
+                      job.last_eval().masked_loss(),
+                      FormatThousands(job.last_eval().masked_tokens())));
+    }
   }
   row("cluster",
       fmt::format("{} workers ({} lost so far), {} shards ({} restarted), epoch {}", job.workers(),

@@ -15,6 +15,13 @@ constexpr size_t kBarMin = 10;
 constexpr size_t kBarMax = 40;
 constexpr size_t kDigestDigits = 12;
 
+// Of models that predict masked tokens, else nothing.
+std::string MaskedText(const v1::EvalReport& eval) {
+  if (eval.masked_tokens() == 0) return "";
+  return fmt::format(" masked_loss={:.4f} masked_accuracy={:.4f}", eval.masked_loss(),
+                     eval.masked_accuracy());
+}
+
 StyledLine HeadLine(const Progress& progress, const LiveContext& context, size_t width) {
   const v1::Job& job = progress.job();
   const std::string state = context.reconnecting ? "RECONNECTING" : StateName(job.state());
@@ -156,9 +163,9 @@ std::string EventLine(const v1::JobEvent& event) {
       return fmt::format("event=step_skipped step={} reason={}", event.step().step(),
                          Quote(event.step().skip_reason()));
     case v1::JobEvent::kEval:
-      return fmt::format("event=evaluation step={} accuracy={:.4f} loss={:.4g} samples={}",
+      return fmt::format("event=evaluation step={} accuracy={:.4f} loss={:.4g} samples={}{}",
                          event.eval().version(), event.eval().accuracy(), event.eval().loss(),
-                         event.eval().samples());
+                         event.eval().samples(), MaskedText(event.eval()));
     case v1::JobEvent::kState:
       return fmt::format("event=state state={}", StateName(event.state()));
     case v1::JobEvent::kCheckpoint:

@@ -150,6 +150,8 @@ std::string SummaryToJson(const RunSummary& summary) {
       {"final_loss", NumberOrNull(job.has_last_step(), job.last_step().loss())},
       {"final_accuracy", NumberOrNull(job.has_last_eval(), job.last_eval().accuracy())},
       {"evaluation_loss", NumberOrNull(job.has_last_eval(), job.last_eval().loss())},
+      {"masked_loss",
+       NumberOrNull(job.last_eval().masked_tokens() > 0, job.last_eval().masked_loss())},
       {"weights_digest", TextOrNull(job.weights_digest())},
       {"ledger",
        {{"leaves_expected", ledger.leaves_expected()},

@@ -70,6 +70,10 @@ struct EvalDone {
   int64_t loss_fixed;
   int64_t correct;
   int64_t samples;
+  // Of models that predict masked tokens.
+  int64_t masked_loss_fixed = 0;
+  int64_t masked_tokens = 0;
+  int64_t masked_correct = 0;
 };
 
 // ---- Events: shards.

@@ -82,6 +82,10 @@ struct EvalSummary {
   double loss = 0;
   double accuracy = 0;
   int64_t samples = 0;
+  // Of models that predict masked tokens, else 0: means over the tokens.
+  double masked_loss = 0;
+  double masked_accuracy = 0;
+  int64_t masked_tokens = 0;
 };
 
 // What the learning rate of the open step depends on besides its number: a fold over commits and

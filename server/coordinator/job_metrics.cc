@@ -167,6 +167,10 @@ void JobMetrics::SetTensors(const StepSummary& summary) {
 void JobMetrics::OnEval(const EvalSummary& summary) {
   registry_->GaugeOf(Metric::kLoss, {train_job_, "eval"}).Set(summary.loss);
   registry_->GaugeOf(Metric::kEvalMetric, {train_job_, "accuracy"}).Set(summary.accuracy);
+  if (summary.masked_tokens == 0) return;
+  registry_->GaugeOf(Metric::kEvalMetric, {train_job_, "masked_loss"}).Set(summary.masked_loss);
+  registry_->GaugeOf(Metric::kEvalMetric, {train_job_, "masked_accuracy"})
+      .Set(summary.masked_accuracy);
 }
 
 void JobMetrics::OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms) {

@@ -78,6 +78,9 @@ v1::EvalReport EvalReportToProto(const EvalSummary& summary) {
   report.set_loss(summary.loss);
   report.set_accuracy(summary.accuracy);
   report.set_samples(summary.samples);
+  report.set_masked_loss(summary.masked_loss);
+  report.set_masked_accuracy(summary.masked_accuracy);
+  report.set_masked_tokens(summary.masked_tokens);
   return report;
 }
 
@@ -134,7 +137,9 @@ StepSummary StepSummaryFromProto(const v1::StepReport& message) {
 }
 
 EvalSummary EvalSummaryFromProto(const v1::EvalReport& message) {
-  return {message.version(), message.loss(), message.accuracy(), message.samples()};
+  return {message.version(),      message.loss(),        message.accuracy(),
+          message.samples(),      message.masked_loss(), message.masked_accuracy(),
+          message.masked_tokens()};
 }
 
 }  // namespace drover

@@ -83,6 +83,9 @@ class JobRun {
     int64_t loss_fixed = 0;
     int64_t correct = 0;
     int64_t samples = 0;
+    int64_t masked_loss_fixed = 0;
+    int64_t masked_tokens = 0;
+    int64_t masked_correct = 0;
   };
   enum class Stopping { kNo, kSuspend, kCancel };
 

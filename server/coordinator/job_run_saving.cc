@@ -73,6 +73,9 @@ void JobRun::OnEvalDone(const EvalDone& event, Turn* turn) {
   evaluation_.loss_fixed += event.loss_fixed;
   evaluation_.correct += event.correct;
   evaluation_.samples += event.samples;
+  evaluation_.masked_loss_fixed += event.masked_loss_fixed;
+  evaluation_.masked_tokens += event.masked_tokens;
+  evaluation_.masked_correct += event.masked_correct;
 }
 
 void JobRun::TryFinishEvaluation(Turn* turn) {
@@ -87,9 +90,15 @@ void JobRun::TryFinishEvaluation(Turn* turn) {
                 turn);
   }
   const double samples = static_cast<double>(done.samples);
-  const EvalSummary summary = {record_->version,
-                               static_cast<double>(done.loss_fixed) * kLossUnit / samples,
-                               static_cast<double>(done.correct) / samples, done.samples};
+  EvalSummary summary = {record_->version,
+                         static_cast<double>(done.loss_fixed) * kLossUnit / samples,
+                         static_cast<double>(done.correct) / samples, done.samples};
+  if (done.masked_tokens > 0) {
+    const double tokens = static_cast<double>(done.masked_tokens);
+    summary.masked_loss = static_cast<double>(done.masked_loss_fixed) * kLossUnit / tokens;
+    summary.masked_accuracy = static_cast<double>(done.masked_correct) / tokens;
+    summary.masked_tokens = done.masked_tokens;
+  }
   CountEvaluation(summary, record_);
   if (step_ != nullptr) step_->SetLearningRate(LearningRateOf(*record_));
   turn->actions.push_back(SaveJob{*record_});

@@ -81,9 +81,15 @@ MaybeEvent EvalFromProto(SessionId session, const v1::EvalDone& message) {
     return Bad("EvalDone",
                fmt::format("{} of {} samples correct", message.correct(), message.samples()));
   }
-  return std::optional<CoordinatorEvent>(EvalDone{session, fence.value(), message.lease(),
-                                                  message.loss_fixed(), message.correct(),
-                                                  message.samples()});
+  if (message.masked_tokens() < 0 || message.masked_tokens() > kSamplesMax ||
+      message.masked_correct() < 0 || message.masked_correct() > message.masked_tokens()) {
+    return Bad("EvalDone", fmt::format("{} of {} masked tokens correct", message.masked_correct(),
+                                       message.masked_tokens()));
+  }
+  return std::optional<CoordinatorEvent>(
+      EvalDone{session, fence.value(), message.lease(), message.loss_fixed(), message.correct(),
+               message.samples(), message.masked_loss_fixed(), message.masked_tokens(),
+               message.masked_correct()});
 }
 
 MaybeEvent FailedFromProto(SessionId session, const v1::LeaseFailed& message) {

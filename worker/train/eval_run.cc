@@ -18,19 +18,22 @@ void EvalRun::RunOn(LeafRunner* runner, float* /*lane_buffer*/) {
     const int64_t begin = next_.fetch_add(micro_batch_);
     if (begin >= order_.sample_end()) return;
     const int64_t end = std::min(begin + micro_batch_, order_.sample_end());
-    const Result<StepStats> stats =
+    const Result<EvalStats> stats =
         runner->Evaluate(order_.version(), begin, end, weights_->values.data());
     if (!stats.ok()) return Break(stats.status().ToString());
     Add(stats.value());
   }
 }
 
-void EvalRun::Add(const StepStats& stats) {
+void EvalRun::Add(const EvalStats& stats) {
   {
     MutexLock lock(&mutex_);
     total_.loss += stats.loss;
     total_.correct += stats.correct;
     total_.samples += stats.samples;
+    total_.masked_loss += stats.masked_loss;
+    total_.masked_tokens += stats.masked_tokens;
+    total_.masked_correct += stats.masked_correct;
   }
   if (done()) on_change_();
 }
@@ -49,7 +52,7 @@ bool EvalRun::done() const {
   return total_.samples == order_.sample_end() - order_.sample_begin();
 }
 
-StepStats EvalRun::total() const {
+EvalStats EvalRun::total() const {
   MutexLock lock(&mutex_);
   return total_;
 }

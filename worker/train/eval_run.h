@@ -30,11 +30,11 @@ class EvalRun : public LaneWork {
   void Cancel() { cancelled_.store(true); }
 
   bool done() const;           // Every sample is counted.
-  StepStats total() const;     // So far.
+  EvalStats total() const;     // So far.
   std::string broken() const;  // Why this worker cannot do it, or empty.
 
  private:
-  void Add(const StepStats& stats);
+  void Add(const EvalStats& stats);
   void Break(const std::string& why);
 
   const v1::EvalLease order_;
@@ -45,7 +45,7 @@ class EvalRun : public LaneWork {
   std::atomic<int64_t> next_;  // First sample that no lane has taken.
 
   mutable Mutex mutex_;
-  StepStats total_ DROVER_GUARDED_BY(mutex_);
+  EvalStats total_ DROVER_GUARDED_BY(mutex_);
   std::string broken_ DROVER_GUARDED_BY(mutex_);
 };
 

@@ -13,9 +13,12 @@ namespace {
 constexpr double kLossMax = 0x1p32;
 
 // Added per micro-batch: rounding each once makes the sum independent of who adds them up.
+int64_t Fixed(double loss) {
+  return std::llrint(std::ldexp(loss < kLossMax ? loss : kLossMax, kLossFractionBits));
+}
+
 void Add(const BatchResult& result, StepStats* stats) {
-  const double loss = result.loss_sum < kLossMax ? result.loss_sum : kLossMax;
-  stats->loss += std::llrint(std::ldexp(loss, kLossFractionBits));
+  stats->loss += Fixed(result.loss_sum);
   stats->correct += result.correct;
   stats->samples += result.samples;
 }
@@ -117,7 +120,7 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
   return stats;
 }
 
-Result<StepStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t end,
+Result<EvalStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t end,
                                        const float* weights) {
   DROVER_RETURN_IF_ERROR(SetMicroBatch(setup_.PhaseAt(version).micro_batch));
   indices_.resize(static_cast<size_t>(end - begin));
@@ -125,9 +128,12 @@ Result<StepStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t e
   const Batch batch = Read(*setup_.test, 0, indices_.size(), static_cast<uint64_t>(begin));
   const Result<BatchResult> result = model_->Evaluate(batch, weights);
   if (!result.ok()) return result.status();
-  StepStats stats;
-  Add(result.value(), &stats);
-  return stats;
+  return EvalStats{.loss = Fixed(result.value().loss_sum),
+                   .correct = result.value().correct,
+                   .samples = result.value().samples,
+                   .masked_loss = Fixed(result.value().masked_loss_sum),
+                   .masked_tokens = result.value().masked_tokens,
+                   .masked_correct = result.value().masked_correct};
 }
 
 }  // namespace drover

@@ -27,6 +27,19 @@ struct LeafTimes {
   Duration encode{0};    // In on_final.
 };
 
+// Sums over samples, and over masked tokens for models that predict them. Losses in units of 2^-20,
+// each micro-batch rounded once.
+struct EvalStats {
+  int64_t loss = 0;
+  int64_t correct = 0;
+  int64_t samples = 0;
+  int64_t masked_loss = 0;
+  int64_t masked_tokens = 0;
+  int64_t masked_correct = 0;
+
+  friend bool operator==(const EvalStats&, const EvalStats&) = default;
+};
+
 class LeafRunner {
  public:
   static Result<std::unique_ptr<LeafRunner>> Make(const JobSetup& setup);
@@ -41,7 +54,7 @@ class LeafRunner {
 
   // Loss and correct answers of version `version` on test samples [begin, end), at most one
   // micro-batch of its phase.
-  Result<StepStats> Evaluate(int64_t version, int64_t begin, int64_t end, const float* weights);
+  Result<EvalStats> Evaluate(int64_t version, int64_t begin, int64_t end, const float* weights);
 
   const Layout& layout() const { return layout_; }
 

@@ -62,7 +62,7 @@ v1::WorkerMessage LeaseFailedMessage(const v1::Assignment& assignment, const Lea
   return message;
 }
 
-v1::WorkerMessage EvalDoneMessage(const v1::EvalLease& order, const StepStats& total) {
+v1::WorkerMessage EvalDoneMessage(const v1::EvalLease& order, const EvalStats& total) {
   v1::WorkerMessage message;
   v1::EvalDone* done = message.mutable_eval_done();
   SetFence(order, done);
@@ -71,6 +71,9 @@ v1::WorkerMessage EvalDoneMessage(const v1::EvalLease& order, const StepStats& t
   done->set_loss_fixed(total.loss);
   done->set_correct(total.correct);
   done->set_samples(total.samples);
+  done->set_masked_loss_fixed(total.masked_loss);
+  done->set_masked_tokens(total.masked_tokens);
+  done->set_masked_correct(total.masked_correct);
   return message;
 }
 

@@ -66,6 +66,7 @@ TEST(SummaryTest, JsonHasTheDocumentedKeys) {
     "job": "00000000000000a7", "name": "digits-lamb", "state": "SUCCEEDED", "reason": null,
     "message": null, "steps": 200, "samples": 6553600, "samples_per_second": 102400.0,
     "seconds": 64.0, "final_loss": 0.1832, "final_accuracy": 0.9731, "evaluation_loss": 0.0712,
+    "masked_loss": null,
     "weights_digest": "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd",
     "ledger": {"leaves_expected": 6400, "leaves_counted": 6400, "leaf_chunks_expected": 51200,
                "leaf_chunks_applied": 51200, "duplicates": 12, "refused": 0},
@@ -79,7 +80,7 @@ TEST(SummaryTest, JsonHasNullForWhatNeverWas) {
   const nlohmann::json json = nlohmann::json::parse(SummaryToJson(SummaryOf(job)));
 
   for (const char* key : {"samples_per_second", "seconds", "final_loss", "final_accuracy",
-                          "evaluation_loss", "weights_digest", "checkpoint"}) {
+                          "evaluation_loss", "masked_loss", "weights_digest", "checkpoint"}) {
     EXPECT_TRUE(json.at(key).is_null()) << key;
   }
 }

@@ -85,11 +85,15 @@ TEST(JobProtoTest, ReportsComeBackFromTheStore) {
   EXPECT_EQ(report.samples_per_second(), 50.0);
   EXPECT_EQ(StepReportToProto(StepSummaryFromProto(report)).SerializeAsString(),
             report.SerializeAsString());
-  const EvalSummary eval = EvalSummaryFromProto(EvalReportToProto({9, 0.5, 0.75, 1000}));
+  const EvalSummary eval =
+      EvalSummaryFromProto(EvalReportToProto({9, 0.5, 0.75, 1000, 2.5, 0.25, 300}));
   EXPECT_EQ(eval.version, 9);
   EXPECT_EQ(eval.loss, 0.5);
   EXPECT_EQ(eval.accuracy, 0.75);
   EXPECT_EQ(eval.samples, 1000);
+  EXPECT_EQ(eval.masked_loss, 2.5);
+  EXPECT_EQ(eval.masked_accuracy, 0.25);
+  EXPECT_EQ(eval.masked_tokens, 300);
 }
 
 // A step that took no measurable time must not make the speed infinite.

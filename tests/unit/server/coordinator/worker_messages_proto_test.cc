@@ -60,6 +60,9 @@ v1::WorkerMessage Evaluated() {
   message.mutable_eval_done()->set_loss_fixed(-5);
   message.mutable_eval_done()->set_correct(6);
   message.mutable_eval_done()->set_samples(7);
+  message.mutable_eval_done()->set_masked_loss_fixed(80);
+  message.mutable_eval_done()->set_masked_tokens(90);
+  message.mutable_eval_done()->set_masked_correct(10);
   return message;
 }
 
@@ -121,6 +124,9 @@ TEST(WorkerMessagesProtoTest, ReportsBecomeEvents) {
   EXPECT_EQ(evaluated.loss_fixed, -5);
   EXPECT_EQ(evaluated.correct, 6);
   EXPECT_EQ(evaluated.samples, 7);
+  EXPECT_EQ(evaluated.masked_loss_fixed, 80);
+  EXPECT_EQ(evaluated.masked_tokens, 90);
+  EXPECT_EQ(evaluated.masked_correct, 10);
 
   const LeaseFailed failed = EventOf<LeaseFailed>(Failed());
   EXPECT_EQ(failed.leaf, 5u);
@@ -178,6 +184,8 @@ TEST(WorkerMessagesProtoTest, RefusesReportsOutOfBounds) {
       {Done(), [nan](auto* m) { m->mutable_lease_done()->set_seconds(nan); }},
       {Done(), [](auto* m) { m->mutable_lease_done()->set_seconds(-1); }},
       {Evaluated(), [](auto* m) { m->mutable_eval_done()->set_correct(8); }},
+      {Evaluated(), [](auto* m) { m->mutable_eval_done()->set_masked_correct(91); }},
+      {Evaluated(), [](auto* m) { m->mutable_eval_done()->set_masked_tokens(-1); }},
       {Evaluated(), [](auto* m) { m->mutable_eval_done()->set_samples(-1); }},
       {Failed(), [](auto* m) { m->mutable_lease_failed()->set_leaf(4096); }},
       {Failed(), [](auto* m) { m->clear_kind(); }},

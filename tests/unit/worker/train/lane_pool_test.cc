@@ -80,8 +80,8 @@ class EvalRunTest : public testing::Test {
 TEST_F(EvalRunTest, IsTheSameForAnyNumberOfLanesAndPieces) {
   const auto whole = Run(SmallJob(), 1, 0, 30);
   const auto lanes = Run(SmallJob(), 4, 0, 30);
-  const StepStats front = Run(SmallJob(), 2, 0, 16)->total();
-  const StepStats back = Run(SmallJob(), 2, 16, 30)->total();
+  const EvalStats front = Run(SmallJob(), 2, 0, 16)->total();
+  const EvalStats back = Run(SmallJob(), 2, 16, 30)->total();
 
   EXPECT_TRUE(whole->done());
   EXPECT_EQ(whole->total().samples, 30);

@@ -106,7 +106,7 @@ TEST(LeafRunnerTest, EvaluationInPiecesCountsWhatTheWholeDoes) {
   int64_t samples = 0;
   int64_t loss = 0;
   for (const auto& [begin, end] : {std::pair(0, 16), std::pair(16, 32), std::pair(32, 40)}) {
-    const StepStats stats = runner->Evaluate(/*version=*/0, begin, end, weights.data()).value();
+    const EvalStats stats = runner->Evaluate(/*version=*/0, begin, end, weights.data()).value();
     samples += stats.samples;
     loss += stats.loss;
   }
