@@ -76,9 +76,10 @@ void CheckKnown(const std::string& path, const Message& message, SpecChecker* ch
   }
 }
 
-void CheckModel(const v1::ModelSpec& model, SpecChecker* checker) {
+void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, SpecChecker* checker) {
+  if (model.has_bert()) return CheckBert(model.bert(), dataset, checker);
   if (!model.has_mlp()) {
-    checker->Add("model", "is missing, expected mlp");
+    checker->Add("model", "is missing, expected one of mlp, bert");
     return;
   }
   const auto& hidden = model.mlp().hidden();
@@ -326,7 +327,7 @@ JobPlan ReadSpec(const v1::JobSpec& spec, SpecChecker* checker) {
   } else if (!IsWord(plan.name, "_-", 63)) {
     checker->Add("name", "is {}, expected [A-Za-z0-9_-]{{1,63}}", Quote(plan.name));
   }
-  CheckModel(spec.model(), checker);
+  CheckModel(spec.model(), spec.dataset(), checker);
   CheckDataset(spec.dataset(), checker);
   if (spec.dataset().has_text() && spec.model().has_mlp()) {
     checker->Add("dataset.text",
@@ -418,6 +419,7 @@ v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   full.mutable_checkpoint()->set_every_steps(plan.checkpoint_every_steps);
   full.mutable_checkpoint()->set_keep(plan.checkpoint_keep);
   full.mutable_evaluation()->set_every_steps(plan.evaluation_every_steps);
+  if (full.model().has_bert()) WriteBert(full.mutable_model()->mutable_bert());
   v1::DatasetSpec* const dataset = full.mutable_dataset();
   if (dataset->has_synthetic_digits() && !dataset->synthetic_digits().has_seed()) {
     dataset->mutable_synthetic_digits()->set_seed(1);

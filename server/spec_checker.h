@@ -45,6 +45,10 @@ class SpecChecker {
 OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* checker);
 v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& settings, std::string_view preset);
 
+// A BERT's sizes, and whether they fit the dataset; and every field of it set.
+void CheckBert(const v1::Bert& bert, const v1::DatasetSpec& dataset, SpecChecker* checker);
+void WriteBert(v1::Bert* bert);
+
 // The schedule of a job or phase of `steps` steps of `batch` samples, both in range. `path` of the
 // message, such as "schedule". And what the defaults are, back into the message.
 Schedule ReadSchedule(const std::string& path, const v1::ScheduleSpec& spec, int64_t steps,

@@ -47,21 +47,7 @@ void AddEncoderLayer(const BertSizes& sizes, const std::string& name,
   layers->push_back(Norm(name + ".output.LayerNorm"));
 }
 
-BertSizes Sizes(int64_t layers, int64_t hidden, int64_t heads) {
-  BertSizes sizes;
-  sizes.layers = layers;
-  sizes.hidden = hidden;
-  sizes.heads = heads;
-  sizes.intermediate = 4 * hidden;
-  return sizes;
-}
-
 }  // namespace
-
-BertSizes BertTiny() { return Sizes(2, 128, 2); }
-BertSizes BertMini() { return Sizes(4, 256, 4); }
-BertSizes BertBase() { return Sizes(12, 768, 12); }
-BertSizes BertLarge() { return Sizes(24, 1024, 16); }
 
 NetworkSpec BertNetwork(const BertSizes& sizes, int64_t tokens, int64_t predictions) {
   const EmbeddingSpec words = {.vocabulary = sizes.vocabulary,

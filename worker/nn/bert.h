@@ -21,12 +21,6 @@ struct BertSizes {
   double dropout = 0.1;      // Of attention weights and of what blocks and embeddings make.
 };
 
-// tiny and mini are of Turc et al. 2019 (arXiv:1908.08962), base and large of the paper.
-BertSizes BertTiny();
-BertSizes BertMini();
-BertSizes BertBase();
-BertSizes BertLarge();
-
 // tokens: the sequence length. predictions: masked tokens of one sample, at most.
 NetworkSpec BertNetwork(const BertSizes& sizes, int64_t tokens, int64_t predictions);
 

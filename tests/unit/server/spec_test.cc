@@ -300,7 +300,7 @@ TEST(PlanJobTest, NoAdaptFollowsNoDecayUnlessThePresetSaysNone) {
 TEST(PlanJobTest, AnEmptySpecNamesEverythingThatIsMissing) {
   EXPECT_EQ(Violations(v1::JobSpec()),
             "name: is missing, expected [A-Za-z0-9_-]{1,63}\n"
-            "model: is missing, expected mlp\n"
+            "model: is missing, expected one of mlp, bert\n"
             "dataset: is missing, expected one of idx, synthetic_digits, text\n"
             "batch: is missing: samples per step, such as 32Ki\n"
             "steps: is missing: the number of optimizer updates\n"
@@ -539,12 +539,40 @@ INSTANTIATE_TEST_SUITE_P(
                 [](v1::JobSpec* s) { s->mutable_dataset()->mutable_text()->set_path("/a"); },
                 "dataset.text: gives tokens, and an mlp reads numbers; expected idx or "
                 "synthetic_digits"},
+        BadSpec{"BertWithoutSize",
+                [](v1::JobSpec* s) { s->mutable_model()->mutable_bert()->set_layers(2); },
+                "model.bert.size: is missing, expected one of tiny, mini, base, large"},
+        BadSpec{"BertOfImages",
+                [](v1::JobSpec* s) {
+                  s->mutable_model()->mutable_bert()->set_size(v1::Bert::SIZE_TINY);
+                },
+                "dataset: gives images, and a bert reads text; expected text"},
+        BadSpec{"BertOutOfBounds",
+                [](v1::JobSpec* s) {
+                  s->mutable_dataset()->mutable_text()->set_path("/a");
+                  s->mutable_dataset()->mutable_text()->set_sequence_length(128);
+                  v1::Bert* const bert = s->mutable_model()->mutable_bert();
+                  bert->set_size(v1::Bert::SIZE_TINY);
+                  bert->set_layers(129);
+                  bert->set_heads(3);
+                  bert->set_intermediate(-1);
+                  bert->set_positions(100);
+                  bert->set_vocabulary_multiple(-8);
+                  bert->set_dropout(1);
+                },
+                "model.bert.layers: is 129, expected 1 to 128\n"
+                "model.bert.heads: is 3, expected a divisor of hidden (128)\n"
+                "model.bert.intermediate: is -1, expected 1 to 65536\n"
+                "model.bert.vocabulary_multiple: is -8, expected 1 to 1024\n"
+                "model.bert.dropout: is 1, expected 0 to below 1\n"
+                "model.bert.positions: is 100, expected at least dataset.text.sequence_length "
+                "(128)"},
         BadSpec{"NoTextPath",
                 [](v1::JobSpec* s) {
                   s->clear_model();
                   s->mutable_dataset()->mutable_text()->set_sequence_length(7);
                 },
-                "model: is missing, expected mlp\n"
+                "model: is missing, expected one of mlp, bert\n"
                 "dataset.text.path: is missing: the folder with train.tokens and test.tokens; make "
                 "it with drover data tokenize\n"
                 "dataset.text.sequence_length: is 7, expected 8 to 4096"},
@@ -554,7 +582,7 @@ INSTANTIATE_TEST_SUITE_P(
                   s->mutable_dataset()->mutable_text()->set_path("/a\n");
                   s->mutable_dataset()->mutable_text()->set_sequence_length(4097);
                 },
-                "model: is missing, expected mlp\n"
+                "model: is missing, expected one of mlp, bert\n"
                 "dataset.text.path: is \"/a\\x0a\", expected the path of a folder\n"
                 "dataset.text.sequence_length: is 4097, expected 8 to 4096"},
         BadSpec{"KeepOne", [](v1::JobSpec* s) { s->mutable_checkpoint()->set_keep(1); },
@@ -609,6 +637,29 @@ TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
     EXPECT_EQ(again.value().fraction_bits, plan.fraction_bits);
     EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
   }
+}
+
+// Sizes by the papers that spec_bert.cc names.
+TEST(WithDefaultsTest, WritesOutTheSizesOfABert) {
+  const auto sizes = [](v1::Bert::Size size) {
+    v1::JobSpec spec = SmallestSpec();
+    spec.mutable_dataset()->mutable_text()->set_path("/a");
+    spec.mutable_model()->mutable_bert()->set_size(size);
+    spec.mutable_model()->mutable_bert()->set_positions(256);
+    const v1::JobSpec full = WithDefaults(spec, PlanJob(spec).value());
+    const v1::Bert& bert = full.model().bert();
+    EXPECT_EQ(bert.positions(), 256);
+    EXPECT_EQ(bert.dropout(), 0.1);
+    EXPECT_EQ(bert.vocabulary_multiple(), 1);
+    EXPECT_EQ(WithDefaults(full, PlanJob(full).value()).SerializeAsString(),
+              full.SerializeAsString());
+    return std::vector<int64_t>{bert.layers(), bert.hidden(), bert.heads(), bert.intermediate()};
+  };
+
+  EXPECT_EQ(sizes(v1::Bert::SIZE_TINY), (std::vector<int64_t>{2, 128, 2, 512}));
+  EXPECT_EQ(sizes(v1::Bert::SIZE_MINI), (std::vector<int64_t>{4, 256, 4, 1024}));
+  EXPECT_EQ(sizes(v1::Bert::SIZE_BASE), (std::vector<int64_t>{12, 768, 12, 3072}));
+  EXPECT_EQ(sizes(v1::Bert::SIZE_LARGE), (std::vector<int64_t>{24, 1024, 16, 4096}));
 }
 
 TEST(WithDefaultsTest, KeepsEverySchedule) {

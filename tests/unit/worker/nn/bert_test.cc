@@ -146,8 +146,8 @@ INSTANTIATE_TEST_SUITE_P(MicroBatches, BertGradientTest, testing::Values(1, 2, 3
 // NVIDIA's count of BERT-Large with both heads (vocabulary padded to 30,528): the word embedding,
 // which the decoder of masked tokens shares, is counted once.
 TEST(BertTest, LargeHasTheTensorsAndParametersOfThePaper) {
-  BertSizes sizes = BertLarge();
-  sizes.vocabulary = 30528;
+  const BertSizes sizes = {
+      .layers = 24, .hidden = 1024, .heads = 16, .intermediate = 4096, .vocabulary = 30528};
   const NetworkSpec network = BertNetwork(sizes, 1, 1);
   const std::unique_ptr<Model> model = MakeModel(network, 1);
 
@@ -267,9 +267,12 @@ TextBatch MadeUpText(int64_t samples, int64_t tokens, int64_t predictions, int64
 }
 
 NetworkSpec TinyNetwork() {
-  BertSizes sizes = BertTiny();
-  sizes.positions = 40;
-  sizes.vocabulary = 300;
+  const BertSizes sizes = {.layers = 2,
+                           .hidden = 128,
+                           .heads = 2,
+                           .intermediate = 512,
+                           .positions = 40,
+                           .vocabulary = 300};
   return BertNetwork(sizes, 33, 5);
 }
 

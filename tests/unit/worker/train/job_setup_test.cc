@@ -66,5 +66,31 @@ TEST_F(TextJobTest, AnMlpDoesNotReadTokens) {
   EXPECT_THAT(SetUp().message(), HasSubstr("gives tokens"));
 }
 
+TEST_F(TextJobTest, ABertTakesVocabularyAndLengthOfTheText) {
+  for (const char* name : {"/train.tokens", "/test.tokens"}) {
+    ASSERT_TRUE(WriteTokenFile(FileSystem::Real(), directory_ + name, SampleText(9)).ok());
+  }
+  v1::JobSpec spec = Spec("text { path: '" + directory_ + "' sequence_length: 12 }");
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "size: SIZE_TINY layers: 1 hidden: 4 heads: 1 intermediate: 8 positions: 12 "
+      "vocabulary_multiple: 8 dropout: 0.1",
+      spec.mutable_model()->mutable_bert()));
+
+  const JobSetup setup = SetUpJob(spec).value();
+
+  EXPECT_EQ(setup.network.input, Dims{12});
+  EXPECT_EQ(setup.network.predictions, setup.train->shape().predictions);
+  EXPECT_EQ(setup.network.vocabulary % 8, 0);
+  EXPECT_GE(setup.network.vocabulary, setup.train->shape().vocabulary);
+  EXPECT_LT(setup.network.vocabulary, setup.train->shape().vocabulary + 8);
+}
+
+TEST_F(TextJobTest, ABertDoesNotReadImages) {
+  v1::JobSpec spec = Spec("synthetic_digits {}");
+  spec.mutable_model()->mutable_bert()->set_vocabulary_multiple(1);
+
+  EXPECT_EQ(SetUpJob(spec).status().message(), "model.bert: the dataset is not text");
+}
+
 }  // namespace
 }  // namespace drover
