@@ -29,11 +29,11 @@ struct CommandLine {
   RunOptions run;
   SubmitOptions submit;
   LogsOptions logs;
+  ExportOptions export_options;
   TokenizeOptions tokenize;
   std::vector<std::string> words;
   std::string name;
   std::string path;
-  std::string out_path;
   std::string rule;
   std::string json_path;
   std::string state_dir = "/tmp";
@@ -167,11 +167,17 @@ void AddCheckpoint(CLI::App* app, CommandLine* line) {
     if (!line->name.empty()) words.push_back(line->name);
     return GetCommand(line->global, words);
   })->add_option("JOB", line->name, "Only of this job");
-  CLI::App* const save =
-      AddVerb(checkpoint, line, "export", "Write the weights as a safetensors file",
-              [line] { return ExportCheckpointCommand(line->global, line->name, line->out_path); });
+  CLI::App* const save = AddVerb(
+      checkpoint, line, "export", "Write the weights as a safetensors file",
+      [line] { return ExportCheckpointCommand(line->global, line->name, line->export_options); });
   save->add_option("CHECKPOINT", line->name, "Id or folder")->required();
-  save->add_option("--out", line->out_path, "FILE.safetensors")->type_name("FILE")->required();
+  save->add_option("--out", line->export_options.out_path, "FILE.safetensors")
+      ->type_name("FILE")
+      ->required();
+  save->add_option("--heads", line->export_options.heads,
+                   "Attention heads, for the config.json of a BERT exported by folder")
+      ->type_name("N")
+      ->check(CLI::Range(1, 16384));
   AddVerb(checkpoint, line, "verify", "Read everything again and compare all digests",
           [line] { return VerifyCheckpointCommand(line->global, line->name); })
       ->add_option("CHECKPOINT", line->name, "Id or folder")
