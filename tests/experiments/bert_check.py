@@ -7,7 +7,8 @@ MODEL_FOLDER: holds one .safetensors file and config.json, as `drover checkpoint
 TOKENS_FOLDER: made by `drover data tokenize`; test.tokens is read. Samples, pairs and masks are made
 here a second time, from docs/formats.md and the comments of worker/data. Needs torch and numpy.
 --masked-loss: what Drover reported; the exit code is 1 when PyTorch is more than 1e-3 from it.
---transformers: the forward pass is that of Hugging Face's BertForPreTraining, which must be installed.
+--transformers: the forward pass is that of Hugging Face's BertForPreTraining, which must be installed;
+the weights' file must be called model.safetensors.
 """
 
 import argparse
@@ -184,10 +185,10 @@ class Bert:
                 self.linear("cls.seq_relationship", pooled))
 
 
-def transformers_bert(folder, weights):
+def transformers_bert(folder):
     import transformers  # pylint: disable=import-outside-toplevel
-    config = transformers.BertConfig.from_pretrained(folder)
-    model = transformers.BertForPreTraining.from_pretrained(None, config=config, state_dict=weights)
+    model, loaded = transformers.BertForPreTraining.from_pretrained(folder, output_loading_info=True)
+    assert not any(loaded.values()), loaded  # Every tensor, and no other.
     model.eval()
 
     def forward(tokens, segments, mask):
@@ -237,9 +238,8 @@ def main():
     arguments = parser.parse_args()
     config = json.loads((arguments.model / "config.json").read_text())
     (path,) = arguments.model.glob("*.safetensors")
-    weights = load_weights(path)
-    model = transformers_bert(arguments.model, weights) if arguments.transformers else \
-        Bert(weights, config)
+    model = transformers_bert(arguments.model) if arguments.transformers else \
+        Bert(load_weights(path), config)
     result = evaluate(model, Text(arguments.tokens / "test.tokens"), arguments.sequence_length)
     print(json.dumps(result))
     if arguments.masked_loss is None:
