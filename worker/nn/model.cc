@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "worker/nn/layer_table.h"
 
@@ -33,6 +34,18 @@ Status CheckNetwork(const NetworkSpec& network, int64_t micro_batch) {
   if (network.layers.size() > kLayersMax) {
     return Status(Code::kInvalidArgument,
                   fmt::format("{} layers, expected at most {}", network.layers.size(), kLayersMax));
+  }
+  // Nothing else reads tokens, and an embedding reads nothing else.
+  for (size_t i = 0; i < std::max<size_t>(network.layers.size(), 1); ++i) {
+    const bool embeds =
+        i < network.layers.size() && std::holds_alternative<EmbeddingSpec>(network.layers[i].kind);
+    const bool reads_tokens = i == 0 && network.vocabulary > 0;
+    if (embeds == reads_tokens) continue;
+    return Status(Code::kInvalidArgument,
+                  embeds ? fmt::format("layer {}: an embedding, expected only as the first layer, "
+                                       "and only on tokens: is the dataset text?",
+                                       i + 1)
+                         : "the dataset is text, expected an embedding as the first layer");
   }
   return Status();
 }

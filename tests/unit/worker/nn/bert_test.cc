@@ -356,6 +356,20 @@ TEST(BertTest, RefusesSizesThatDoNotFit) {
   EXPECT_THAT(refusal([](BertSizes*) {}, 0), HasSubstr("0 masked ones per sample"));
 }
 
+TEST(BertTest, TokensAreReadByAnEmbeddingInFrontAndByNothingElse) {
+  const auto refusal = [](auto change) {
+    NetworkSpec network = Golden().network();
+    change(&network);
+    return Model::Make(network, {.micro_batch = 4}).status().message();
+  };
+  EXPECT_THAT(refusal([](NetworkSpec* n) { n->layers.erase(n->layers.begin()); }),
+              HasSubstr("the dataset is text, expected an embedding as the first layer"));
+  EXPECT_THAT(refusal([](NetworkSpec* n) { n->layers.clear(); }),
+              HasSubstr("expected an embedding as the first layer"));
+  EXPECT_THAT(refusal([](NetworkSpec* n) { n->layers.push_back(n->layers.front()); }),
+              HasSubstr("an embedding, expected only as the first layer"));
+}
+
 TEST(MaskedTokenLossTest, EqualsTheFormulaAndTakesTheFirstOfEqualAnswers) {
   const std::vector<float> logits = {0.5f, 2.0f, -1.0f, 2.0f};
   double sum = 0;
