@@ -39,6 +39,7 @@ struct JobPlan {
   uint64_t seed = 1;
   int fraction_bits = 0;  // Of the fixed-point sums; fits the largest batch.
   OptimizerSettings optimizer;
+  bool bf16 = false;               // Workers multiply, and pull weights, in bfloat16.
   bool mixed = false;              // Workers of different numeric classes may serve the job.
   bool fail_on_nonfinite = false;  // Else the step is skipped.
   int64_t max_consecutive_skips = 5;

@@ -268,6 +268,7 @@ void ReadFractionBits(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* check
 }
 
 void ReadPolicies(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
+  plan->bf16 = spec.precision() == v1::JobSpec::PRECISION_BF16;
   plan->mixed = spec.numerics().mixed();
   plan->fail_on_nonfinite = spec.on_nonfinite() == v1::JobSpec::ON_NONFINITE_FAIL;
   if (spec.has_max_consecutive_skips()) plan->max_consecutive_skips = spec.max_consecutive_skips();
@@ -411,6 +412,7 @@ v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   WritePhases(plan, &full);
   full.set_seed(plan.seed);
   *full.mutable_optimizer() = WriteOptimizer(plan.optimizer, spec.optimizer().lamb().preset());
+  full.set_precision(plan.bf16 ? v1::JobSpec::PRECISION_BF16 : v1::JobSpec::PRECISION_F32);
   full.mutable_numerics()->set_wire(v1::NumericsSpec::WIRE_EXACT);
   full.mutable_numerics()->set_fraction_bits(plan.fraction_bits);
   full.set_on_nonfinite(plan.fail_on_nonfinite ? v1::JobSpec::ON_NONFINITE_FAIL

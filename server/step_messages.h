@@ -64,7 +64,8 @@ struct PlaceOrder {
   uint64_t seed = 0;
   Rule rule = Rule::kSgd;
   Origin origin;
-  bool discard = false;  // Start from `origin` whatever is held.
+  bool publish_bf16 = false;  // Workers pull weights in bfloat16.
+  bool discard = false;       // Start from `origin` whatever is held.
 };
 struct MeasureOrder {
   Fence fence;

@@ -94,6 +94,7 @@ v1::Place PlaceToProto(const PlaceOrder& order) {
   out.set_checkpoint(order.origin.checkpoint);
   out.set_checkpoint_version(order.origin.version);
   out.set_discard(order.discard);
+  out.set_publish_bf16(order.publish_bf16);
   return out;
 }
 
@@ -172,6 +173,7 @@ Result<ShardOrder> PlaceFromProto(const v1::Place& message) {
   order.rule = rule->rule;
   order.origin = {message.checkpoint(), message.checkpoint_version()};
   order.discard = message.discard();
+  order.publish_bf16 = message.publish_bf16();
   return ShardOrder(std::move(order));
 }
 

@@ -46,8 +46,8 @@ Status CheckFields(const Wire& wire) {
       wire.type > static_cast<uint8_t>(FrameType::kGone)) {
     return Malformed(fmt::format("type is {}, expected 1 to 8", wire.type));
   }
-  if (wire.encoding > static_cast<uint8_t>(FrameEncoding::kI64)) {
-    return Malformed(fmt::format("encoding is {}, expected 0 to 2", wire.encoding));
+  if (wire.encoding > static_cast<uint8_t>(FrameEncoding::kBf16)) {
+    return Malformed(fmt::format("encoding is {}, expected 0 to 3", wire.encoding));
   }
   if (wire.verdict >= kVerdictsEnd) {
     return Malformed(

@@ -44,7 +44,7 @@ enum class FrameType : uint8_t {
   kNonfinite =
       4,         // Worker -> shard: these leaves have no finite gradient; payload names the tensor.
   kPull = 5,     // Worker -> shard: send version `step` as soon as it exists.
-  kWeights = 6,  // Shard -> worker: one chunk of version `step`, float32.
+  kWeights = 6,  // Shard -> worker: one chunk of version `step`, kF32 or kBf16.
   kAck = 7,   // Shard -> worker: echo of a frame's epoch, step, blocks and leaves with a verdict.
   kGone = 8,  // Shard -> worker: the pulled version is gone; `step` is the current one.
 };
@@ -53,6 +53,7 @@ enum class FrameEncoding : uint8_t {
   kNone = 0,  // Text, or no payload.
   kF32 = 1,   // float32. A gradient in it is one leaf's.
   kI64 = 2,   // Fixed point, see fixed_point.h.
+  kBf16 = 3,  // bfloat16, see bf16.h: weights of a job whose workers compute in it.
 };
 
 // What became of a frame. The numbers are on the wire and in metrics.

@@ -111,6 +111,7 @@ void JobRun::SendPlace(uint32_t index, Turn* turn) {
   order.seed = record_->plan.seed;
   order.rule = record_->plan.optimizer.rule;
   order.origin = NewestOrigin();
+  order.publish_bf16 = record_->plan.bf16;
   order.discard = discard_next_;
   turn->actions.push_back(SendToShard{shard->session, std::move(order)});
 }

@@ -18,6 +18,7 @@ uint64_t ElementBytes(FrameEncoding encoding, LeafRange leaves) {
       return leaves.size() == 1 ? sizeof(float) : 0;
     case FrameEncoding::kI64:
       return sizeof(int64_t);
+    case FrameEncoding::kBf16:
     case FrameEncoding::kNone:
       return 0;
   }

@@ -42,8 +42,13 @@ grpc::ByteBuffer WeightsSend::MakeFrame(const std::shared_ptr<const WeightsSend>
   header.block_begin = blocks.begin;
   header.block_count = blocks.size();
   header.payload_crc = send->version_->chunk_crcs[chunk];
-  const std::array<ByteSpan, 1> payload = {std::as_bytes(
-      send->version_->weights->span().subspan(first, send->layout_->SpanElements(blocks)))};
+  const uint64_t elements = send->layout_->SpanElements(blocks);
+  const Version& version = *send->version_;
+  header.encoding = version.rounded == nullptr ? FrameEncoding::kF32 : FrameEncoding::kBf16;
+  const std::array<ByteSpan, 1> payload = {
+      version.rounded == nullptr
+          ? std::as_bytes(version.weights->span().subspan(first, elements))
+          : std::as_bytes(version.rounded->span().subspan(first, elements))};
   return MakeOwnedFrame(header, payload, send);
 }
 
@@ -178,7 +183,6 @@ std::shared_ptr<const WeightsSend> Publisher::MakeSend(std::shared_ptr<const Ver
                                                        Stream* stream) {
   FrameHeader header;
   header.type = FrameType::kWeights;
-  header.encoding = FrameEncoding::kF32;
   header.job = held_.job;
   header.epoch = held_.epoch;
   header.step = static_cast<uint64_t>(version->number);

@@ -202,7 +202,8 @@ Result<HeldRange> ShardStore::MakeRange(const PlaceOrder& place) const {
   HeldRange held;
   held.place = place;
   held.accumulator = std::move(accumulator).value();
-  held.engine = std::make_unique<StepEngine>(place.layout, place.blocks, place.rule, threads_);
+  held.engine = std::make_unique<StepEngine>(place.layout, place.blocks, place.rule, threads_,
+                                             place.publish_bf16);
   return held;
 }
 

@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
 #include "common/base/thread.h"
+#include "common/tensor/bf16.h"
 #include "server/optim/update.h"
 
 namespace drover {
@@ -38,10 +39,11 @@ std::vector<BlockRange> SplitEvenly(const Layout& layout, BlockRange owned, uint
 }  // namespace
 
 StepEngine::StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, Rule rule,
-                       int threads)
+                       int threads, bool publish_bf16)
     : layout_(std::move(layout)),
       owned_(owned),
       rule_(rule),
+      publish_bf16_(publish_bf16),
       elements_(layout_->SpanElements(owned)),
       chunks_(layout_->Chunks(owned)),
       parts_(SplitEvenly(*layout_, owned, elements_, threads)),
@@ -162,6 +164,7 @@ void StepEngine::Skip() {
 size_t StepEngine::bytes() const {
   size_t bytes = buffers_.bytes();
   for (const FloatBuffer& slot : slots_) bytes += slot.bytes();
+  if (current_ != nullptr && current_->rounded != nullptr) bytes += current_->rounded->bytes();
   return bytes;
 }
 
@@ -173,13 +176,23 @@ void StepEngine::MakeCurrent(int64_t number, std::shared_ptr<const FloatBuffer> 
   auto version = std::make_shared<Version>();
   version->number = number;
   version->chunk_crcs.resize(chunks_.size());
+  std::shared_ptr<Buffer<uint16_t>> rounded;
+  if (publish_bf16_)
+    rounded = std::make_shared<Buffer<uint16_t>>(Buffer<uint16_t>::Zeroed(elements_));
   RunSplit([&](size_t part) {
     for (size_t chunk = part; chunk < chunks_.size(); chunk += parts_.size()) {
-      version->chunk_crcs[chunk] = Crc32c(weights->data() + OffsetOf(chunks_[chunk].begin),
-                                          layout_->SpanElements(chunks_[chunk]) * sizeof(float));
+      const uint64_t first = OffsetOf(chunks_[chunk].begin);
+      const uint64_t count = layout_->SpanElements(chunks_[chunk]);
+      if (rounded != nullptr) {
+        RoundToBf16(weights->data() + first, count, rounded->data() + first);
+        version->chunk_crcs[chunk] = Crc32c(rounded->data() + first, count * sizeof(uint16_t));
+      } else {
+        version->chunk_crcs[chunk] = Crc32c(weights->data() + first, count * sizeof(float));
+      }
     }
   });
   version->weights = std::move(weights);
+  version->rounded = std::move(rounded);
   current_ = std::move(version);
 }
 

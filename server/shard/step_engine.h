@@ -32,8 +32,10 @@ struct MeasuredSquares {
 
 class StepEngine {
  public:
-  // `threads` at least 1. Slots are zeros; there are no weights before Begin.
-  StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, Rule rule, int threads);
+  // `threads` at least 1. `publish_bf16`: versions also hold what workers of that precision pull.
+  // Slots are zeros; there are no weights before Begin.
+  StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, Rule rule, int threads,
+             bool publish_bf16 = false);
 
   const Layout& layout() const { return *layout_; }
   BlockRange owned() const { return owned_; }
@@ -83,6 +85,7 @@ class StepEngine {
   const std::shared_ptr<const Layout> layout_;
   const BlockRange owned_;
   const Rule rule_;
+  const bool publish_bf16_;
   const uint64_t elements_;
   const std::vector<BlockRange> chunks_;
   std::vector<BlockRange> parts_;  // One per thread, even by elements; 1 for small shards.

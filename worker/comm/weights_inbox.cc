@@ -1,8 +1,32 @@
 #include "worker/comm/weights_inbox.h"
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <utility>
 
+#include "common/tensor/bf16.h"
+
 namespace drover {
+namespace {
+
+uint64_t ElementBytes(FrameEncoding encoding) {
+  return encoding == FrameEncoding::kBf16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+// What arrived in the upper half of `out` as bfloat16 becomes float32, front to back: no value is
+// overwritten before its turn. In pieces, through a buffer, so that the loops can be vectorised.
+void WidenInPlace(std::span<float> out) {
+  const std::byte* packed = std::as_bytes(out).data() + out.size() * sizeof(uint16_t);
+  std::array<uint16_t, 4096> piece;
+  for (size_t done = 0; done < out.size(); done += piece.size()) {
+    const size_t count = std::min(piece.size(), out.size() - done);
+    std::memcpy(piece.data(), packed + done * sizeof(uint16_t), count * sizeof(uint16_t));
+    WidenBf16(piece.data(), count, out.data() + done);
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout) {
   const uint64_t elements = layout.SpanElements(layout.all_blocks());
@@ -38,8 +62,9 @@ void WeightsInbox::Expect(int64_t version) {
 std::optional<size_t> WeightsInbox::ChunkOf(size_t part, const FrameHeader& header) const {
   const std::optional<size_t> chunk = chunks_->Find(header.blocks());
   if (!chunk || chunks_->chunks[*chunk].part != part || header.layout_hash != layout_->hash() ||
-      header.encoding != FrameEncoding::kF32 ||
-      header.payload_bytes != layout_->SpanElements(header.blocks()) * sizeof(float)) {
+      (header.encoding != FrameEncoding::kF32 && header.encoding != FrameEncoding::kBf16) ||
+      header.payload_bytes !=
+          layout_->SpanElements(header.blocks()) * ElementBytes(header.encoding)) {
     return std::nullopt;
   }
   return chunk;
@@ -62,7 +87,9 @@ WeightsInbox::Arrival WeightsInbox::Receive(size_t part, const ReceivedFrame& fr
   }
   const auto out = target->values.span().subspan(layout_->SpanOffset(header.blocks()),
                                                  layout_->SpanElements(header.blocks()));
-  const bool sound = frame.CopyPayload(std::as_writable_bytes(out));
+  const std::span<std::byte> bytes = std::as_writable_bytes(out);
+  const bool sound = frame.CopyPayload(bytes.last(header.payload_bytes));
+  if (sound && header.encoding == FrameEncoding::kBf16) WidenInPlace(out);
   MutexLock lock(&mutex_);
   if (filling_ != target) return Arrival::kMore;  // Another version is expected by now.
   if (!sound) {

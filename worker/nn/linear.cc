@@ -29,7 +29,8 @@ Linear::Linear(std::string name, const DenseSpec& spec, const Dims& input,
       spec_(spec),
       shape_({.rows = setting.micro_batch * ElementsOf(input) / input.back(),
               .input_size = input.back(),
-              .output_size = spec.size}),
+              .output_size = spec.size,
+              .precision = setting.precision}),
       output_(WithLast(input, spec.size)) {}
 
 std::vector<TensorSpec> Linear::tensors() const {

@@ -22,6 +22,7 @@ struct LinearShape {
   int64_t rows;
   int64_t input_size;
   int64_t output_size;
+  Precision precision = Precision::kF32;  // Of the products.
 };
 
 class Linear : public Layer {

@@ -11,7 +11,7 @@ Status LinearForwardCpu(const LinearShape& shape, const float* x, const float* w
   for (int64_t row = 0; row < shape.rows; ++row) {
     std::copy(bias, bias + shape.output_size, y + row * shape.output_size);
   }
-  return Gemm({shape.rows, shape.output_size, shape.input_size}, 1.0f, {x, shape.input_size},
+  return Gemm({shape.rows, shape.output_size, shape.input_size, shape.precision}, 1.0f, {x, shape.input_size},
               {weight, shape.input_size, /*transposed=*/true}, 1.0f, {y, shape.output_size});
 }
 
@@ -22,14 +22,14 @@ Status LinearBackwardWeightsCpu(const LinearShape& shape, const float* x, const 
     const float* dy_row = dy + row * shape.output_size;
     for (int64_t j = 0; j < shape.output_size; ++j) dbias[j] += dy_row[j];
   }
-  return Gemm({shape.output_size, shape.input_size, shape.rows}, 1.0f,
+  return Gemm({shape.output_size, shape.input_size, shape.rows, shape.precision}, 1.0f,
               {dy, shape.output_size, /*transposed=*/true}, {x, shape.input_size},
               accumulate ? 1.0f : 0.0f, {dweight, shape.input_size});
 }
 
 Status LinearBackwardDataCpu(const LinearShape& shape, const float* dy, const float* weight,
                              float* dx) {
-  return Gemm({shape.rows, shape.input_size, shape.output_size}, 1.0f, {dy, shape.output_size},
+  return Gemm({shape.rows, shape.input_size, shape.output_size, shape.precision}, 1.0f, {dy, shape.output_size},
               {weight, shape.input_size}, 0.0f, {dx, shape.input_size});
 }
 

@@ -93,6 +93,8 @@ Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
   if (!phases.ok()) return phases.status();
   setup.phases = std::move(phases).value();
   setup.seed = spec.seed();
+  setup.precision =
+      spec.precision() == v1::JobSpec::PRECISION_BF16 ? Precision::kBf16 : Precision::kF32;
   setup.fraction_bits = static_cast<int>(spec.numerics().fraction_bits());
   DatasetResult train = OpenSplit(spec.dataset(), Split::kTrain, setup.seed);
   if (!train.ok()) return train.status();
