@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/crc32c.h"
+#include "common/tensor/bf16.h"
 #include "server/shard/shard_store.h"
 #include "tests/unit/server/shard/slow_job.h"
 
@@ -59,6 +60,23 @@ TEST_F(StepEngineTest, ChunkChecksumsAreOfTheServedBytes) {
   ASSERT_EQ(engine_.current()->chunk_crcs.size(), chunks.size());
   EXPECT_EQ(engine_.current()->chunk_crcs[0],
             Crc32c(slow_.weights().data(), slow_.weights().size() * sizeof(float)));
+}
+
+TEST_F(StepEngineTest, Bf16VersionsAreTheWeightsRoundedAndCheckedAsSent) {
+  StepEngine engine(layout_, layout_->all_blocks(), Rule::kLamb, /*threads=*/1,
+                    /*publish_bf16=*/true);
+  engine.FillFromSeed(kSlowJobSeed);
+  engine.Begin(0, 0);
+
+  const Version& version = *engine.current();
+  ASSERT_NE(version.rounded, nullptr);
+  ASSERT_EQ(version.rounded->size(), slow_.weights().size());
+  for (size_t i = 0; i < slow_.weights().size(); ++i) {
+    ASSERT_EQ(version.rounded->data()[i], ToBf16(slow_.weights()[i])) << i;
+  }
+  EXPECT_EQ(version.chunk_crcs[0], Crc32c(version.rounded->data(), version.rounded->bytes()));
+  EXPECT_EQ(WeightsOf(engine), slow_.weights());
+  EXPECT_EQ(engine_.current()->rounded, nullptr);
 }
 
 TEST_F(StepEngineTest, MeasureIsASlowLoopAndChangesNothing) {

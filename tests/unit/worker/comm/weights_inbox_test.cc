@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "common/base/thread.h"
+#include "common/tensor/bf16.h"
 #include "tests/unit/worker/comm/fake_shard.h"
 
 namespace drover {
@@ -63,6 +66,32 @@ TEST_F(WeightsInboxTest, IsCompleteWhenEveryPartIs) {
     }
   }
   EXPECT_EQ(inbox_.Take(), nullptr) << "handed out once";
+}
+
+TEST_F(WeightsInboxTest, Bf16BecomesFloat32) {
+  std::vector<uint16_t> rounded(values_.size());
+  RoundToBf16(values_.data(), values_.size(), rounded.data());
+  const auto frame = [&](size_t chunk) {
+    const BlockRange blocks = chunks_->chunks[chunk].blocks;
+    const auto payload = std::as_bytes(
+        std::span(rounded).subspan(layout_->SpanOffset(blocks), layout_->SpanElements(blocks)));
+    FrameHeader header = Frame(blocks).header();
+    header.encoding = FrameEncoding::kBf16;
+    header.payload_crc = PayloadCrc(std::array{ByteSpan(payload)});
+    return ParseFrame(MakeSmallFrame(header, payload)).value();
+  };
+  inbox_.Expect(7);
+
+  EXPECT_EQ(inbox_.Receive(0, frame(0)), Arrival::kMore);
+  EXPECT_EQ(inbox_.Receive(0, frame(1)), Arrival::kPartComplete);
+  EXPECT_EQ(inbox_.Receive(1, frame(2)), Arrival::kComplete);
+
+  const std::shared_ptr<const Weights> weights = inbox_.Take();
+  for (const Block& block : layout_->blocks()) {
+    for (uint64_t i = block.offset; i < block.offset + block.size; ++i) {
+      ASSERT_EQ(weights->values.data()[i], FromBf16(ToBf16(values_[i]))) << i;
+    }
+  }
 }
 
 TEST_F(WeightsInboxTest, FrameThatComesTwiceCountsOnce) {
