@@ -46,9 +46,8 @@ grpc::ByteBuffer WeightsSend::MakeFrame(const std::shared_ptr<const WeightsSend>
   const Version& version = *send->version_;
   header.encoding = version.rounded == nullptr ? FrameEncoding::kF32 : FrameEncoding::kBf16;
   const std::array<ByteSpan, 1> payload = {
-      version.rounded == nullptr
-          ? std::as_bytes(version.weights->span().subspan(first, elements))
-          : std::as_bytes(version.rounded->span().subspan(first, elements))};
+      version.rounded == nullptr ? std::as_bytes(version.weights->span().subspan(first, elements))
+                                 : std::as_bytes(version.rounded->span().subspan(first, elements))};
   return MakeOwnedFrame(header, payload, send);
 }
 

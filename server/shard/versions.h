@@ -23,9 +23,11 @@ struct Version {
   int64_t number = 0;
   // [SpanElements(owned)] float32, gaps between tensors are 0.
   std::shared_ptr<const FloatBuffer> weights;
-  // [SpanElements(owned)] bfloat16 of `weights`, what is sent in a job of that precision; else null.
+  // [SpanElements(owned)] bfloat16 of `weights`, what is sent in a job of that precision; else
+  // null.
   std::shared_ptr<const Buffer<uint16_t>> rounded;
-  // CRC-32C of each chunk's bytes as they are sent, as Layout::Chunks(owned) cuts them; computed once.
+  // CRC-32C of each chunk's bytes as they are sent, as Layout::Chunks(owned) cuts them; computed
+  // once.
   std::vector<uint32_t> chunk_crcs;
 };
 

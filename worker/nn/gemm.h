@@ -6,9 +6,9 @@
 // inner product with blocked weights 159 to 245). sgemm stays, because it adds into its result by
 // itself, and because its blocking is a function of shape and instruction set alone (oneDNN 2.6
 // gemm_driver.cpp, gemm_info.cpp), whereas the other two look at the size of the L2 cache: their
-// bits could differ between two CPUs of one instruction set. bfloat16 has no such choice: there it is
-// the matmul primitive, at twice the speed of float32 (458 to 503 GFLOP/s, same machine and shapes).
-// Its kernels and 16-bit copies of the factors are kept per thread, that is per lane.
+// bits could differ between two CPUs of one instruction set. bfloat16 has no such choice: there it
+// is the matmul primitive, at twice the speed of float32 (458 to 503 GFLOP/s, same machine and
+// shapes). Its kernels and 16-bit copies of the factors are kept per thread, that is per lane.
 
 #ifndef DROVER_WORKER_NN_GEMM_H_
 #define DROVER_WORKER_NN_GEMM_H_

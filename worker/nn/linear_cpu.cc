@@ -11,8 +11,9 @@ Status LinearForwardCpu(const LinearShape& shape, const float* x, const float* w
   for (int64_t row = 0; row < shape.rows; ++row) {
     std::copy(bias, bias + shape.output_size, y + row * shape.output_size);
   }
-  return Gemm({shape.rows, shape.output_size, shape.input_size, shape.precision}, 1.0f, {x, shape.input_size},
-              {weight, shape.input_size, /*transposed=*/true}, 1.0f, {y, shape.output_size});
+  return Gemm({shape.rows, shape.output_size, shape.input_size, shape.precision}, 1.0f,
+              {x, shape.input_size}, {weight, shape.input_size, /*transposed=*/true}, 1.0f,
+              {y, shape.output_size});
 }
 
 Status LinearBackwardWeightsCpu(const LinearShape& shape, const float* x, const float* dy,
@@ -29,8 +30,8 @@ Status LinearBackwardWeightsCpu(const LinearShape& shape, const float* x, const 
 
 Status LinearBackwardDataCpu(const LinearShape& shape, const float* dy, const float* weight,
                              float* dx) {
-  return Gemm({shape.rows, shape.input_size, shape.output_size, shape.precision}, 1.0f, {dy, shape.output_size},
-              {weight, shape.input_size}, 0.0f, {dx, shape.input_size});
+  return Gemm({shape.rows, shape.input_size, shape.output_size, shape.precision}, 1.0f,
+              {dy, shape.output_size}, {weight, shape.input_size}, 0.0f, {dx, shape.input_size});
 }
 
 }  // namespace drover

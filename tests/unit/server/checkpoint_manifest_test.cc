@@ -86,7 +86,7 @@ TEST(ManifestTest, EveryFieldComesBack) {
                       {"r", {6}, {InitRule::Kind::kConstantRange, 1.0f, 2, 4}}};
   manifest.files = {{"shard-0-of-3.bin", 5, std::string(32, '0'), {0, 2}},
                     {"shard-1-of-3.bin", 6, std::string(32, '1'), {2, 2}},
-                    {"shard-2-of-3.bin", UINT64_MAX, std::string(32, '2'), {2, 5}}};
+                    {"shard-2-of-3.bin", UINT64_MAX, std::string(32, '2'), {2, 7}}};
 
   const Result<Manifest> parsed = ParseManifest(RenderManifest(manifest));
 
