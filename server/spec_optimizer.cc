@@ -1,6 +1,6 @@
+#include <fmt/ranges.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <google/protobuf/repeated_field.h>
 
 #include "common/base/quote.h"
 #include "server/spec_checker.h"
@@ -10,19 +10,18 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-using google::protobuf::RepeatedPtrField;
 
 // Larger numbers would be infinite, or drown everything, once rounded to float32.
 constexpr double kNumberMax = 1e30;
 constexpr double kEpsMin = 1e-30;
-constexpr int kExclusionsMax = 64;
+constexpr size_t kExclusionsMax = 64;
 constexpr size_t kExclusionBytesMax = 200;
 
 bool IsNotNegative(double value) { return value >= 0.0 && value <= kNumberMax; }
 
 void CheckNumber(const std::string& path, const std::string& name, double value,
                  SpecChecker* checker) {
-  if (name == "beta1" || name == "beta2" || name == "momentum") {
+  if (name == "beta1" || name == "beta2" || name == "momentum" || name == "alpha") {
     checker->Holds(path, value, value >= 0.0 && value < 1.0, "0 <= " + name + " < 1");
   } else if (name == "dampening") {
     checker->Holds(path, value, value >= 0.0 && value <= 1.0, "0 <= dampening <= 1");
@@ -30,6 +29,8 @@ void CheckNumber(const std::string& path, const std::string& name, double value,
     checker->Holds(path, value, value >= kEpsMin && value <= 1.0, "1e-30 <= eps <= 1");
   } else if (name == "phi_max" || name == "ratio_max") {
     checker->Holds(path, value, value > 0.0, "a number > 0; leave it out for no limit");
+  } else if (name == "final_lr" || name == "gamma" || name == "base_learning_rate") {
+    checker->Holds(path, value, value > 0.0 && value <= kNumberMax, "0 < " + name + " <= 1e30");
   } else {
     checker->Holds(path, value, IsNotNegative(value), "0 <= " + name + " <= 1e30");
   }
@@ -46,9 +47,13 @@ void CheckNumbers(const std::string& path, const Message& rule, SpecChecker* che
   }
 }
 
-std::vector<std::string> ReadNames(const std::string& path,
-                                   const RepeatedPtrField<std::string>& list,
-                                   std::vector<std::string> absent, SpecChecker* checker) {
+std::vector<std::string> ReadNames(const std::string& path, const Message& rule,
+                                   const FieldDescriptor* field, std::vector<std::string> absent,
+                                   SpecChecker* checker) {
+  std::vector<std::string> list;
+  for (int i = 0; i < rule.GetReflection()->FieldSize(rule, field); ++i) {
+    list.push_back(rule.GetReflection()->GetRepeatedString(rule, field, i));
+  }
   if (list.empty()) return absent;
   if (list.size() == 1 && list[0] == "none") return {};
   if (list.size() > kExclusionsMax) {
@@ -62,22 +67,44 @@ std::vector<std::string> ReadNames(const std::string& path,
       checker->Add(path, "holds \"none\" beside other names, expected it alone");
     }
   }
-  return {list.begin(), list.end()};
+  return list;
 }
 
-void WriteNames(const std::vector<std::string>& names, RepeatedPtrField<std::string>* list) {
-  list->Assign(names.begin(), names.end());
-  if (names.empty()) list->Add("none");
+void WriteNames(const std::vector<std::string>& names, const FieldDescriptor* field,
+                Message* rule) {
+  rule->GetReflection()->ClearField(rule, field);
+  for (const std::string& name : names) rule->GetReflection()->AddString(rule, field, name);
+  if (names.empty()) rule->GetReflection()->AddString(rule, field, "none");
 }
 
-void ReadAdam(const std::string& path, const v1::Adam& adam, OptimizerSettings* settings,
-              SpecChecker* checker) {
-  if (adam.has_beta1()) settings->beta1 = adam.beta1();
-  if (adam.has_beta2()) settings->beta2 = adam.beta2();
-  if (adam.has_eps()) settings->eps = adam.eps();
-  if (adam.has_weight_decay()) settings->weight_decay = adam.weight_decay();
-  if (adam.has_max_grad_norm()) settings->max_grad_norm = adam.max_grad_norm();
-  settings->no_decay = ReadNames(path + ".no_decay", adam.no_decay(), settings->no_decay, checker);
+// Takes over what is set in the message of a rule: numbers and lists, by the names of their fields.
+void ReadFields(const std::string& path, const Message& rule, OptimizerSettings* settings,
+                SpecChecker* checker) {
+  const google::protobuf::Reflection& reflection = *rule.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(rule, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string& name = field->name();
+    if (const NumberSetting* number = FindNumberSetting(name)) {
+      settings->*number->field = reflection.GetDouble(rule, field);
+    } else if (name == "no_decay") {
+      settings->no_decay = ReadNames(path + "." + name, rule, field, settings->no_decay, checker);
+    }
+  }
+}
+
+// The way back, every default filled in.
+void WriteFields(const OptimizerSettings& settings, Message* rule) {
+  const google::protobuf::Reflection& reflection = *rule->GetReflection();
+  const google::protobuf::Descriptor& type = *rule->GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor* field = type.field(i);
+    if (const NumberSetting* number = FindNumberSetting(field->name())) {
+      reflection.SetDouble(rule, field, settings.*number->field);
+    } else if (field->name() == "no_decay" || field->name() == "no_adapt") {
+      WriteNames(field->name() == "no_decay" ? settings.no_decay : settings.no_adapt, field, rule);
+    }
+  }
 }
 
 void ReadLambModes(const v1::Lamb& lamb, OptimizerSettings* settings) {
@@ -123,43 +150,19 @@ OptimizerSettings ReadLamb(const v1::Lamb& lamb, SpecChecker* checker) {
     }
   }
   const bool adapt_follows_decay = !settings.no_adapt.empty();
-  if (lamb.has_beta1()) settings.beta1 = lamb.beta1();
-  if (lamb.has_beta2()) settings.beta2 = lamb.beta2();
-  if (lamb.has_eps()) settings.eps = lamb.eps();
-  if (lamb.has_weight_decay()) settings.weight_decay = lamb.weight_decay();
-  if (lamb.has_grad_averaging()) settings.grad_averaging = lamb.grad_averaging();
-  if (lamb.has_phi_min()) settings.phi_min = lamb.phi_min();
-  if (lamb.has_phi_max()) settings.phi_max = lamb.phi_max();
-  if (lamb.has_ratio_min()) settings.ratio_min = lamb.ratio_min();
-  if (lamb.has_ratio_max()) settings.ratio_max = lamb.ratio_max();
-  if (lamb.has_ratio_eps()) settings.ratio_eps = lamb.ratio_eps();
-  if (lamb.has_max_grad_norm()) settings.max_grad_norm = lamb.max_grad_norm();
-  if (lamb.has_clip_eps()) settings.clip_eps = lamb.clip_eps();
+  ReadFields(path, lamb, &settings, checker);
   ReadLambModes(lamb, &settings);
-  settings.no_decay = ReadNames(path + ".no_decay", lamb.no_decay(), settings.no_decay, checker);
   if (adapt_follows_decay) settings.no_adapt = settings.no_decay;
-  settings.no_adapt = ReadNames(path + ".no_adapt", lamb.no_adapt(), settings.no_adapt, checker);
+  settings.no_adapt =
+      ReadNames(path + ".no_adapt", lamb, lamb.GetDescriptor()->FindFieldByName("no_adapt"),
+                settings.no_adapt, checker);
   return settings;
-}
-
-v1::Adam WriteAdam(const OptimizerSettings& s) {
-  v1::Adam adam;
-  adam.set_beta1(s.beta1);
-  adam.set_beta2(s.beta2);
-  adam.set_eps(s.eps);
-  adam.set_weight_decay(s.weight_decay);
-  adam.set_max_grad_norm(s.max_grad_norm);
-  WriteNames(s.no_decay, adam.mutable_no_decay());
-  return adam;
 }
 
 v1::Lamb WriteLamb(const OptimizerSettings& s, std::string_view preset) {
   v1::Lamb lamb;
   lamb.set_preset(preset.empty() ? "tfa" : std::string(preset));
-  lamb.set_beta1(s.beta1);
-  lamb.set_beta2(s.beta2);
-  lamb.set_eps(s.eps);
-  lamb.set_weight_decay(s.weight_decay);
+  WriteFields(s, &lamb);
   lamb.set_grad_averaging(s.grad_averaging);
   lamb.set_bias_correction(
       s.bias_correction == BiasCorrection::kBoth   ? v1::Lamb::BIAS_CORRECTION_BOTH
@@ -173,49 +176,114 @@ v1::Lamb WriteLamb(const OptimizerSettings& s, std::string_view preset) {
   lamb.set_adapt(s.adapt == Adapt::kIfDecay  ? v1::Lamb::ADAPT_IF_DECAY
                  : s.adapt == Adapt::kAlways ? v1::Lamb::ADAPT_ALWAYS
                                              : v1::Lamb::ADAPT_NEVER);
-  lamb.set_phi_min(s.phi_min);
-  lamb.set_phi_max(s.phi_max);
-  lamb.set_ratio_min(s.ratio_min);
-  lamb.set_ratio_max(s.ratio_max);
-  lamb.set_ratio_eps(s.ratio_eps);
-  lamb.set_max_grad_norm(s.max_grad_norm);
-  lamb.set_clip_eps(s.clip_eps);
-  WriteNames(s.no_decay, lamb.mutable_no_decay());
-  WriteNames(s.no_adapt, lamb.mutable_no_adapt());
   return lamb;
+}
+
+// The row of the rule table that the message of a rule stands for.
+Rule RuleOf(const v1::OptimizerSpec& spec) {
+  switch (spec.rule_case()) {
+    case v1::OptimizerSpec::kSgd:
+      return Rule::kSgd;
+    case v1::OptimizerSpec::kMomentum:
+      return Rule::kMomentum;
+    case v1::OptimizerSpec::kMomentumClassic:
+      return Rule::kMomentumClassic;
+    case v1::OptimizerSpec::kNag:
+      return Rule::kNag;
+    case v1::OptimizerSpec::kNagClassic:
+      return Rule::kNagClassic;
+    case v1::OptimizerSpec::kAdagrad:
+      return Rule::kAdagrad;
+    case v1::OptimizerSpec::kRmsprop:
+      return RmsPropRule(spec.rmsprop().centered(), spec.rmsprop().momentum());
+    case v1::OptimizerSpec::kAdam:
+      return spec.adam().amsgrad() ? Rule::kAmsGrad : Rule::kAdam;
+    case v1::OptimizerSpec::kAdamw:
+      return spec.adamw().amsgrad() ? Rule::kAmsGradW : Rule::kAdamW;
+    case v1::OptimizerSpec::kRadam:
+      return Rule::kRAdam;
+    case v1::OptimizerSpec::kNadam:
+      return Rule::kNAdam;
+    case v1::OptimizerSpec::kLion:
+      return Rule::kLion;
+    case v1::OptimizerSpec::kAdabound:
+      return Rule::kAdaBound;
+    case v1::OptimizerSpec::kLamb:
+      return Rule::kLamb;
+    case v1::OptimizerSpec::RULE_NOT_SET:
+      break;
+  }
+  return Rule::kSgd;
+}
+
+// The message of a rule, chosen in `spec`.
+Message* MutableRule(Rule rule, v1::OptimizerSpec* spec) {
+  switch (rule) {
+    case Rule::kSgd:
+      return spec->mutable_sgd();
+    case Rule::kMomentum:
+      return spec->mutable_momentum();
+    case Rule::kMomentumClassic:
+      return spec->mutable_momentum_classic();
+    case Rule::kNag:
+      return spec->mutable_nag();
+    case Rule::kNagClassic:
+      return spec->mutable_nag_classic();
+    case Rule::kAdagrad:
+      return spec->mutable_adagrad();
+    case Rule::kRmsPropCentered:
+    case Rule::kRmsPropCenteredMomentum:
+      spec->mutable_rmsprop()->set_centered(true);
+      return spec->mutable_rmsprop();
+    case Rule::kRmsProp:
+    case Rule::kRmsPropMomentum:
+      return spec->mutable_rmsprop();
+    case Rule::kAmsGrad:
+      spec->mutable_adam()->set_amsgrad(true);
+      return spec->mutable_adam();
+    case Rule::kAdam:
+      return spec->mutable_adam();
+    case Rule::kAmsGradW:
+      spec->mutable_adamw()->set_amsgrad(true);
+      return spec->mutable_adamw();
+    case Rule::kAdamW:
+      return spec->mutable_adamw();
+    case Rule::kRAdam:
+      return spec->mutable_radam();
+    case Rule::kNAdam:
+      return spec->mutable_nadam();
+    case Rule::kLion:
+      return spec->mutable_lion();
+    case Rule::kAdaBound:
+      return spec->mutable_adabound();
+    case Rule::kLamb:
+      return spec->mutable_lamb();
+  }
+  return nullptr;  // Not reached: the switch is complete.
+}
+
+std::vector<std::string> RuleNames() {
+  std::vector<std::string> names;
+  const google::protobuf::Descriptor& type = *v1::OptimizerSpec::descriptor();
+  for (int i = 0; i < type.field_count(); ++i) names.push_back(type.field(i)->name());
+  return names;
+}
+
+const FieldDescriptor* ChosenRule(const v1::OptimizerSpec& spec) {
+  return spec.GetReflection()->GetOneofFieldDescriptor(spec, spec.GetDescriptor()->oneof_decl(0));
 }
 
 // What the fields of the rule say, each in range or already in `checker`.
 OptimizerSettings ReadRule(const v1::OptimizerSpec& spec, SpecChecker* checker) {
-  OptimizerSettings settings;
-  switch (spec.rule_case()) {
-    case v1::OptimizerSpec::kSgd:
-      settings = DefaultSettings(Rule::kSgd);
-      settings.weight_decay = spec.sgd().weight_decay();
-      settings.max_grad_norm = spec.sgd().max_grad_norm();
-      break;
-    case v1::OptimizerSpec::kMomentum:
-      settings = DefaultSettings(Rule::kMomentum);
-      if (spec.momentum().has_momentum()) settings.momentum = spec.momentum().momentum();
-      settings.dampening = spec.momentum().dampening();
-      settings.weight_decay = spec.momentum().weight_decay();
-      settings.max_grad_norm = spec.momentum().max_grad_norm();
-      break;
-    case v1::OptimizerSpec::kAdam:
-      settings = DefaultSettings(Rule::kAdam);
-      ReadAdam("optimizer.adam", spec.adam(), &settings, checker);
-      break;
-    case v1::OptimizerSpec::kAdamw:
-      settings = DefaultSettings(Rule::kAdamW);
-      ReadAdam("optimizer.adamw", spec.adamw(), &settings, checker);
-      break;
-    case v1::OptimizerSpec::kLamb:
-      settings = ReadLamb(spec.lamb(), checker);
-      break;
-    case v1::OptimizerSpec::RULE_NOT_SET:
-      checker->Add("optimizer", "is missing, expected one of sgd, momentum, adam, adamw, lamb");
-      break;
+  const FieldDescriptor* const chosen = ChosenRule(spec);
+  if (chosen == nullptr) {
+    checker->Add("optimizer", "is missing, expected one of {}", fmt::join(RuleNames(), ", "));
+    return {};
   }
+  if (spec.has_lamb()) return ReadLamb(spec.lamb(), checker);
+  OptimizerSettings settings = DefaultSettings(RuleOf(spec));
+  ReadFields("optimizer." + chosen->name(), spec.GetReflection()->GetMessage(spec, chosen),
+             &settings, checker);
   return settings;
 }
 
@@ -223,8 +291,7 @@ OptimizerSettings ReadRule(const v1::OptimizerSpec& spec, SpecChecker* checker) 
 
 OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* checker) {
   const size_t violations = checker->violations().size();
-  const FieldDescriptor* const set =
-      spec.GetReflection()->GetOneofFieldDescriptor(spec, spec.GetDescriptor()->oneof_decl(0));
+  const FieldDescriptor* const set = ChosenRule(spec);
   if (set != nullptr) {
     CheckNumbers("optimizer." + set->name(), spec.GetReflection()->GetMessage(spec, set), checker);
   }
@@ -239,26 +306,10 @@ OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* chec
 
 v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& s, std::string_view preset) {
   v1::OptimizerSpec spec;
-  switch (s.rule) {
-    case Rule::kSgd:
-      spec.mutable_sgd()->set_weight_decay(s.weight_decay);
-      spec.mutable_sgd()->set_max_grad_norm(s.max_grad_norm);
-      break;
-    case Rule::kMomentum:
-      spec.mutable_momentum()->set_momentum(s.momentum);
-      spec.mutable_momentum()->set_dampening(s.dampening);
-      spec.mutable_momentum()->set_weight_decay(s.weight_decay);
-      spec.mutable_momentum()->set_max_grad_norm(s.max_grad_norm);
-      break;
-    case Rule::kAdam:
-      *spec.mutable_adam() = WriteAdam(s);
-      break;
-    case Rule::kAdamW:
-      *spec.mutable_adamw() = WriteAdam(s);
-      break;
-    case Rule::kLamb:
-      *spec.mutable_lamb() = WriteLamb(s, preset);
-      break;
+  if (s.rule == Rule::kLamb) {
+    *spec.mutable_lamb() = WriteLamb(s, preset);
+  } else {
+    WriteFields(s, MutableRule(s.rule, &spec));
   }
   return spec;
 }

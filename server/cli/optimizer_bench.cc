@@ -26,7 +26,12 @@
 namespace drover {
 namespace {
 
-constexpr size_t kArrays = 5;  // weight, gradient, two slots, next weight.
+// Weight, gradient, the slots of the rule that has most, next weight.
+constexpr size_t kWeight = 0;
+constexpr size_t kGradient = 1;
+constexpr size_t kFirstSlot = 2;
+constexpr size_t kNext = kFirstSlot + kSlotsMax;
+constexpr size_t kArrays = kNext + 1;
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr int64_t kParametersMax = int64_t{1} << 36;
 constexpr int kThreadsMax = 1024;
@@ -95,11 +100,15 @@ void StreamTriad(float* a, const float* b, const float* c, size_t count) {
 }
 
 BlockView BlockAt(const Arrays& arrays, size_t begin, size_t size) {
-  return {size,
-          arrays[0] + begin,
-          arrays[1] + begin,
-          {arrays[2] + begin, arrays[3] + begin, nullptr},
-          arrays[4] + begin};
+  BlockView block{};
+  block.size = size;
+  block.weight = arrays[kWeight] + begin;
+  block.gradient = arrays[kGradient] + begin;
+  for (size_t slot = 0; slot < kSlotsMax; ++slot) {
+    block.slot[slot] = arrays[kFirstSlot + slot] + begin;
+  }
+  block.next_weight = arrays[kNext] + begin;
+  return block;
 }
 
 StepScalars ScalarsOf(Rule rule) {
@@ -113,11 +122,11 @@ void Fill(const Arrays& arrays, size_t begin, size_t end) {
   for (size_t i = begin; i < end; ++i) {
     const auto hash = static_cast<uint32_t>(i * 2654435761u);
     const float value = static_cast<float>(hash >> 8) * 0x1p-24f + 0.001f;
-    arrays[0][i] = (hash & 1) == 0 ? value : -value;
-    arrays[1][i] = (hash & 2) == 0 ? value * 0.01f : value * -0.01f;
-    arrays[2][i] = arrays[1][i] * 0.5f;
-    arrays[3][i] = arrays[1][i] * arrays[1][i];
-    arrays[4][i] = 0.0f;
+    const float gradient = (hash & 2) == 0 ? value * 0.01f : value * -0.01f;
+    arrays[kWeight][i] = (hash & 1) == 0 ? value : -value;
+    arrays[kGradient][i] = gradient;
+    for (size_t slot = kFirstSlot; slot < kNext; ++slot) arrays[slot][i] = gradient * gradient;
+    arrays[kNext][i] = 0.0f;
   }
 }
 
@@ -136,7 +145,7 @@ Status CheckBits(const RuleInfo& info, size_t parameters) {
     CpuPassesFor(info.rule, isa).apply(s, block, kScale);
     results.push_back(std::move(arrays).value());
   }
-  for (const size_t array : {size_t{2}, size_t{3}, size_t{4}}) {
+  for (size_t array = kFirstSlot; array < kArrays; ++array) {
     for (size_t i = 0; i < size; ++i) {
       if (std::memcmp(results[0][array] + i, results[1][array] + i, sizeof(float)) != 0) {
         return Status(
@@ -224,10 +233,11 @@ int BytesPerParameter(const RuleInfo& info) {
 std::vector<Item> ItemsOn(const Arrays& arrays) {
   std::vector<Item> items;
   const auto triad = [&arrays](size_t begin, size_t end) {
-    StreamTriad(arrays[4] + begin, arrays[0] + begin, arrays[1] + begin, (end - begin) / 16 * 16);
+    StreamTriad(arrays[kNext] + begin, arrays[kWeight] + begin, arrays[kGradient] + begin,
+                (end - begin) / 16 * 16);
   };
   const auto copy = [&arrays](size_t begin, size_t end) {
-    StreamCopy(arrays[4] + begin, arrays[0] + begin, (end - begin) / 16 * 16);
+    StreamCopy(arrays[kNext] + begin, arrays[kWeight] + begin, (end - begin) / 16 * 16);
   };
   items.push_back({"triad", 12, triad});
   items.push_back({"copy", 8, copy});

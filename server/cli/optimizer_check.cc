@@ -10,6 +10,7 @@
 #include "common/base/cpu_features.h"
 #include "common/base/quote.h"
 #include "server/cli/optimizer_known_answers.h"
+#include "server/optim/direction.h"
 #include "server/optim/step_scalars.h"
 #include "server/optim/whole_model.h"
 
@@ -17,6 +18,19 @@ namespace drover {
 namespace {
 
 constexpr size_t kFailuresShown = 5;
+
+using ExactDirection = double (*)(const StepScalarsOf<double>&, ElementOf<double>&);
+
+template <size_t... kIndex>
+ExactDirection ExactDirectionAt(size_t index, std::index_sequence<kIndex...>) {
+  constexpr std::array<ExactDirection, sizeof...(kIndex)> kDirections = {
+      &Direction<kRules[kIndex].rule, double>...};
+  return kDirections[index];
+}
+
+ExactDirection ExactDirectionOf(Rule rule) {
+  return ExactDirectionAt(static_cast<size_t>(rule), std::make_index_sequence<kRules.size()>());
+}
 
 // The formulas of the passes in float64, one weight after the other. Same interface as WholeModel.
 class ExactModel {
@@ -28,7 +42,8 @@ class ExactModel {
     std::vector<double> reach;  // [updates] Sum so far of max(learning rate, largest |scale * u|).
   };
 
-  explicit ExactModel(const OptimizerSettings& settings) : settings_(settings) {}
+  explicit ExactModel(const OptimizerSettings& settings)
+      : settings_(settings), direction_(ExactDirectionOf(settings.rule)) {}
 
   void AddTensor(std::vector<double> initial, GroupSettings group) {
     const std::vector<double> zero(initial.size(), 0.0);
@@ -53,22 +68,6 @@ class ExactModel {
   const Tensor& tensor(size_t index) const { return tensors_[index]; }
 
  private:
-  double Direction(const StepScalarsOf<double>& s, ElementOf<double>& e) const {
-    switch (settings_.rule) {
-      case Rule::kSgd:
-        return SgdDirection(s, e);
-      case Rule::kMomentum:
-        return MomentumDirection(s, e);
-      case Rule::kAdam:
-        return AdamDirection(s, e);
-      case Rule::kAdamW:
-        return AdamWDirection(s, e);
-      case Rule::kLamb:
-        return LambDirection(s, e);
-    }
-    return 0.0;  // Not reached: the switch is complete.
-  }
-
   TrustRatio UpdateTensor(double learning_rate, double clip_factor,
                           const std::vector<double>& gradient, Tensor& tensor) const {
     const StepScalarsOf<double> s =
@@ -80,7 +79,7 @@ class ExactModel {
     for (size_t i = 0; i < gradient.size(); ++i) {
       ElementOf<double> e{tensor.weight[i], gradient[i] * s.clip, tensor.slots[0][i],
                           tensor.slots[1][i], tensor.slots[2][i]};
-      direction[i] = Direction(s, e);
+      direction[i] = direction_(s, e);
       tensor.weight[i] = e.w;
       tensor.slots[0][i] = e.slot0;
       tensor.slots[1][i] = e.slot1;
@@ -99,6 +98,7 @@ class ExactModel {
   }
 
   const OptimizerSettings& settings_;
+  const ExactDirection direction_;
   int64_t update_ = 0;
   std::vector<Tensor> tensors_;
 };
@@ -109,6 +109,18 @@ struct Trajectory {
   std::vector<std::vector<std::vector<Real>>> weights;  // [updates][tensors][elements].
   std::vector<std::vector<double>> ratios;              // [updates][tensors].
 };
+
+// What known answers call the weight. nag_classic holds the look-ahead point x = p - mu b instead.
+template <typename Real>
+std::vector<Real> AnswerOf(const OptimizerSettings& settings, const std::vector<Real>& weight,
+                           const std::vector<Real>& buffer) {
+  if (settings.rule != Rule::kNagClassic) return weight;
+  std::vector<Real> point = weight;
+  for (size_t i = 0; i < point.size(); ++i) {
+    point[i] += static_cast<Real>(settings.momentum) * buffer[i];
+  }
+  return point;
+}
 
 template <typename Real, typename Model>
 Trajectory<Real> Run(const KnownCase& known_case, Model& model) {
@@ -133,7 +145,10 @@ Trajectory<Real> Run(const KnownCase& known_case, Model& model) {
     }
     trajectory.ratios.push_back(std::move(ratios));
     std::vector<std::vector<Real>> weights;
-    for (size_t i = 0; i < gradients.size(); ++i) weights.push_back(model.tensor(i).weight);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      weights.push_back(
+          AnswerOf(known_case.settings, model.tensor(i).weight, model.tensor(i).slots[0]));
+    }
     trajectory.weights.push_back(std::move(weights));
   }
   return trajectory;

@@ -20,37 +20,7 @@ using Json = nlohmann::json;
 constexpr std::string_view kFormat = "drover-optimizer-known-answers-1";
 
 // Rules of the format that this build has no passes for.
-constexpr std::array<std::string_view, 11> kRulesNotBuilt = {"momentum_classic",
-                                                             "nag",
-                                                             "nag_classic",
-                                                             "adagrad",
-                                                             "rmsprop",
-                                                             "amsgrad",
-                                                             "radam",
-                                                             "nadam",
-                                                             "lion",
-                                                             "adabound",
-                                                             "lars"};
-
-struct NumberSetting {
-  std::string_view name;
-  double OptimizerSettings::*field;
-};
-constexpr std::array<NumberSetting, 13> kNumberSettings = {{
-    {"momentum", &OptimizerSettings::momentum},
-    {"dampening", &OptimizerSettings::dampening},
-    {"beta1", &OptimizerSettings::beta1},
-    {"beta2", &OptimizerSettings::beta2},
-    {"eps", &OptimizerSettings::eps},
-    {"weight_decay", &OptimizerSettings::weight_decay},
-    {"phi_min", &OptimizerSettings::phi_min},
-    {"phi_max", &OptimizerSettings::phi_max},
-    {"ratio_min", &OptimizerSettings::ratio_min},
-    {"ratio_max", &OptimizerSettings::ratio_max},
-    {"ratio_eps", &OptimizerSettings::ratio_eps},
-    {"max_grad_norm", &OptimizerSettings::max_grad_norm},
-    {"clip_eps", &OptimizerSettings::clip_eps},
-}};
+constexpr std::array<std::string_view, 1> kRulesNotBuilt = {"lars"};
 
 Status Wrong(std::string_view place, std::string_view expected) {
   return Status(Code::kInvalidArgument, fmt::format("{}: expected {}", place, expected));
@@ -60,10 +30,30 @@ std::vector<std::string_view> SettingNames(Rule rule) {
   switch (rule) {
     case Rule::kSgd:
     case Rule::kMomentum:
+    case Rule::kNag:
       return {"momentum", "dampening", "weight_decay", "nesterov"};
+    case Rule::kMomentumClassic:
+    case Rule::kNagClassic:
+      return {"momentum"};
+    case Rule::kAdagrad:
+      return {"lr_decay", "weight_decay", "initial_accumulator", "eps"};
+    case Rule::kRmsProp:
+    case Rule::kRmsPropMomentum:
+    case Rule::kRmsPropCentered:
+    case Rule::kRmsPropCenteredMomentum:
+      return {"alpha", "eps", "weight_decay", "momentum", "centered"};
     case Rule::kAdam:
     case Rule::kAdamW:
+    case Rule::kAmsGrad:
+    case Rule::kAmsGradW:
+    case Rule::kRAdam:
       return {"beta1", "beta2", "eps", "weight_decay"};
+    case Rule::kNAdam:
+      return {"beta1", "beta2", "eps", "weight_decay", "momentum_decay"};
+    case Rule::kLion:
+      return {"beta1", "beta2", "weight_decay"};
+    case Rule::kAdaBound:
+      return {"beta1", "beta2", "eps", "weight_decay", "final_lr", "gamma", "base_learning_rate"};
     case Rule::kLamb:
       return {"beta1",          "beta2",           "eps",           "weight_decay",
               "grad_averaging", "bias_correction", "eps_mode",      "decay_mode",
@@ -124,16 +114,18 @@ Status ReadSetting(const std::string& name, const Json& json, const std::string&
   if (name == "adapt") {
     return ReadEnum(json, {"if_decay", "always", "never"}, place, &settings->adapt);
   }
-  if (name == "nesterov" || name == "grad_averaging") {
+  if (name == "nesterov" || name == "grad_averaging" || name == "centered") {
     if (!json.is_boolean()) return Wrong(place, "true or false");
     if (name == "grad_averaging") settings->grad_averaging = json.get<bool>();
-    if (name == "nesterov" && json.get<bool>()) return Wrong(place, "false; true is rule nag");
+    const bool nesterov = settings->rule == Rule::kNag;
+    if (name == "nesterov" && json.get<bool>() != nesterov) {
+      return Wrong(place, nesterov ? "true for rule nag" : "false; true is rule nag");
+    }
     return Status();
   }
-  for (const NumberSetting& setting : kNumberSettings) {
-    if (setting.name != name) continue;
+  if (const NumberSetting* setting = FindNumberSetting(name)) {
     if (!json.is_number()) return Wrong(place, "a number");
-    settings->*setting.field = json.get<double>();
+    settings->*setting->field = json.get<double>();
     return Status();
   }
   return Wrong(place, "a known setting");
@@ -155,6 +147,10 @@ Result<OptimizerSettings> ReadSettings(const Json& known_case, Rule rule,
     }
     DROVER_RETURN_IF_ERROR(
         ReadSetting(name, json, fmt::format("{}, setting {}", place, Quote(name)), &settings));
+  }
+  if (rule == Rule::kRmsProp) {
+    const Json& given = known_case["settings"];
+    settings.rule = RmsPropRule(given.value("centered", false), settings.momentum);
   }
   if (rule == Rule::kSgd && settings.momentum != 0.0) {
     return Wrong(place + ", setting \"momentum\"", "0 for rule sgd; else write rule momentum");

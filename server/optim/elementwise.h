@@ -40,6 +40,11 @@ struct StepScalarsOf {
   Real decay_l2;         // lambda, g + lambda w before the moments.
   Real decay_in_update;  // lambda, u + lambda w.
   Real decay_before;     // learning rate * lambda, w - decay w before everything else.
+  // Of single rules, else 0:
+  Real direct;     // RAdam: share of the plain moment. NAdam: of the gradient.
+  Real rectified;  // RAdam, NAdam: share of the moment over the root. AdaBound: step before bounds.
+  Real bound_low;  // AdaBound: the step per moment is kept between these two.
+  Real bound_high;
 };
 
 template <typename Real>
@@ -85,6 +90,65 @@ DROVER_HOST_DEVICE static inline Real MomentumDirection(const StepScalarsOf<Real
   return e.slot0;
 }
 
+// Heavy ball as Polyak wrote it in 1964: the learning rate (gain1) inside the buffer, so that a
+// change of the rate takes its time.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real ClassicMomentumDirection(const StepScalarsOf<Real>& s,
+                                                               ElementOf<Real>& e) {
+  e.slot0 = s.keep1 * e.slot0 + s.gain1 * e.g;
+  return e.slot0;
+}
+
+// Nesterov as in PyTorch (Sutskever et al., 2013, as rewritten there): one more step of the buffer.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real NagDirection(const StepScalarsOf<Real>& s,
+                                                   ElementOf<Real>& e) {
+  const Real g = e.g + s.decay_l2 * e.w;
+  e.slot0 = s.keep1 * e.slot0 + s.gain1 * g;
+  return g + s.keep1 * e.slot0;
+}
+
+// Nesterov, 1983, with the gradient taken at the look-ahead point. The weight that is held and
+// published *is* that point, x = p - mu b (Bengio et al. 2013, arXiv:1212.0901, section 3.5), so
+// that b' = mu b + lr g and p' = p - b' become x' = x - (b' + mu (b' - b)).
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real ClassicNagDirection(const StepScalarsOf<Real>& s,
+                                                          ElementOf<Real>& e) {
+  const Real before = e.slot0;
+  e.slot0 = s.keep1 * before + s.gain1 * e.g;
+  return e.slot0 + s.keep1 * (e.slot0 - before);
+}
+
+// Adagrad (Duchi et al., 2011): squares add up, keep2 and gain2 are 1, eps_inside is what the sum
+// begins at. RMSProp (Hinton, 2012): their moving average.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real MeanSquareDirection(const StepScalarsOf<Real>& s,
+                                                          ElementOf<Real>& e) {
+  const Real g = e.g + s.decay_l2 * e.w;
+  e.slot0 = s.keep2 * e.slot0 + s.gain2 * (g * g);
+  return g / (SquareRoot(e.slot0 + s.eps_inside) + s.eps_outside);
+}
+
+// RMSProp, centred: by the variance about the moving average of g (Graves, 2013,
+// arXiv:1308.0850, eq. 38 to 40), and with momentum behind it, both as in PyTorch.
+template <bool kCentered, bool kMomentum, typename Real>
+DROVER_HOST_DEVICE static inline Real RmsPropDirection(const StepScalarsOf<Real>& s,
+                                                       ElementOf<Real>& e) {
+  const Real g = e.g + s.decay_l2 * e.w;
+  e.slot0 = s.keep2 * e.slot0 + s.gain2 * (g * g);
+  Real variance = e.slot0;
+  if constexpr (kCentered) {
+    e.slot1 = s.keep2 * e.slot1 + s.gain2 * g;
+    variance = variance - e.slot1 * e.slot1;
+    variance = variance > Real(0) ? variance : Real(0);  // Below 0 by rounding only.
+  }
+  const Real u = g / (SquareRoot(variance) + s.eps_outside);
+  if constexpr (!kMomentum) return u;
+  Real& buffer = kCentered ? e.slot2 : e.slot1;
+  buffer = s.keep1 * buffer + u;
+  return buffer;
+}
+
 // Kingma and Ba, 2014, with L2 decay.
 template <typename Real>
 DROVER_HOST_DEVICE static inline Real AdamDirection(const StepScalarsOf<Real>& s,
@@ -98,6 +162,72 @@ template <typename Real>
 DROVER_HOST_DEVICE static inline Real AdamWDirection(const StepScalarsOf<Real>& s,
                                                      ElementOf<Real>& e) {
   return AdaptiveMoment(s, e.g, e) + s.decay_in_update * e.w;
+}
+
+// Reddi et al., 2018: by the largest second moment so far, before its correction.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real LargestMoment(const StepScalarsOf<Real>& s, Real g,
+                                                    ElementOf<Real>& e) {
+  e.slot0 = s.keep1 * e.slot0 + s.gain1 * g;
+  e.slot1 = s.keep2 * e.slot1 + s.gain2 * (g * g);
+  e.slot2 = e.slot1 > e.slot2 ? e.slot1 : e.slot2;
+  return e.slot0 * s.inv_bias1 / (SquareRoot(e.slot2 * s.inv_bias2) + s.eps_outside);
+}
+
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real AmsGradDirection(const StepScalarsOf<Real>& s,
+                                                       ElementOf<Real>& e) {
+  return LargestMoment(s, e.g + s.decay_l2 * e.w, e);
+}
+
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real AmsGradWDirection(const StepScalarsOf<Real>& s,
+                                                        ElementOf<Real>& e) {
+  return LargestMoment(s, e.g, e) + s.decay_in_update * e.w;
+}
+
+// Liu et al., 2020: the plain moment until the variance of v can be trusted, then rectified.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real RAdamDirection(const StepScalarsOf<Real>& s,
+                                                     ElementOf<Real>& e) {
+  const Real g = e.g + s.decay_l2 * e.w;
+  e.slot0 = s.keep1 * e.slot0 + s.gain1 * g;
+  e.slot1 = s.keep2 * e.slot1 + s.gain2 * (g * g);
+  return e.slot0 * s.inv_bias1 * (s.direct + s.rectified / (SquareRoot(e.slot1) + s.eps_outside));
+}
+
+// Dozat, 2016, with the momentum schedule of PyTorch.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real NAdamDirection(const StepScalarsOf<Real>& s,
+                                                     ElementOf<Real>& e) {
+  const Real g = e.g + s.decay_l2 * e.w;
+  e.slot0 = s.keep1 * e.slot0 + s.gain1 * g;
+  e.slot1 = s.keep2 * e.slot1 + s.gain2 * (g * g);
+  return (s.direct * g + s.rectified * e.slot0) /
+         (SquareRoot(e.slot1 * s.inv_bias2) + s.eps_outside);
+}
+
+// Chen et al., 2023: the sign of an interpolation, decoupled decay. The sign of zero is zero.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real LionDirection(const StepScalarsOf<Real>& s,
+                                                    ElementOf<Real>& e) {
+  const Real c = s.keep1 * e.slot0 + s.gain1 * e.g;
+  e.slot0 = s.keep2 * e.slot0 + s.gain2 * e.g;
+  const Real sign = c > Real(0) ? Real(1) : c < Real(0) ? Real(-1) : Real(0);
+  return sign + s.decay_in_update * e.w;
+}
+
+// Luo et al., 2019: Adam's step per moment, kept between bounds that close in on SGD's.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real AdaBoundDirection(const StepScalarsOf<Real>& s,
+                                                        ElementOf<Real>& e) {
+  const Real g = e.g + s.decay_l2 * e.w;
+  e.slot0 = s.keep1 * e.slot0 + s.gain1 * g;
+  e.slot1 = s.keep2 * e.slot1 + s.gain2 * (g * g);
+  Real step = s.rectified / (SquareRoot(e.slot1) + s.eps_outside);
+  step = step > s.bound_low ? step : s.bound_low;
+  step = step < s.bound_high ? step : s.bound_high;
+  return step * e.slot0;
 }
 
 // You et al., 2019, in all dialects of docs/optimizers.md. The caller scales it by the trust ratio.

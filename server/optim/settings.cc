@@ -15,6 +15,7 @@ Status OutOfRange(std::string_view field, double value, std::string_view expecte
 // Each false for NaN.
 bool IsShare(double value) { return value >= 0.0 && value < 1.0; }
 bool IsNotNegative(double value) { return value >= 0.0 && std::isfinite(value); }
+bool IsPositive(double value) { return value > 0.0 && std::isfinite(value); }
 bool IsLimit(double value) { return value > 0.0; }  // Infinity is no limit.
 
 Status ValidateNames(std::string_view field, const std::vector<std::string>& names) {
@@ -73,11 +74,29 @@ OptimizerSettings DefaultSettings(Rule rule) {
   s.rule = rule;
   switch (rule) {
     case Rule::kSgd:
+    case Rule::kRmsProp:
+    case Rule::kRmsPropCentered:
     case Rule::kAdam:
+    case Rule::kAmsGrad:
+    case Rule::kRAdam:
+    case Rule::kNAdam:
+    case Rule::kAdaBound:
       break;
     case Rule::kMomentum:
+    case Rule::kMomentumClassic:
+    case Rule::kNag:
+    case Rule::kNagClassic:
+    case Rule::kRmsPropMomentum:
+    case Rule::kRmsPropCenteredMomentum:
       s.momentum = 0.9;
       break;
+    case Rule::kAdagrad:
+      s.eps = 1e-10;
+      break;
+    case Rule::kLion:
+      s.beta2 = 0.99;
+      break;
+    case Rule::kAmsGradW:
     case Rule::kAdamW:
       s.weight_decay = 0.01;
       break;
@@ -87,6 +106,11 @@ OptimizerSettings DefaultSettings(Rule rule) {
       break;
   }
   return s;
+}
+
+Rule RmsPropRule(bool centered, double momentum) {
+  if (momentum == 0.0) return centered ? Rule::kRmsPropCentered : Rule::kRmsProp;
+  return centered ? Rule::kRmsPropCenteredMomentum : Rule::kRmsPropMomentum;
 }
 
 Result<OptimizerSettings> LambPreset(std::string_view name) {
@@ -134,6 +158,19 @@ Status Validate(const OptimizerSettings& s) {
   if (!IsShare(s.momentum)) return OutOfRange("momentum", s.momentum, "0 <= momentum < 1");
   if (!(s.dampening >= 0.0 && s.dampening <= 1.0)) {
     return OutOfRange("dampening", s.dampening, "0 <= dampening <= 1");
+  }
+  if (!IsShare(s.alpha)) return OutOfRange("alpha", s.alpha, "0 <= alpha < 1");
+  if (!IsNotNegative(s.lr_decay)) return OutOfRange("lr_decay", s.lr_decay, "a number >= 0");
+  if (!IsNotNegative(s.initial_accumulator)) {
+    return OutOfRange("initial_accumulator", s.initial_accumulator, "a number >= 0");
+  }
+  if (!IsNotNegative(s.momentum_decay)) {
+    return OutOfRange("momentum_decay", s.momentum_decay, "a number >= 0");
+  }
+  if (!IsPositive(s.final_lr)) return OutOfRange("final_lr", s.final_lr, "a number > 0");
+  if (!IsPositive(s.gamma)) return OutOfRange("gamma", s.gamma, "a number > 0");
+  if (!IsPositive(s.base_learning_rate)) {
+    return OutOfRange("base_learning_rate", s.base_learning_rate, "a number > 0");
   }
   if (!IsShare(s.beta1)) return OutOfRange("beta1", s.beta1, "0 <= beta1 < 1");
   if (!IsShare(s.beta2)) return OutOfRange("beta2", s.beta2, "0 <= beta2 < 1");

@@ -37,11 +37,18 @@ std::vector<std::string> DefaultExclusions();
 struct OptimizerSettings {
   Rule rule = Rule::kSgd;
 
-  double momentum = 0.0;   // [0, 1). Rule momentum.
-  double dampening = 0.0;  // [0, 1]. Rule momentum; not applied in the first update.
-  double beta1 = 0.9;      // [0, 1). adam, adamw, lamb.
-  double beta2 = 0.999;    // [0, 1).
-  double eps = 1e-8;       // > 0.
+  double momentum = 0.0;   // [0, 1). The rules momentum, nag (also classic) and rmsprop.
+  double dampening = 0.0;  // [0, 1]. momentum, nag; not applied in the first update.
+  double alpha = 0.99;     // [0, 1). rmsprop: share of the mean square that is kept.
+  double lr_decay = 0.0;  // >= 0. adagrad: the rate of update n is divided by 1 + (n - 1) lr_decay.
+  double initial_accumulator = 0.0;  // >= 0. adagrad: what the sum of squares begins at.
+  double momentum_decay = 0.004;     // >= 0. nadam.
+  double final_lr = 0.1;             // > 0. adabound: the rate that the bounds close in on ...
+  double gamma = 1e-3;               // > 0, and how fast they do.
+  double base_learning_rate = 1e-3;  // > 0. adabound: rate for which final_lr is meant.
+  double beta1 = 0.9;                // [0, 1). The Adam family, lion, lamb.
+  double beta2 = 0.999;              // [0, 1).
+  double eps = 1e-8;                 // > 0.
   double weight_decay =
       0.0;  // >= 0. L2 for sgd, momentum, adam; decoupled for adamw; lamb: by mode.
 
@@ -68,8 +75,47 @@ struct OptimizerSettings {
   friend bool operator==(const OptimizerSettings&, const OptimizerSettings&) = default;
 };
 
+// Every number among the settings, by the name that job files and known answers give it.
+struct NumberSetting {
+  std::string_view name;
+  double OptimizerSettings::*field;
+};
+inline constexpr NumberSetting kNumberSettings[] = {
+    {"momentum", &OptimizerSettings::momentum},
+    {"dampening", &OptimizerSettings::dampening},
+    {"alpha", &OptimizerSettings::alpha},
+    {"lr_decay", &OptimizerSettings::lr_decay},
+    {"initial_accumulator", &OptimizerSettings::initial_accumulator},
+    {"momentum_decay", &OptimizerSettings::momentum_decay},
+    {"final_lr", &OptimizerSettings::final_lr},
+    {"gamma", &OptimizerSettings::gamma},
+    {"base_learning_rate", &OptimizerSettings::base_learning_rate},
+    {"beta1", &OptimizerSettings::beta1},
+    {"beta2", &OptimizerSettings::beta2},
+    {"eps", &OptimizerSettings::eps},
+    {"weight_decay", &OptimizerSettings::weight_decay},
+    {"phi_min", &OptimizerSettings::phi_min},
+    {"phi_max", &OptimizerSettings::phi_max},
+    {"ratio_min", &OptimizerSettings::ratio_min},
+    {"ratio_max", &OptimizerSettings::ratio_max},
+    {"ratio_eps", &OptimizerSettings::ratio_eps},
+    {"max_grad_norm", &OptimizerSettings::max_grad_norm},
+    {"clip_eps", &OptimizerSettings::clip_eps},
+};
+
+// Null when no number has this name.
+constexpr const NumberSetting* FindNumberSetting(std::string_view name) {
+  for (const NumberSetting& setting : kNumberSettings) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
 // The usual settings of a rule: PyTorch's, momentum 0.9 for momentum, preset "tfa" for lamb.
 OptimizerSettings DefaultSettings(Rule rule);
+
+// The row of RMSProp with these: each has as many state arrays as it needs.
+Rule RmsPropRule(bool centered, double momentum);
 
 // Rule lamb as one of: tfa, apex, nvlamb, nvlamb_picture, paper_v3, ymcui, cybertron, deepspeed,
 // lambc (docs/optimizers.md). kInvalidArgument with this list for another name.

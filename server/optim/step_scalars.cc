@@ -47,6 +47,47 @@ void SetLamb(const OptimizerSettings& settings, int64_t update, double learning_
   }
 }
 
+// Liu et al. 2020, arXiv:1908.03265, with PyTorch's threshold of 5 for the length of the average.
+void SetRectification(const OptimizerSettings& settings, int64_t update, Scalars& s) {
+  const double longest = 2.0 / (1.0 - settings.beta2) - 1.0;
+  const double bias2 = Bias(settings.beta2, update);
+  const double length = longest - 2.0 * static_cast<double>(update) * (1.0 - bias2) / bias2;
+  s.direct = length > 5.0 ? 0.0 : 1.0;
+  if (length <= 5.0) return;
+  s.rectified = std::sqrt(bias2) * std::sqrt((length - 4.0) * (length - 2.0) * longest /
+                                             ((longest - 4.0) * (longest - 2.0) * length));
+}
+
+// mu_n = beta1 (1 - 0.96^(n psi) / 2); the product of mu_1 to mu_n counts until it is lost
+// beside 1.
+void SetNesterovMoments(const OptimizerSettings& settings, int64_t update, Scalars& s) {
+  const auto mu = [&](int64_t n) {
+    return settings.beta1 *
+           (1.0 - 0.5 * std::pow(0.96, static_cast<double>(n) * settings.momentum_decay));
+  };
+  double product = 1.0;
+  for (int64_t n = 1; n <= update && product > 1e-20; ++n) product *= mu(n);
+  s.direct = (1.0 - mu(update)) / (1.0 - product);
+  s.rectified = mu(update + 1) / (1.0 - product * mu(update + 1));
+}
+
+void SetBounds(const OptimizerSettings& settings, int64_t update, double learning_rate,
+               Scalars& s) {
+  s.rectified =
+      learning_rate * std::sqrt(Bias(settings.beta2, update)) / Bias(settings.beta1, update);
+  const double last = settings.final_lr * learning_rate / settings.base_learning_rate;
+  const double age = settings.gamma * static_cast<double>(update);
+  s.bound_low = last * (1.0 - 1.0 / (age + 1.0));
+  s.bound_high = last * (1.0 + 1.0 / age);
+}
+
+void SetMeanSquare(const OptimizerSettings& settings, Scalars& s) {
+  s.keep1 = settings.momentum;
+  s.keep2 = settings.alpha;
+  s.gain2 = 1.0 - settings.alpha;
+  s.eps_outside = settings.eps;
+}
+
 }  // namespace
 
 StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settings,
@@ -60,18 +101,55 @@ StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settin
     case Rule::kSgd:
       s.decay_l2 = weight_decay;
       break;
+    case Rule::kMomentumClassic:
+    case Rule::kNagClassic:
+      s.keep1 = settings.momentum;
+      s.gain1 = learning_rate;
+      break;
+    case Rule::kAdagrad:
+      s.keep2 = s.gain2 = 1.0;
+      s.eps_outside = settings.eps;
+      s.eps_inside = settings.initial_accumulator;
+      s.decay_l2 = weight_decay;
+      break;
+    case Rule::kRmsProp:
+    case Rule::kRmsPropMomentum:
+    case Rule::kRmsPropCentered:
+    case Rule::kRmsPropCenteredMomentum:
+      SetMeanSquare(settings, s);
+      s.decay_l2 = weight_decay;
+      break;
     case Rule::kMomentum:
+    case Rule::kNag:
       s.keep1 = settings.momentum;
       s.gain1 = update == 1 ? 1.0 : 1.0 - settings.dampening;
       s.decay_l2 = weight_decay;
       break;
     case Rule::kAdam:
+    case Rule::kAmsGrad:
       SetAdaptiveMoments(settings, update, s);
       s.decay_l2 = weight_decay;
       break;
     case Rule::kAdamW:
+    case Rule::kAmsGradW:
+    case Rule::kLion:  // Uses no bias correction and no eps.
       SetAdaptiveMoments(settings, update, s);
       s.decay_in_update = weight_decay;
+      break;
+    case Rule::kRAdam:
+      SetAdaptiveMoments(settings, update, s);
+      SetRectification(settings, update, s);
+      s.decay_l2 = weight_decay;
+      break;
+    case Rule::kNAdam:
+      SetAdaptiveMoments(settings, update, s);
+      SetNesterovMoments(settings, update, s);
+      s.decay_l2 = weight_decay;
+      break;
+    case Rule::kAdaBound:
+      SetAdaptiveMoments(settings, update, s);
+      SetBounds(settings, update, learning_rate, s);
+      s.decay_l2 = weight_decay;
       break;
     case Rule::kLamb:
       SetLamb(settings, update, learning_rate, weight_decay, s);
@@ -94,7 +172,11 @@ StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSet
 double UpdateScale(const OptimizerSettings& settings, int64_t update, double learning_rate,
                    double trust_ratio) {
   DROVER_CHECK(update >= 1);
+  if (InfoOf(settings.rule).rate_inside) return 1.0;
   double scale = learning_rate * trust_ratio;
+  if (settings.rule == Rule::kAdagrad) {
+    scale /= 1.0 + static_cast<double>(update - 1) * settings.lr_decay;
+  }
   if (settings.rule == Rule::kLamb && settings.bias_correction == BiasCorrection::kInLr) {
     scale *= std::sqrt(Bias(settings.beta2, update)) / Bias(settings.beta1, update);
   }

@@ -31,11 +31,16 @@ inline constexpr std::array kStepScalarFields = {
     &StepScalarsOf<Real>::decay_l2,
     &StepScalarsOf<Real>::decay_in_update,
     &StepScalarsOf<Real>::decay_before,
+    &StepScalarsOf<Real>::direct,
+    &StepScalarsOf<Real>::rectified,
+    &StepScalarsOf<Real>::bound_low,
+    &StepScalarsOf<Real>::bound_high,
 };
 inline constexpr size_t kStepScalarCount = kStepScalarFields<float>.size();
 static_assert(sizeof(StepScalars) == kStepScalarCount * sizeof(float), "a field is not listed");
 
-// `update` counts applied updates from 1; `learning_rate` is used by DecayMode::kDecoupledBefore;
+// `update` counts applied updates from 1; `learning_rate` is used by DecayMode::kDecoupledBefore
+// and by rules with the rate inside;
 // `clip_factor` is ClipFactor's. All of it from valid settings.
 StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSettings& group,
                                int64_t update, double learning_rate, double clip_factor);
@@ -45,8 +50,9 @@ StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settin
                                                  const GroupSettings& group, int64_t update,
                                                  double learning_rate, double clip_factor);
 
-// What multiplies the direction: learning rate, trust ratio (1 for rules without), and the bias
-// correction of BiasCorrection::kInLr. Round to float32 once, for CpuPasses::apply.
+// What multiplies the direction: learning rate, trust ratio (1 for rules without), the bias
+// correction of BiasCorrection::kInLr, and Adagrad's own decay; 1 when the rate is inside. Round to
+// float32 once, for CpuPasses::apply.
 double UpdateScale(const OptimizerSettings& settings, int64_t update, double learning_rate,
                    double trust_ratio);
 

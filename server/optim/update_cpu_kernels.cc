@@ -4,8 +4,11 @@
 
 #include <immintrin.h>
 
+#include <array>
 #include <cstdint>
+#include <utility>
 
+#include "server/optim/direction.h"
 #include "server/optim/update.h"
 
 #ifndef DROVER_ISA
@@ -25,8 +28,6 @@ constexpr size_t kTile = 512;
 // 12 % faster (35 to 40 GB/s on one core of an AMD EPYC 9005). Apply gains nothing from it.
 constexpr size_t kPrefetchAhead = 512;
 
-using Direction = float (*)(const StepScalars&, Element&);
-
 template <int kSlots>
 Element Load(const StepScalars& s, const BlockView& b, size_t i) {
   Element e{b.weight[i], b.gradient[i] * s.clip, 0.0f, 0.0f, 0.0f};
@@ -44,15 +45,16 @@ void Prefetch(const BlockView& b, size_t i) {
   for (int slot = 0; slot < kSlots; ++slot) __builtin_prefetch(b.slot[slot] + i);
 }
 
-template <Direction kDirection, int kSlots>
+template <Rule kRule>
 BlockNorms Measure(const StepScalars& scalars, const BlockView& block) {
+  constexpr int kSlots = InfoOf(kRule).slots;
   const StepScalars s = scalars;  // Copies, so that they stay in registers.
   const BlockView b = block;
   double weight_sum[kLanes] = {};
   double direction_sum[kLanes] = {};
   const auto add = [&](size_t i, size_t lane) {
     Element e = Load<kSlots>(s, b, i);
-    const double u = kDirection(s, e);
+    const double u = Direction<kRule>(s, e);
     const double w = e.w;
     weight_sum[lane] += w * w;
     direction_sum[lane] += u * u;
@@ -79,14 +81,15 @@ void StreamOut(const float* from, size_t count, float* to) {
   for (size_t i = 0; i < count; i += 4) _mm_stream_ps(to + i, _mm_loadu_ps(from + i));
 }
 
-template <Direction kDirection, int kSlots>
+template <Rule kRule>
 void ApplyTile(const StepScalars& s, const BlockView& b, float scale, size_t begin, size_t count,
                float* next) {
+  constexpr int kSlots = InfoOf(kRule).slots;
 #pragma GCC ivdep  // The arrays do not overlap, see BlockView.
   for (size_t k = 0; k < count; ++k) {
     const size_t i = begin + k;
     Element e = Load<kSlots>(s, b, i);
-    const float u = kDirection(s, e);
+    const float u = Direction<kRule>(s, e);
     if constexpr (kSlots > 0) b.slot[0][i] = e.slot0;
     if constexpr (kSlots > 1) b.slot[1][i] = e.slot1;
     if constexpr (kSlots > 2) b.slot[2][i] = e.slot2;
@@ -94,7 +97,7 @@ void ApplyTile(const StepScalars& s, const BlockView& b, float scale, size_t beg
   }
 }
 
-template <Direction kDirection, int kSlots>
+template <Rule kRule>
 void Apply(const StepScalars& scalars, const BlockView& block, float scale) {
   const StepScalars s = scalars;
   const BlockView b = block;
@@ -102,35 +105,24 @@ void Apply(const StepScalars& scalars, const BlockView& block, float scale) {
   alignas(64) float tile[kTile];
   size_t begin = 0;
   for (; can_stream && begin + kTile <= b.size; begin += kTile) {
-    ApplyTile<kDirection, kSlots>(s, b, scale, begin, kTile, tile);
+    ApplyTile<kRule>(s, b, scale, begin, kTile, tile);
     StreamOut(tile, kTile, b.next_weight + begin);
   }
-  ApplyTile<kDirection, kSlots>(s, b, scale, begin, b.size - begin, b.next_weight + begin);
+  ApplyTile<kRule>(s, b, scale, begin, b.size - begin, b.next_weight + begin);
   _mm_sfence();  // Streamed stores are seen by other threads in order from here on.
 }
 
-template <Direction kDirection, Rule kRule>
-CpuPasses Both() {
-  constexpr int kSlots = InfoOf(kRule).slots;
-  return {&Measure<kDirection, kSlots>, &Apply<kDirection, kSlots>};
+template <size_t... kIndex>
+CpuPasses PassesAt(size_t index, std::index_sequence<kIndex...>) {
+  static constexpr std::array<CpuPasses, sizeof...(kIndex)> kPasses = {
+      CpuPasses{&Measure<kRules[kIndex].rule>, &Apply<kRules[kIndex].rule>}...};
+  return kPasses[index];
 }
 
 }  // namespace
 
 CpuPasses Passes(Rule rule) {
-  switch (rule) {
-    case Rule::kSgd:
-      return Both<SgdDirection<float>, Rule::kSgd>();
-    case Rule::kMomentum:
-      return Both<MomentumDirection<float>, Rule::kMomentum>();
-    case Rule::kAdam:
-      return Both<AdamDirection<float>, Rule::kAdam>();
-    case Rule::kAdamW:
-      return Both<AdamWDirection<float>, Rule::kAdamW>();
-    case Rule::kLamb:
-      return Both<LambDirection<float>, Rule::kLamb>();
-  }
-  return {};  // Not reached: the switch is complete.
+  return PassesAt(static_cast<size_t>(rule), std::make_index_sequence<kRules.size()>());
 }
 
 }  // namespace drover::DROVER_ISA

@@ -305,7 +305,8 @@ TEST(PlanJobTest, AnEmptySpecNamesEverythingThatIsMissing) {
             "batch: is missing: samples per step, such as 32Ki\n"
             "steps: is missing: the number of optimizer updates\n"
             "schedule.peak: is missing: the highest learning rate, a number > 0\n"
-            "optimizer: is missing, expected one of sgd, momentum, adam, adamw, lamb");
+            "optimizer: is missing, expected one of sgd, momentum, adam, adamw, lamb, "
+            "momentum_classic, nag, nag_classic, adagrad, rmsprop, radam, nadam, lion, adabound");
 }
 
 TEST(PlanJobTest, CheckJobSpecGivesTheSameViolationsAsPairs) {

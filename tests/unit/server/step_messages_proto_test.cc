@@ -166,7 +166,7 @@ TEST(StepMessagesProtoTest, RefusesAPlaceThatMakesNoSense) {
            [](auto* m) { m->mutable_place()->mutable_shapes(1)->set_first_step(0); }},
           {"fraction_bits=38", [](auto* m) { m->mutable_place()->set_fraction_bits(38); }},
           {"fraction_bits=7", [](auto* m) { m->mutable_place()->set_fraction_bits(7); }},
-          {"rule \"adagrad\"", [](auto* m) { m->mutable_place()->set_rule("adagrad"); }},
+          {"rule \"hessian\"", [](auto* m) { m->mutable_place()->set_rule("hessian"); }},
           {"is -1", [](auto* m) { m->mutable_place()->set_checkpoint_version(-1); }},
           {"at most 4096 bytes",
            [](auto* m) { m->mutable_place()->set_checkpoint(std::string(5000, 'a')); }},

@@ -7,6 +7,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "server/optim/rule.h"
+
 namespace drover {
 namespace {
 
@@ -21,10 +23,29 @@ TEST(OptimizerBenchTest, ReportsEachRuleBesideCopyAndTriad) {
   const Result<std::vector<OptimizerBenchRow>> rows = BenchOptimizers(Small());
 
   ASSERT_TRUE(rows.ok()) << rows.status().ToString();
-  ASSERT_EQ(rows.value().size(), 14u);
+  ASSERT_EQ(rows.value().size(),
+            2 * (kRules.size() + 2));  // With copy and triad, on 1 and 2 threads.
   // Reads and writes by hand: w, g and each slot read; w and each slot written; LAMB reads twice.
-  const std::map<std::string, int> bytes = {{"copy", 8},      {"triad", 12}, {"sgd", 12},
-                                            {"momentum", 20}, {"adam", 28},  {"adamw", 28},
+  const std::map<std::string, int> bytes = {{"copy", 8},
+                                            {"triad", 12},
+                                            {"sgd", 12},
+                                            {"momentum", 20},
+                                            {"momentum_classic", 20},
+                                            {"nag", 20},
+                                            {"nag_classic", 20},
+                                            {"adagrad", 20},
+                                            {"rmsprop", 20},
+                                            {"rmsprop_momentum", 28},
+                                            {"rmsprop_centered", 28},
+                                            {"rmsprop_centered_momentum", 36},
+                                            {"adam", 28},
+                                            {"adamw", 28},
+                                            {"amsgrad", 36},
+                                            {"amsgradw", 36},
+                                            {"radam", 28},
+                                            {"nadam", 28},
+                                            {"lion", 20},
+                                            {"adabound", 28},
                                             {"lamb", 44}};
   for (const OptimizerBenchRow& row : rows.value()) {
     EXPECT_EQ(row.bytes_per_parameter, bytes.at(row.name));

@@ -23,6 +23,10 @@ TEST(RuleTest, StateIsWhatTheRulesKeepPerWeight) {
   EXPECT_EQ(InfoOf(Rule::kAdam).slots, 2);
   EXPECT_EQ(InfoOf(Rule::kAdamW).slots, 2);
   EXPECT_EQ(InfoOf(Rule::kLamb).slots, 2);
+  EXPECT_EQ(InfoOf(Rule::kLion).slots, 1);
+  EXPECT_EQ(InfoOf(Rule::kAmsGrad).slots, 3);
+  EXPECT_EQ(InfoOf(Rule::kRmsProp).slots, 1);
+  EXPECT_EQ(InfoOf(Rule::kRmsPropCenteredMomentum).slots, 3);
 }
 
 TEST(RuleTest, OnlyLambHasATrustRatio) {

@@ -107,7 +107,7 @@ TEST(StepScalarsTest, FieldsSurviveTheWireAndNothingElseDoes) {
   EXPECT_EQ(floats[0], 0.25f);  // clip is sent first.
 
   const Result<StepScalars> short_one = StepScalarsFromFloats(std::span(floats).first(3));
-  EXPECT_THAT(short_one.status().message(), HasSubstr("3 step scalars came, expected 12"));
+  EXPECT_THAT(short_one.status().message(), HasSubstr("3 step scalars came, expected 16"));
 
   auto spoiled = floats;
   spoiled[4] = std::numeric_limits<float>::quiet_NaN();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/philox.h"
+#include "server/optim/direction.h"
 #include "server/optim/step_scalars.h"
 
 namespace drover {
@@ -41,9 +42,16 @@ std::vector<float> WildValues(size_t size, uint64_t stream, bool may_be_negative
   return values;
 }
 
+// Roots are taken of this state, so it is never negative.
+bool FirstSlotHoldsSquares(Rule rule) {
+  return rule == Rule::kAdagrad ||
+         (rule >= Rule::kRmsProp && rule <= Rule::kRmsPropCenteredMomentum);
+}
+
 // The arrays of one block, `offset` floats into their allocations and guarded at the end.
 struct Arrays {
-  Arrays(size_t block_size, size_t block_offset) : size(block_size), offset(block_offset) {
+  Arrays(Rule rule, size_t block_size, size_t block_offset)
+      : size(block_size), offset(block_offset) {
     const auto place = [&](uint64_t stream, bool may_be_negative) {
       std::vector<float> array(offset, kGuard);
       const std::vector<float> values = WildValues(size, stream, may_be_negative);
@@ -53,7 +61,7 @@ struct Arrays {
     };
     weight = place(1, true);
     gradient = place(2, true);
-    slots = {place(3, true), place(4, false), place(5, false)};
+    slots = {place(3, !FirstSlotHoldsSquares(rule)), place(4, false), place(5, false)};
     next_weight.assign(offset + size + 1, kGuard);
   }
 
@@ -87,20 +95,22 @@ Element ElementAt(const Arrays& arrays, const StepScalars& s, size_t i) {
           arrays.slots[2][at]};
 }
 
+template <size_t... kIndex>
+float DirectionAt(size_t index, const StepScalars& s, Element& e, std::index_sequence<kIndex...>) {
+  using Function = float (*)(const StepScalars&, Element&);
+  constexpr std::array<Function, sizeof...(kIndex)> kDirections = {
+      &Direction<kRules[kIndex].rule, float>...};
+  return kDirections[index](s, e);
+}
+
 float DirectionOf(Rule rule, const StepScalars& s, Element& e) {
-  switch (rule) {
-    case Rule::kSgd:
-      return SgdDirection(s, e);
-    case Rule::kMomentum:
-      return MomentumDirection(s, e);
-    case Rule::kAdam:
-      return AdamDirection(s, e);
-    case Rule::kAdamW:
-      return AdamWDirection(s, e);
-    case Rule::kLamb:
-      return LambDirection(s, e);
-  }
-  return 0.0f;
+  return DirectionAt(static_cast<size_t>(rule), s, e, std::make_index_sequence<kRules.size()>());
+}
+
+std::vector<Rule> AllRules() {
+  std::vector<Rule> rules;
+  for (const RuleInfo& info : kRules) rules.push_back(info.rule);
+  return rules;
 }
 
 class UpdateTest : public testing::TestWithParam<Rule> {};
@@ -111,7 +121,7 @@ TEST_P(UpdateTest, ApplyIsTheFormulaOneWeightAtATime) {
   for (const Isa isa : RunnableIsas()) {
     for (const size_t size : kSizes) {
       for (const size_t offset : {size_t{0}, size_t{1}}) {
-        Arrays arrays(size, offset);
+        Arrays arrays(GetParam(), size, offset);
         Arrays want = arrays;
         for (size_t i = 0; i < size; ++i) {
           Element e = ElementAt(want, s, i);
@@ -119,6 +129,7 @@ TEST_P(UpdateTest, ApplyIsTheFormulaOneWeightAtATime) {
           want.next_weight[offset + i] = e.w - kScale * u;
           if (slots > 0) want.slots[0][offset + i] = e.slot0;
           if (slots > 1) want.slots[1][offset + i] = e.slot1;
+          if (slots > 2) want.slots[2][offset + i] = e.slot2;
         }
 
         CpuPassesFor(GetParam(), isa).apply(s, arrays.Whole(), kScale);
@@ -138,7 +149,7 @@ TEST_P(UpdateTest, MeasureAddsSquaresInSixteenLanesAndWritesNothing) {
   const StepScalars s = ScalarsOf(GetParam());
   for (const Isa isa : RunnableIsas()) {
     for (const size_t size : kSizes) {
-      Arrays arrays(size, /*block_offset=*/3);
+      Arrays arrays(GetParam(), size, /*block_offset=*/3);
       const Arrays before = arrays;
       std::array<double, 16> weight_lanes{};
       std::array<double, 16> direction_lanes{};
@@ -172,7 +183,7 @@ TEST_P(UpdateTest, MeasureAddsSquaresInSixteenLanesAndWritesNothing) {
 TEST_P(UpdateTest, ApplyMayBeCutAnywhere) {
   const StepScalars s = ScalarsOf(GetParam());
   const CpuPasses passes = CpuPassesFor(GetParam());
-  Arrays whole(2000, /*block_offset=*/0);
+  Arrays whole(GetParam(), 2000, /*block_offset=*/0);
   Arrays cut = whole;
 
   passes.apply(s, whole.Whole(), kScale);
@@ -188,9 +199,7 @@ TEST_P(UpdateTest, ApplyMayBeCutAnywhere) {
   EXPECT_EQ(BitsOf(cut.slots[1]), BitsOf(whole.slots[1]));
 }
 
-INSTANTIATE_TEST_SUITE_P(AllRules, UpdateTest,
-                         testing::Values(Rule::kSgd, Rule::kMomentum, Rule::kAdam, Rule::kAdamW,
-                                         Rule::kLamb),
+INSTANTIATE_TEST_SUITE_P(AllRules, UpdateTest, testing::ValuesIn(AllRules()),
                          [](const testing::TestParamInfo<Rule>& rule) {
                            return std::string(InfoOf(rule.param).name);
                          });
