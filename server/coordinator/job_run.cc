@@ -153,6 +153,7 @@ void JobRun::Advance(Turn* turn) {
     if (phase_ == before) break;
   }
   Dispatch(turn);
+  SayWhoIsMissing(turn);
 }
 
 // ---- Small change.

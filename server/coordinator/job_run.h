@@ -115,6 +115,7 @@ class JobRun {
   Duration ExpectedTime(const WorkerMember& worker, double samples) const;
   void Remind(Turn* turn);
   void RemindWorkers(Turn* turn);
+  void SayWhoIsMissing(Turn* turn);
 
   // Evaluation and checkpoints.
   bool EvaluationDue() const;

@@ -166,4 +166,25 @@ void JobRun::SendAssignment(const WorkerMember& worker, Turn* turn) {
   turn->actions.push_back(SendToWorker{worker.session, std::move(order)});
 }
 
+// Nothing can be done without a worker that may serve: reason and message tell whom the job waits
+// for, and why those that are there do not help. It ends by itself when one comes.
+void JobRun::SayWhoIsMissing(Turn* turn) {
+  if (phase_ != Phase::kCollecting || stopping_ != Stopping::kNo) return;
+  std::string reason;
+  std::string message;
+  const auto serves = [](const auto& entry) { return !entry.second.refused; };
+  if (members_->workers.empty()) {
+    reason = "WAITING_FOR_WORKERS";
+    message = "no worker is there";
+  } else if (std::none_of(members_->workers.begin(), members_->workers.end(), serves)) {
+    const WorkerMember& one = members_->workers.begin()->second;
+    reason = "ALL_WORKERS_REFUSED";
+    message = fmt::format("none of {} workers may serve the job; worker/{}: {}",
+                          members_->workers.size(), one.name, one.refusal);
+  }
+  if (record_->reason == reason && record_->message == message) return;
+  if (!reason.empty()) Log(LogSeverity::kWarning, "coordinator", message, turn);
+  SetState(record_->state, reason, message, turn);
+}
+
 }  // namespace drover
