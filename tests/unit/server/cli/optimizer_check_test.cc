@@ -56,8 +56,7 @@ TEST(OptimizerCheckTest, AFilterTakesTheCasesOfOneRule) {
   ASSERT_TRUE(report.ok());
   ASSERT_EQ(report.value().cases.size(), 1u);
   EXPECT_EQ(report.value().cases[0].rule, "adamw");
-  EXPECT_EQ(CheckOptimizers(KnownAnswersFile(), {.rule = "lars"}).status().code(),
-            Code::kNotFound);
+  EXPECT_EQ(CheckOptimizers(KnownAnswersFile(), {.rule = "lars"}).status().code(), Code::kNotFound);
 }
 
 TEST(OptimizerCheckTest, AWrongWeightIsReportedWithItsPlace) {

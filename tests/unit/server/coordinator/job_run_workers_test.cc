@@ -28,8 +28,12 @@ class JobRunWorkersTest : public testing::Test {
     JobRecord record;
     record.id = kJob;
     record.plan.name = "toy";
-    record.plan.batch = 8;
-    record.plan.leaves = 2;
+    PhasePlan phase;
+    phase.steps = 3;
+    phase.batch = 8;
+    phase.leaves = 2;
+    phase.micro_batch = 4;
+    record.plan.phases = {phase};
     record.plan.steps = 3;
     record.plan.fraction_bits = 40;
     record.plan.optimizer = DefaultSettings(Rule::kAdamW);
