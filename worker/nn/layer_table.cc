@@ -10,9 +10,12 @@
 #include "worker/nn/gelu.h"
 #include "worker/nn/layer_norm.h"
 #include "worker/nn/linear.h"
+#include "worker/nn/mean_squared_error.h"
 #include "worker/nn/relu.h"
 #include "worker/nn/residual.h"
+#include "worker/nn/sigmoid.h"
 #include "worker/nn/softmax_cross_entropy.h"
+#include "worker/nn/tanh.h"
 
 namespace drover {
 namespace {
@@ -41,6 +44,8 @@ struct LayerMaker {
   LayerResult operator()(const DropoutSpec& s) const {
     return MakeDropout(name, s, input, setting);
   }
+  LayerResult operator()(const SigmoidSpec&) const { return MakeSigmoid(input, setting); }
+  LayerResult operator()(const TanhSpec&) const { return MakeTanh(input, setting); }
 };
 
 struct HeadMaker {
@@ -53,6 +58,9 @@ struct HeadMaker {
   }
   HeadResult operator()(const BertPretrainingSpec& s) const {
     return MakeBertPretraining(s, input, setting);
+  }
+  HeadResult operator()(const MeanSquaredErrorSpec& s) const {
+    return MakeMeanSquaredError(s, input, setting);
   }
 };
 

@@ -36,6 +36,10 @@ struct DenseSpec {
 
 struct ReluSpec {};
 
+struct SigmoidSpec {};
+
+struct TanhSpec {};
+
 // {height, width, channels} to {channels * height * width}, in the order of PyTorch's nn.Flatten;
 // {T, features} to {T * features}.
 struct FlattenSpec {};
@@ -79,13 +83,18 @@ struct ResidualSpec {
 struct LayerSpec {
   std::string name;  // Of its tensors: "<name>.weight". May be empty for layers without.
   std::variant<DenseSpec, ReluSpec, FlattenSpec, ResidualSpec, EmbeddingSpec, LayerNormSpec,
-               AttentionSpec, GeluSpec, DropoutSpec>
+               AttentionSpec, GeluSpec, DropoutSpec, SigmoidSpec, TanhSpec>
       kind;
 };
 
 // Mean-free: losses and gradients are sums over the samples.
 struct SoftmaxCrossEntropySpec {
   int64_t classes = 0;  // Equal to the size of the last output.
+};
+
+// The mean over the outputs of (y - t)^2, of one sample; losses are sums over the samples.
+struct MeanSquaredErrorSpec {
+  int64_t classes = 0;  // Targets are 1 at the label's output and 0 elsewhere; 0: Batch::targets.
 };
 
 // BERT's two tasks: masked tokens and next sentence.
@@ -97,7 +106,7 @@ struct BertPretrainingSpec {
 };
 
 struct HeadSpec {
-  std::variant<SoftmaxCrossEntropySpec, BertPretrainingSpec> kind;
+  std::variant<SoftmaxCrossEntropySpec, BertPretrainingSpec, MeanSquaredErrorSpec> kind;
 };
 
 struct NetworkSpec {

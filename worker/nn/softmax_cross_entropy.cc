@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "worker/nn/class_labels.h"
+
 namespace drover {
 namespace {
 
@@ -12,19 +14,7 @@ constexpr int64_t kClassesMax = int64_t{1} << 20;
 }  // namespace
 
 Status SoftmaxCrossEntropy::Check(const Batch& batch) const {
-  if (batch.labels == nullptr) {
-    return Status(Code::kInvalidArgument,
-                  "softmax cross-entropy: the dataset has no labels of classes");
-  }
-  for (int64_t i = 0; i < batch.samples; ++i) {
-    if (batch.labels[i] < 0 || batch.labels[i] >= classes_) {
-      return Status(Code::kInvalidArgument,
-                    fmt::format("label {} of sample {}, expected 0 to {}: do model and dataset "
-                                "agree on the number of classes?",
-                                batch.labels[i], i, classes_ - 1));
-    }
-  }
-  return Status();
+  return CheckLabels(batch, classes_).Annotate("softmax cross-entropy");
 }
 
 Result<BatchResult> SoftmaxCrossEntropy::Run(const HeadPass& pass) {

@@ -1,4 +1,5 @@
 #include "common/base/exact_math.h"
+#include "worker/nn/class_labels.h"
 #include "worker/nn/float_exp.h"
 #include "worker/nn/softmax_cross_entropy.h"
 
@@ -6,10 +7,7 @@ namespace drover {
 
 double SoftmaxCrossEntropySampleCpu(const float* logits, int64_t classes, int32_t label,
                                     bool* correct, float* logit_gradient) {
-  int64_t largest = 0;
-  for (int64_t j = 1; j < classes; ++j) {
-    if (logits[j] > logits[largest]) largest = j;
-  }
+  const int64_t largest = IndexOfLargest(logits, classes);
   *correct = largest == label;
 
   const float shift = logits[largest];

@@ -1,0 +1,14 @@
+#include "worker/nn/float_sigmoid.h"
+#include "worker/nn/sigmoid.h"
+
+namespace drover {
+
+void SigmoidForwardCpu(int64_t count, const float* x, float* y) {
+  for (int64_t i = 0; i < count; ++i) y[i] = Sigmoid(x[i]);
+}
+
+void SigmoidBackwardCpu(int64_t count, const float* y, const float* dy, float* dx) {
+  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * (y[i] * (1.0f - y[i]));
+}
+
+}  // namespace drover
