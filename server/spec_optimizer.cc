@@ -29,7 +29,8 @@ void CheckNumber(const std::string& path, const std::string& name, double value,
     checker->Holds(path, value, value >= kEpsMin && value <= 1.0, "1e-30 <= eps <= 1");
   } else if (name == "phi_max" || name == "ratio_max") {
     checker->Holds(path, value, value > 0.0, "a number > 0; leave it out for no limit");
-  } else if (name == "final_lr" || name == "gamma" || name == "base_learning_rate") {
+  } else if (name == "final_lr" || name == "gamma" || name == "base_learning_rate" ||
+             name == "trust_coefficient") {
     checker->Holds(path, value, value > 0.0 && value <= kNumberMax, "0 < " + name + " <= 1e30");
   } else {
     checker->Holds(path, value, IsNotNegative(value), "0 <= " + name + " <= 1e30");
@@ -179,6 +180,15 @@ v1::Lamb WriteLamb(const OptimizerSettings& s, std::string_view preset) {
   return lamb;
 }
 
+// What ReadFields does not: switches, and the list that follows another.
+void ReadLars(const v1::Lars& lars, OptimizerSettings* settings, SpecChecker* checker) {
+  settings->nesterov = lars.nesterov();
+  if (lars.always_adapt()) settings->adapt = Adapt::kAlways;
+  settings->no_adapt =
+      ReadNames("optimizer.lars.no_adapt", lars, lars.GetDescriptor()->FindFieldByName("no_adapt"),
+                settings->no_decay, checker);
+}
+
 // The row of the rule table that the message of a rule stands for.
 Rule RuleOf(const v1::OptimizerSpec& spec) {
   switch (spec.rule_case()) {
@@ -210,6 +220,8 @@ Rule RuleOf(const v1::OptimizerSpec& spec) {
       return Rule::kAdaBound;
     case v1::OptimizerSpec::kLamb:
       return Rule::kLamb;
+    case v1::OptimizerSpec::kLars:
+      return Rule::kLars;
     case v1::OptimizerSpec::RULE_NOT_SET:
       break;
   }
@@ -258,6 +270,8 @@ Message* MutableRule(Rule rule, v1::OptimizerSpec* spec) {
       return spec->mutable_adabound();
     case Rule::kLamb:
       return spec->mutable_lamb();
+    case Rule::kLars:
+      return spec->mutable_lars();
   }
   return nullptr;  // Not reached: the switch is complete.
 }
@@ -284,6 +298,7 @@ OptimizerSettings ReadRule(const v1::OptimizerSpec& spec, SpecChecker* checker) 
   OptimizerSettings settings = DefaultSettings(RuleOf(spec));
   ReadFields("optimizer." + chosen->name(), spec.GetReflection()->GetMessage(spec, chosen),
              &settings, checker);
+  if (spec.has_lars()) ReadLars(spec.lars(), &settings, checker);
   return settings;
 }
 
@@ -310,6 +325,10 @@ v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& s, std::string_view pr
     *spec.mutable_lamb() = WriteLamb(s, preset);
   } else {
     WriteFields(s, MutableRule(s.rule, &spec));
+    if (s.rule == Rule::kLars) {
+      spec.mutable_lars()->set_nesterov(s.nesterov);
+      spec.mutable_lars()->set_always_adapt(s.adapt == Adapt::kAlways);
+    }
   }
   return spec;
 }

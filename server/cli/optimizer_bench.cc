@@ -224,7 +224,7 @@ Work WorkOf(const RuleInfo& info, const Arrays& arrays) {
 
 int BytesPerParameter(const RuleInfo& info) {
   const int apply = 12 + 8 * info.slots;  // Reads w and g, writes w; reads and writes each slot.
-  const int measure = 8 + 4 * info.slots;
+  const int measure = 8 + (info.ratio_on_gradient ? 0 : 4 * info.slots);
   return info.trust_ratio ? measure + apply : apply;
 }
 

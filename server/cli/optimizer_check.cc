@@ -19,17 +19,25 @@ namespace {
 
 constexpr size_t kFailuresShown = 5;
 
-using ExactDirection = double (*)(const StepScalarsOf<double>&, ElementOf<double>&);
+// The formulas of one rule in float64.
+struct ExactRule {
+  using Formula = double (*)(const StepScalarsOf<double>&, ElementOf<double>&);
+  Formula direction;
+  Formula measured;
+  StepScalarsOf<double> (*with_scale)(StepScalarsOf<double> s, double scale);
+  double (*step_factor)(double scale);
+};
 
 template <size_t... kIndex>
-ExactDirection ExactDirectionAt(size_t index, std::index_sequence<kIndex...>) {
-  constexpr std::array<ExactDirection, sizeof...(kIndex)> kDirections = {
-      &Direction<kRules[kIndex].rule, double>...};
-  return kDirections[index];
+ExactRule ExactRuleAt(size_t index, std::index_sequence<kIndex...>) {
+  constexpr std::array<ExactRule, sizeof...(kIndex)> kExactRules = {ExactRule{
+      &Direction<kRules[kIndex].rule, double>, &MeasuredDirection<kRules[kIndex].rule, double>,
+      &ScalarsWithScale<kRules[kIndex].rule, double>, &StepFactor<kRules[kIndex].rule, double>}...};
+  return kExactRules[index];
 }
 
-ExactDirection ExactDirectionOf(Rule rule) {
-  return ExactDirectionAt(static_cast<size_t>(rule), std::make_index_sequence<kRules.size()>());
+ExactRule ExactRuleOf(Rule rule) {
+  return ExactRuleAt(static_cast<size_t>(rule), std::make_index_sequence<kRules.size()>());
 }
 
 // The formulas of the passes in float64, one weight after the other. Same interface as WholeModel.
@@ -43,7 +51,7 @@ class ExactModel {
   };
 
   explicit ExactModel(const OptimizerSettings& settings)
-      : settings_(settings), direction_(ExactDirectionOf(settings.rule)) {}
+      : settings_(settings), rule_(ExactRuleOf(settings.rule)) {}
 
   void AddTensor(std::vector<double> initial, GroupSettings group) {
     const std::vector<double> zero(initial.size(), 0.0);
@@ -72,33 +80,39 @@ class ExactModel {
                           const std::vector<double>& gradient, Tensor& tensor) const {
     const StepScalarsOf<double> s =
         ComputeStepScalarsInDouble(settings_, tensor.group, update_, learning_rate, clip_factor);
-    std::vector<double> direction(gradient.size());
+    const auto element = [&](size_t i, double clip) {
+      return ElementOf<double>{tensor.weight[i], gradient[i] * clip, tensor.slots[0][i],
+                               tensor.slots[1][i], tensor.slots[2][i]};
+    };
     double weight_squares = 0.0;
     double direction_squares = 0.0;
-    double direction_max = 0.0;
     for (size_t i = 0; i < gradient.size(); ++i) {
-      ElementOf<double> e{tensor.weight[i], gradient[i] * s.clip, tensor.slots[0][i],
-                          tensor.slots[1][i], tensor.slots[2][i]};
-      direction[i] = direction_(s, e);
-      tensor.weight[i] = e.w;
-      tensor.slots[0][i] = e.slot0;
-      tensor.slots[1][i] = e.slot1;
-      tensor.slots[2][i] = e.slot2;
+      ElementOf<double> e = element(i, s.clip);
+      const double u = rule_.measured(s, e);
       weight_squares += e.w * e.w;
-      direction_squares += direction[i] * direction[i];
-      direction_max = std::max(direction_max, std::abs(direction[i]));
+      direction_squares += u * u;
     }
     const TrustRatio ratio = ComputeTrustRatio(settings_, tensor.group, std::sqrt(weight_squares),
                                                std::sqrt(direction_squares));
     const double scale = UpdateScale(settings_, update_, learning_rate, ratio.ratio);
-    for (size_t i = 0; i < gradient.size(); ++i) tensor.weight[i] -= scale * direction[i];
+    const StepScalarsOf<double> scaled = rule_.with_scale(s, scale);
+    double step_max = 0.0;
+    for (size_t i = 0; i < gradient.size(); ++i) {
+      ElementOf<double> e = element(i, scaled.clip);
+      const double step = rule_.step_factor(scale) * rule_.direction(scaled, e);
+      tensor.weight[i] = e.w - step;
+      tensor.slots[0][i] = e.slot0;
+      tensor.slots[1][i] = e.slot1;
+      tensor.slots[2][i] = e.slot2;
+      step_max = std::max(step_max, std::abs(step));
+    }
     tensor.reach.push_back((tensor.reach.empty() ? 0.0 : tensor.reach.back()) +
-                           std::max(learning_rate, scale * direction_max));
+                           std::max(learning_rate, step_max));
     return ratio;
   }
 
   const OptimizerSettings& settings_;
-  const ExactDirection direction_;
+  const ExactRule rule_;
   int64_t update_ = 0;
   std::vector<Tensor> tensors_;
 };

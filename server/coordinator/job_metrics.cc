@@ -44,6 +44,7 @@ JobMetrics::JobMetrics(MetricRegistry* registry, const JobRecord& record, int64_
       steps_(CounterOf(Metric::kStepsTotal)),
       leaves_(CounterOf(Metric::kLeavesCountedTotal)),
       step_duration_(registry->HistogramOf(Metric::kStepDurationSeconds, {train_job_})),
+      measures_update_(!InfoOf(record.plan.optimizer.rule).ratio_on_gradient),
       trust_ratio_(registry->HistogramOf(Metric::kTrustRatio, {train_job_})),
       lease_duration_(registry->HistogramOf(Metric::kLeaseDurationSeconds, {train_job_})),
       lease_leaves_(registry->HistogramOf(Metric::kLeaseLeaves, {train_job_})) {
@@ -138,6 +139,7 @@ void JobMetrics::SetStep(const StepSummary& summary) {
   registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "ratio"})
       .Observe(summary.ratio_seconds);
   Set(Metric::kWeightNorm, NormOf(summary.weight_norms));
+  if (!measures_update_) return;
   std::vector<double> updates;
   for (size_t i = 0; i < summary.direction_norms.size(); ++i) {
     updates.push_back(summary.learning_rate * summary.trust_ratios[i] * summary.direction_norms[i]);
@@ -155,7 +157,7 @@ void JobMetrics::SetTensors(const StepSummary& summary) {
     }
     if (tensor.index >= summary.trust_ratios.size()) continue;
     tensor.weight.Set(summary.weight_norms[tensor.index]);
-    tensor.direction.Set(summary.direction_norms[tensor.index]);
+    if (measures_update_) tensor.direction.Set(summary.direction_norms[tensor.index]);
     tensor.ratio.Set(summary.trust_ratios[tensor.index]);
   }
   const Metric limited = Metric::kTrustRatioLimitedTotal;

@@ -69,6 +69,8 @@ class JobMetrics {
   const Counter steps_;
   const Counter leaves_;
   const Histogram step_duration_;
+  // Else the second norm of a trust ratio is that of the gradient.
+  const bool measures_update_;
   const Histogram trust_ratio_;
   const Histogram lease_duration_;
   const Histogram lease_leaves_;

@@ -30,6 +30,31 @@ DROVER_HOST_DEVICE static inline Real Direction(const StepScalarsOf<Real>& s, El
   if constexpr (kRule == Rule::kLion) return LionDirection(s, e);
   if constexpr (kRule == Rule::kAdaBound) return AdaBoundDirection(s, e);
   if constexpr (kRule == Rule::kLamb) return LambDirection(s, e);
+  if constexpr (kRule == Rule::kLars) return LarsDirection(s, e);
+}
+
+// What the second norm of the trust ratio is taken of.
+template <Rule kRule, typename Real>
+DROVER_HOST_DEVICE static inline Real MeasuredDirection(const StepScalarsOf<Real>& s,
+                                                        ElementOf<Real>& e) {
+  if constexpr (InfoOf(kRule).ratio_on_gradient) return e.g;
+  return Direction<kRule>(s, e);
+}
+
+// UpdateScale comes in through the gradient and its decay, or else through the step: the constants
+// of a tensor, and the factor on its direction.
+template <Rule kRule, typename Real>
+DROVER_HOST_DEVICE static inline StepScalarsOf<Real> ScalarsWithScale(StepScalarsOf<Real> s,
+                                                                      Real scale) {
+  if constexpr (InfoOf(kRule).ratio_on_gradient) {
+    s.clip = s.clip * scale;
+    s.decay_l2 = s.decay_l2 * scale;
+  }
+  return s;
+}
+template <Rule kRule, typename Real>
+DROVER_HOST_DEVICE static inline Real StepFactor(Real scale) {
+  return InfoOf(kRule).ratio_on_gradient ? Real(1) : scale;
 }
 
 }  // namespace drover

@@ -5,7 +5,8 @@
 //
 // A direction takes one Element, leaves the new state in its slots and returns u. The caller then
 // takes w - scale * u, where scale is the learning rate times the trust ratio, if the rule has one
-// (UpdateScale in step_scalars.h). Equations: docs/optimizers.md.
+// (UpdateScale in step_scalars.h; ScalarsWithScale in direction.h when the ratio scales the
+// gradient). Equations: docs/optimizers.md.
 //
 // w weight, g gradient, m and v first and second moment, u direction.
 
@@ -41,8 +42,9 @@ struct StepScalarsOf {
   Real decay_in_update;  // lambda, u + lambda w.
   Real decay_before;     // learning rate * lambda, w - decay w before everything else.
   // Of single rules, else 0:
-  Real direct;     // RAdam: share of the plain moment. NAdam: of the gradient.
+  Real direct;     // RAdam: share of the plain moment. NAdam, LARS: of the gradient.
   Real rectified;  // RAdam, NAdam: share of the moment over the root. AdaBound: step before bounds.
+                   // LARS: of the momentum.
   Real bound_low;  // AdaBound: the step per moment is kept between these two.
   Real bound_high;
 };
@@ -237,6 +239,16 @@ DROVER_HOST_DEVICE static inline Real LambDirection(const StepScalarsOf<Real>& s
   const Real g = e.g + s.decay_l2 * e.w;
   e.w = e.w - s.decay_before * e.w;
   return AdaptiveMoment(s, g, e) + s.decay_in_update * e.w;
+}
+
+// You et al., 2017, arXiv:1708.03888: heavy ball or Nesterov over gradients that are scaled tensor
+// by tensor; clip and decay_l2 hold the ratio already, direct and rectified the learning rate.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real LarsDirection(const StepScalarsOf<Real>& s,
+                                                    ElementOf<Real>& e) {
+  const Real g = e.g + s.decay_l2 * e.w;
+  e.slot0 = s.keep1 * e.slot0 + s.gain1 * g;
+  return s.direct * g + s.rectified * e.slot0;
 }
 
 }  // namespace drover

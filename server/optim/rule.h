@@ -31,6 +31,7 @@ enum class Rule {
   kLion,
   kAdaBound,
   kLamb,
+  kLars,
 };
 
 // The most state slots that any rule may have.
@@ -40,11 +41,14 @@ struct RuleInfo {
   Rule rule;
   std::string_view name;  // In checkpoints and known answers. A job file may say it otherwise.
   int slots;         // float32 state arrays, each the shape of the weight, zero before update 1.
-  bool trust_ratio;  // The step of each tensor is scaled by |w| / |u|: needs the measure pass.
+  bool trust_ratio;  // Each tensor is scaled by a quotient of norms: needs the measure pass.
   bool rate_inside;  // The learning rate is in the direction already, and scales nothing.
+  // The ratio scales the gradient with its decay, before they enter the state, and not the step;
+  // so it is measured on the gradient.
+  bool ratio_on_gradient = false;
 };
 
-inline constexpr std::array<RuleInfo, 19> kRules = {{
+inline constexpr std::array<RuleInfo, 20> kRules = {{
     {Rule::kSgd, "sgd", 0, false, false},
     {Rule::kMomentum, "momentum", 1, false, false},
     {Rule::kMomentumClassic, "momentum_classic", 1, false, true},
@@ -64,6 +68,7 @@ inline constexpr std::array<RuleInfo, 19> kRules = {{
     {Rule::kLion, "lion", 1, false, false},
     {Rule::kAdaBound, "adabound", 2, false, true},
     {Rule::kLamb, "lamb", 2, true, false},
+    {Rule::kLars, "lars", 1, true, true, true},
 }};
 
 constexpr const RuleInfo& InfoOf(Rule rule) { return kRules[static_cast<size_t>(rule)]; }

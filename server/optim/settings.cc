@@ -100,6 +100,11 @@ OptimizerSettings DefaultSettings(Rule rule) {
     case Rule::kAdamW:
       s.weight_decay = 0.01;
       break;
+    case Rule::kLars:
+      s.momentum = 0.9;
+      s.weight_decay = 1e-4;  // Without decay nothing is adapted.
+      s.adapt = Adapt::kIfDecay;
+      break;
     case Rule::kLamb:
       s = LambBase();
       s.no_adapt = s.no_decay;
@@ -171,6 +176,9 @@ Status Validate(const OptimizerSettings& s) {
   if (!IsPositive(s.gamma)) return OutOfRange("gamma", s.gamma, "a number > 0");
   if (!IsPositive(s.base_learning_rate)) {
     return OutOfRange("base_learning_rate", s.base_learning_rate, "a number > 0");
+  }
+  if (!IsPositive(s.trust_coefficient)) {
+    return OutOfRange("trust_coefficient", s.trust_coefficient, "a number > 0");
   }
   if (!IsShare(s.beta1)) return OutOfRange("beta1", s.beta1, "0 <= beta1 < 1");
   if (!IsShare(s.beta2)) return OutOfRange("beta2", s.beta2, "0 <= beta2 < 1");

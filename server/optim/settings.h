@@ -25,7 +25,7 @@ enum class EpsMode { kOutside, kInsideSqrt };
 // their norm is taken (so both norms see the shrunken weights).
 enum class DecayMode { kInUpdate, kL2, kDecoupledBefore };
 
-// LAMB: which tensors outside `no_adapt` have a trust ratio; kIfDecay: those with weight decay.
+// LAMB, LARS: which tensors outside `no_adapt` have a trust ratio; kIfDecay: those with decay.
 enum class Adapt { kIfDecay, kAlways, kNever };
 
 // Biases and the parameters of normalisation layers: neither decayed nor adapted by default. A
@@ -37,8 +37,9 @@ std::vector<std::string> DefaultExclusions();
 struct OptimizerSettings {
   Rule rule = Rule::kSgd;
 
-  double momentum = 0.0;   // [0, 1). The rules momentum, nag (also classic) and rmsprop.
-  double dampening = 0.0;  // [0, 1]. momentum, nag; not applied in the first update.
+  double momentum = 0.0;   // [0, 1). The rules momentum, nag (also classic), rmsprop and lars.
+  double dampening = 0.0;  // [0, 1]. momentum, nag, lars; not applied in the first update.
+  bool nesterov = false;   // lars: its momentum is that of nag.
   double alpha = 0.99;     // [0, 1). rmsprop: share of the mean square that is kept.
   double lr_decay = 0.0;  // >= 0. adagrad: the rate of update n is divided by 1 + (n - 1) lr_decay.
   double initial_accumulator = 0.0;  // >= 0. adagrad: what the sum of squares begins at.
@@ -46,6 +47,7 @@ struct OptimizerSettings {
   double final_lr = 0.1;             // > 0. adabound: the rate that the bounds close in on ...
   double gamma = 1e-3;               // > 0, and how fast they do.
   double base_learning_rate = 1e-3;  // > 0. adabound: rate for which final_lr is meant.
+  double trust_coefficient = 1e-3;   // > 0. lars: factor on the ratio.
   double beta1 = 0.9;                // [0, 1). The Adam family, lion, lamb.
   double beta2 = 0.999;              // [0, 1).
   double eps = 1e-8;                 // > 0.
@@ -90,6 +92,7 @@ inline constexpr NumberSetting kNumberSettings[] = {
     {"final_lr", &OptimizerSettings::final_lr},
     {"gamma", &OptimizerSettings::gamma},
     {"base_learning_rate", &OptimizerSettings::base_learning_rate},
+    {"trust_coefficient", &OptimizerSettings::trust_coefficient},
     {"beta1", &OptimizerSettings::beta1},
     {"beta2", &OptimizerSettings::beta2},
     {"eps", &OptimizerSettings::eps},

@@ -154,6 +154,13 @@ StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settin
     case Rule::kLamb:
       SetLamb(settings, update, learning_rate, weight_decay, s);
       break;
+    case Rule::kLars:
+      s.keep1 = settings.momentum;
+      s.gain1 = update == 1 ? 1.0 : 1.0 - settings.dampening;
+      s.decay_l2 = weight_decay;
+      s.direct = settings.nesterov ? learning_rate : 0.0;
+      s.rectified = settings.nesterov ? learning_rate * settings.momentum : learning_rate;
+      break;
   }
   return s;
 }
@@ -172,7 +179,7 @@ StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSet
 double UpdateScale(const OptimizerSettings& settings, int64_t update, double learning_rate,
                    double trust_ratio) {
   DROVER_CHECK(update >= 1);
-  if (InfoOf(settings.rule).rate_inside) return 1.0;
+  if (InfoOf(settings.rule).rate_inside) return trust_ratio;
   double scale = learning_rate * trust_ratio;
   if (settings.rule == Rule::kAdagrad) {
     scale /= 1.0 + static_cast<double>(update - 1) * settings.lr_decay;

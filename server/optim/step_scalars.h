@@ -50,9 +50,9 @@ StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settin
                                                  const GroupSettings& group, int64_t update,
                                                  double learning_rate, double clip_factor);
 
-// What multiplies the direction: learning rate, trust ratio (1 for rules without), the bias
-// correction of BiasCorrection::kInLr, and Adagrad's own decay; 1 when the rate is inside. Round to
-// float32 once, for CpuPasses::apply.
+// What multiplies the direction, or the gradient: learning rate (unless it is inside), trust ratio
+// (1 for rules without), the bias correction of BiasCorrection::kInLr, and Adagrad's own decay.
+// Round to float32 once, for CpuPasses::apply.
 double UpdateScale(const OptimizerSettings& settings, int64_t update, double learning_rate,
                    double trust_ratio);
 

@@ -21,6 +21,12 @@ TrustRatio ComputeTrustRatio(const OptimizerSettings& settings, const GroupSetti
                              double weight_norm, double direction_norm) {
   if (!group.adapt) return {1.0, RatioLimit::kNone};
   if (weight_norm == 0.0 || direction_norm == 0.0) return {1.0, RatioLimit::kZeroNorm};
+  if (settings.rule == Rule::kLars) {
+    const double decay = group.decay ? settings.weight_decay : 0.0;
+    return {settings.trust_coefficient * weight_norm /
+                (direction_norm + decay * weight_norm + settings.eps),
+            RatioLimit::kNone};
+  }
   RatioLimit limit = RatioLimit::kNone;
   const double phi = Clamp(weight_norm, settings.phi_min, settings.phi_max, limit);
   const double ratio = phi / (direction_norm + settings.ratio_eps);

@@ -28,7 +28,7 @@ struct BlockView {
 // build gives the same bits; the coordinator then adds blocks in their order.
 struct BlockNorms {
   double weight;     // Of what the step is taken from: the weight, or the decayed weight.
-  double direction;  // Of u.
+  double direction;  // Of u; of the clipped gradient when the ratio scales that.
 };
 
 // Both passes of one rule, built for one instruction set.
@@ -36,7 +36,8 @@ struct CpuPasses {
   // Computes u for its norm and writes nothing: may run before COMMIT and again after a takeover.
   BlockNorms (*measure)(const StepScalars& s, const BlockView& block);
 
-  // Computes u again, to the same bits, and writes the slots and next_weight = w - scale * u.
+  // Computes u again, to the same bits, and writes the slots and next_weight = w - scale * u; with
+  // RuleInfo::ratio_on_gradient, u of the scaled gradient and next_weight = w - u.
   // Not repeatable: it replaces the old slots, so run it once, after COMMIT.
   void (*apply)(const StepScalars& s, const BlockView& block, float scale);
 };

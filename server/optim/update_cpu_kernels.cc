@@ -47,14 +47,14 @@ void Prefetch(const BlockView& b, size_t i) {
 
 template <Rule kRule>
 BlockNorms Measure(const StepScalars& scalars, const BlockView& block) {
-  constexpr int kSlots = InfoOf(kRule).slots;
+  constexpr int kSlots = InfoOf(kRule).ratio_on_gradient ? 0 : InfoOf(kRule).slots;
   const StepScalars s = scalars;  // Copies, so that they stay in registers.
   const BlockView b = block;
   double weight_sum[kLanes] = {};
   double direction_sum[kLanes] = {};
   const auto add = [&](size_t i, size_t lane) {
     Element e = Load<kSlots>(s, b, i);
-    const double u = Direction<kRule>(s, e);
+    const double u = MeasuredDirection<kRule>(s, e);
     const double w = e.w;
     weight_sum[lane] += w * w;
     direction_sum[lane] += u * u;
@@ -82,7 +82,7 @@ void StreamOut(const float* from, size_t count, float* to) {
 }
 
 template <Rule kRule>
-void ApplyTile(const StepScalars& s, const BlockView& b, float scale, size_t begin, size_t count,
+void ApplyTile(const StepScalars& s, const BlockView& b, float factor, size_t begin, size_t count,
                float* next) {
   constexpr int kSlots = InfoOf(kRule).slots;
 #pragma GCC ivdep  // The arrays do not overlap, see BlockView.
@@ -93,22 +93,23 @@ void ApplyTile(const StepScalars& s, const BlockView& b, float scale, size_t beg
     if constexpr (kSlots > 0) b.slot[0][i] = e.slot0;
     if constexpr (kSlots > 1) b.slot[1][i] = e.slot1;
     if constexpr (kSlots > 2) b.slot[2][i] = e.slot2;
-    next[k] = e.w - scale * u;
+    next[k] = e.w - factor * u;
   }
 }
 
 template <Rule kRule>
 void Apply(const StepScalars& scalars, const BlockView& block, float scale) {
-  const StepScalars s = scalars;
+  const StepScalars s = ScalarsWithScale<kRule>(scalars, scale);
+  const float factor = StepFactor<kRule>(scale);
   const BlockView b = block;
   const bool can_stream = reinterpret_cast<uintptr_t>(b.next_weight) % 64 == 0;
   alignas(64) float tile[kTile];
   size_t begin = 0;
   for (; can_stream && begin + kTile <= b.size; begin += kTile) {
-    ApplyTile<kRule>(s, b, scale, begin, kTile, tile);
+    ApplyTile<kRule>(s, b, factor, begin, kTile, tile);
     StreamOut(tile, kTile, b.next_weight + begin);
   }
-  ApplyTile<kRule>(s, b, scale, begin, b.size - begin, b.next_weight + begin);
+  ApplyTile<kRule>(s, b, factor, begin, b.size - begin, b.next_weight + begin);
   _mm_sfence();  // Streamed stores are seen by other threads in order from here on.
 }
 

@@ -2,8 +2,8 @@
 
 All but the cases "extra/..." are the formulas of docs/optimizers.md in float64 by another program;
 where PyTorch has the rule, they agree with PyTorch 1.13.1 in float64 to 4.4e-16 after 10 updates
-(nadam with its foreach path, the right one). The cases "extra/..." cover settings of lamb that the
-others lack; their numbers come from this script.
+(nadam with its foreach path, the right one). The cases "extra/..." cover settings of lamb and lars
+that the others lack; their numbers come from this script.
 
   python3 tests/golden/optimizer_known_answers.py            recompute all, report the worst case
   python3 tests/golden/optimizer_known_answers.py --write    also write the extra cases again
@@ -16,6 +16,8 @@ import random
 import sys
 
 PATH = pathlib.Path(__file__).with_name("optimizer_known_answers.json")
+LARS = {"momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0001,
+        "trust_coefficient": 0.001, "eps": 1e-8, "always_adapt": False}
 LAMB = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 0.01, "grad_averaging": True,
         "bias_correction": "both", "eps_mode": "outside", "decay_mode": "in_update",
         "adapt": "always", "max_grad_norm": 0.0}
@@ -32,6 +34,13 @@ EXTRA = {
     "in_lr_inside_l2_clip": dict(bias_correction="in_lr", eps_mode="inside_sqrt", decay_mode="l2",
                                  max_grad_norm=0.25, beta1=0.75, beta2=0.875),
     "none_sum_clip": dict(bias_correction="none", grad_averaging=False, max_grad_norm=2.0),
+}
+EXTRA_LARS = {
+    "lars": dict(),
+    "lars_strong": dict(weight_decay=0.25, trust_coefficient=0.5, momentum=0.5, dampening=0.25,
+                        eps=0.125),
+    "lars_always_nesterov": dict(weight_decay=0.0, always_adapt=True, nesterov=True),
+    "lars_clip": dict(max_grad_norm=0.25, always_adapt=True, weight_decay=0.0625),
 }
 
 
@@ -139,6 +148,18 @@ def update(rule, settings, n, lr, p, g, decays, state):
         else:
             g = [gi + wd * pi for gi, pi in zip(g, p)]
         return elementwise(rule, settings, n, lr, p, g, state), 1.0
+    if rule == "lars":
+        w_norm, g_norm = math.sqrt(sum(x * x for x in p)), math.sqrt(sum(x * x for x in g))
+        ratio = 1.0
+        if (wd or settings["always_adapt"]) and w_norm > 0 and g_norm > 0:
+            ratio = settings["trust_coefficient"] * w_norm / (
+                g_norm + wd * w_norm + settings["eps"])
+        g = [ratio * (gi + wd * pi) for gi, pi in zip(g, p)]
+        mu, keep = settings["momentum"], 1 - settings["dampening"]
+        state["b"] = b = list(g) if n == 1 else [mu * x + keep * gi
+                                                 for x, gi in zip(state["b"], g)]
+        u = [gi + mu * bi for gi, bi in zip(g, b)] if settings["nesterov"] else b
+        return [pi - lr * ui for pi, ui in zip(p, u)], ratio
     if rule in ("sgd", "momentum", "adam") or settings.get("decay_mode") == "l2":
         g = [gi + wd * pi for gi, pi in zip(g, p)]
     if rule == "sgd":
@@ -196,12 +217,12 @@ def run(case, updates):
                                                  t["weight_decay"], states[name])
         if n in updates:
             expect[str(n)] = {name: list(w) for name, w in weights.items()}
-            if case["rule"] == "lamb":
+            if case["rule"] == "lamb" or case["name"].startswith("extra/lars"):
                 expect[str(n)]["trust_ratio"] = ratios
     return expect
 
 
-def extra_case(name, changes):
+def extra_case(name, rule, settings):
     """Inputs are multiples of 1/32, so exact in bfloat16."""
     numbers = random.Random(name)
     tensors = [{"name": "hidden/kernel", "initial": [], "weight_decay": True},
@@ -211,7 +232,7 @@ def extra_case(name, changes):
         tensor["initial"] = [numbers.randrange(1, 64) / 32 for _ in range(size)]
     gradients = [{t["name"]: [numbers.choice((-1, 1)) * numbers.randrange(1, 32) / 32
                               for _ in t["initial"]] for t in tensors} for _ in range(5)]
-    case = {"name": "extra/" + name, "rule": "lamb", "settings": LAMB | changes,
+    case = {"name": "extra/" + name, "rule": rule, "settings": settings,
             "learning_rates": [0.001, 0.002, 0.004, 0.003, 0.001], "tensors": tensors,
             "gradients": gradients}
     return case | {"expect": run(case, {1, 2, 5})}
@@ -231,7 +252,9 @@ def main():
     known = json.loads(PATH.read_text())
     if "--write" in sys.argv[1:]:
         cases = [c for c in known["cases"] if not c["name"].startswith("extra/")]
-        cases += [extra_case(name, changes) for name, changes in EXTRA.items()]
+        cases += [extra_case(name, "lamb", LAMB | changes) for name, changes in EXTRA.items()]
+        cases += [extra_case(name, "lars", LARS | changes)
+                  for name, changes in EXTRA_LARS.items()]
         known["cases"] = cases
         lines = ",\n".join(json.dumps(c) for c in cases)
         comment = json.dumps(known["comment"])

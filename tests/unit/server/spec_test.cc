@@ -306,7 +306,8 @@ TEST(PlanJobTest, AnEmptySpecNamesEverythingThatIsMissing) {
             "steps: is missing: the number of optimizer updates\n"
             "schedule.peak: is missing: the highest learning rate, a number > 0\n"
             "optimizer: is missing, expected one of sgd, momentum, adam, adamw, lamb, "
-            "momentum_classic, nag, nag_classic, adagrad, rmsprop, radam, nadam, lion, adabound");
+            "momentum_classic, nag, nag_classic, adagrad, rmsprop, radam, nadam, lion, adabound, "
+            "lars");
 }
 
 TEST(PlanJobTest, CheckJobSpecGivesTheSameViolationsAsPairs) {
@@ -621,11 +622,12 @@ TEST(PlanJobTest, AFieldOfANewerClientIsNotIgnored) {
 }
 
 TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
-  for (const char* rule : {"sgd", "momentum", "adam", "adamw", "lamb"}) {
+  for (const char* rule :
+       {"sgd {}", "momentum {}", "adam {}", "adamw {}", "lamb {}", "lars {}",
+        "lars { nesterov: true always_adapt: true no_adapt: \"none\" no_decay: \"b\" }"}) {
     v1::JobSpec spec = SmallestSpec();
     v1::OptimizerSpec optimizer;
-    ASSERT_TRUE(
-        google::protobuf::TextFormat::ParseFromString(std::string(rule) + " {}", &optimizer));
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(rule, &optimizer));
     *spec.mutable_optimizer() = optimizer;
     const JobPlan plan = PlanJob(spec).value();
 
@@ -638,6 +640,27 @@ TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
     EXPECT_EQ(again.value().fraction_bits, plan.fraction_bits);
     EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
   }
+}
+
+TEST(PlanJobTest, LarsAdaptsWhatIsDecayedUnlessToldOtherwise) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.mutable_optimizer()->mutable_lars();
+  EXPECT_EQ(PlanJob(spec).value().optimizer, DefaultSettings(Rule::kLars));
+
+  v1::Lars& lars = *spec.mutable_optimizer()->mutable_lars();
+  lars.add_no_decay("scale");
+  EXPECT_EQ(PlanJob(spec).value().optimizer.no_adapt, std::vector<std::string>{"scale"});
+  lars.add_no_adapt("bias");
+  lars.set_always_adapt(true);
+  lars.set_trust_coefficient(0.02);
+  const OptimizerSettings settings = PlanJob(spec).value().optimizer;
+  EXPECT_EQ(settings.no_adapt, std::vector<std::string>{"bias"});
+  EXPECT_EQ(settings.adapt, Adapt::kAlways);
+  EXPECT_EQ(settings.trust_coefficient, 0.02);
+
+  lars.set_trust_coefficient(0);
+  EXPECT_EQ(Violations(spec),
+            "optimizer.lars.trust_coefficient: is 0, expected 0 < trust_coefficient <= 1e30");
 }
 
 // Sizes by the papers that spec_bert.cc names.

@@ -25,7 +25,8 @@ TEST(OptimizerBenchTest, ReportsEachRuleBesideCopyAndTriad) {
   ASSERT_TRUE(rows.ok()) << rows.status().ToString();
   ASSERT_EQ(rows.value().size(),
             2 * (kRules.size() + 2));  // With copy and triad, on 1 and 2 threads.
-  // Reads and writes by hand: w, g and each slot read; w and each slot written; LAMB reads twice.
+  // Reads and writes by hand: w, g and each slot read; w and each slot written; LAMB reads twice,
+  // LARS w and g.
   const std::map<std::string, int> bytes = {{"copy", 8},
                                             {"triad", 12},
                                             {"sgd", 12},
@@ -46,7 +47,8 @@ TEST(OptimizerBenchTest, ReportsEachRuleBesideCopyAndTriad) {
                                             {"nadam", 28},
                                             {"lion", 20},
                                             {"adabound", 28},
-                                            {"lamb", 44}};
+                                            {"lamb", 44},
+                                            {"lars", 28}};
   for (const OptimizerBenchRow& row : rows.value()) {
     EXPECT_EQ(row.bytes_per_parameter, bytes.at(row.name));
     EXPECT_GT(row.ns_per_parameter, 0.0);

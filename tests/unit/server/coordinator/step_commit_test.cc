@@ -110,8 +110,30 @@ TEST(StepCommitTest, ScalesAreLearningRateTimesTrustRatioOfTheWholeTensor) {
   }
 }
 
+// Its ratio scales the gradient; the learning rate is among the constants.
+TEST(StepCommitTest, ScalesOfLarsAreTheRatioAlone) {
+  const std::shared_ptr<const Layout> layout = SomeLayout();
+  Ledger ledger;
+  const StepCommit::Outcome outcome = CommitOver(1, Rule::kLars, &ledger);
+
+  const BlockRange blocks = layout->tensor_blocks(2);
+  double weight = 0.0;
+  double gradient = 0.0;
+  for (uint32_t block = blocks.begin; block < blocks.end; ++block) {
+    weight += BlockValue(2, block);
+    gradient += BlockValue(3, block);
+  }
+  const double ratio =
+      1e-3 * std::sqrt(weight) / (std::sqrt(gradient) + 1e-4 * std::sqrt(weight) + 1e-8);
+  const UpdateNumbers& numbers = outcome.commit.numbers;
+  EXPECT_EQ(outcome.summary.trust_ratios[2], ratio);
+  EXPECT_EQ(numbers.tensor_scales[2], static_cast<float>(ratio));
+  EXPECT_EQ(numbers.tensor_scales[1], 1.0f) << "a bias is not adapted";
+  for (const StepScalars& group : numbers.groups) EXPECT_EQ(group.rectified, 0.02f);
+}
+
 TEST(StepCommitTest, AnyNumberOfShardsGivesTheSameNumbers) {
-  for (const Rule rule : {Rule::kLamb, Rule::kAdamW, Rule::kSgd}) {
+  for (const Rule rule : {Rule::kLamb, Rule::kLars, Rule::kAdamW, Rule::kSgd}) {
     Ledger ledger;
     const StepCommit::Outcome one = CommitOver(1, rule, &ledger);
     for (const uint32_t shards : {2u, 3u, 5u, 9u}) {

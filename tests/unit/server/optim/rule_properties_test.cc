@@ -176,6 +176,39 @@ TEST(RulePropertiesTest, LambMovesATensorByTheRateTimesItsNorm) {
   }
 }
 
+// The first step is rate * tau * ||p|| (1 - decay's part is 0): the invariant of LARS.
+TEST(RulePropertiesTest, LarsFirstMovesATensorByRateTimesCoefficientTimesItsNorm) {
+  OptimizerSettings lars = DefaultSettings(Rule::kLars);
+  lars.weight_decay = 0;
+  lars.adapt = Adapt::kAlways;
+  lars.eps = 1e-30;
+  lars.trust_coefficient = 0.5;
+
+  const Trace trace = Train(lars, Constant);
+
+  double moved = 0;
+  double norm = 0;
+  for (size_t i = 0; i < kSize; ++i) {
+    const double step = double{trace[1][i]} - double{trace[0][i]};
+    moved += step * step;
+    norm += double{trace[0][i]} * double{trace[0][i]};
+  }
+  EXPECT_NEAR(std::sqrt(moved) / std::sqrt(norm), 0.5 * kRate, 1e-8);
+  EXPECT_EQ(Train(lars, Constant, 16.0f), trace) << "the size of the gradient does not matter";
+}
+
+TEST(RulePropertiesTest, LarsThatDoesNotAdaptIsMomentumOrNesterov) {
+  OptimizerSettings lars = DefaultSettings(Rule::kLars);
+  lars.adapt = Adapt::kNever;
+  OptimizerSettings momentum = DefaultSettings(Rule::kMomentum);
+  OptimizerSettings nag = DefaultSettings(Rule::kNag);
+  momentum.weight_decay = nag.weight_decay = lars.weight_decay;
+
+  EXPECT_EQ(Train(lars, Halved), Train(momentum, Halved));
+  lars.nesterov = true;
+  EXPECT_LT(LargestDifference(Train(lars, Halved), Train(nag, Halved)), kRounding);
+}
+
 TEST(RulePropertiesTest, LambThatNeverAdaptsIsAdamW) {
   OptimizerSettings lamb = DefaultSettings(Rule::kLamb);
   lamb.adapt = Adapt::kNever;

@@ -29,8 +29,11 @@ TEST(RuleTest, StateIsWhatTheRulesKeepPerWeight) {
   EXPECT_EQ(InfoOf(Rule::kRmsPropCenteredMomentum).slots, 3);
 }
 
-TEST(RuleTest, OnlyLambHasATrustRatio) {
-  for (const RuleInfo& info : kRules) EXPECT_EQ(info.trust_ratio, info.rule == Rule::kLamb);
+TEST(RuleTest, OnlyLambAndLarsHaveATrustRatio) {
+  for (const RuleInfo& info : kRules) {
+    EXPECT_EQ(info.trust_ratio, info.rule == Rule::kLamb || info.rule == Rule::kLars);
+    EXPECT_EQ(info.ratio_on_gradient, info.rule == Rule::kLars);
+  }
 }
 
 }  // namespace

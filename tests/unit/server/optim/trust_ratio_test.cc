@@ -65,6 +65,20 @@ TEST(TrustRatioTest, AddsEpsilonToTheDirectionNorm) {
   EXPECT_EQ(ComputeTrustRatio(settings, kAdapted, 2.0, 3.0).ratio, 0.5);
 }
 
+// You et al. 2017, equation 6, with eps in the denominator.
+TEST(TrustRatioTest, OfLarsCountsTheDecayToTheGradient) {
+  OptimizerSettings lars = DefaultSettings(Rule::kLars);
+  lars.trust_coefficient = 0.5;
+  lars.weight_decay = 0.25;
+  lars.eps = 1.0;
+
+  EXPECT_EQ(ComputeTrustRatio(lars, kAdapted, 4.0, 2.0).ratio, 0.5);
+  EXPECT_EQ(ComputeTrustRatio(lars, {false, true}, 4.0, 3.0).ratio, 0.5) << "without decay";
+  EXPECT_EQ(ComputeTrustRatio(lars, {true, false}, 4.0, 2.0).ratio, 1.0);
+  EXPECT_EQ(ComputeTrustRatio(lars, kAdapted, 0.0, 2.0).limit, RatioLimit::kZeroNorm);
+  EXPECT_EQ(ComputeTrustRatio(lars, kAdapted, 4.0, 0.0).ratio, 1.0);
+}
+
 TEST(TrustRatioTest, LimitsHaveNames) {
   EXPECT_STREQ(RatioLimitName(RatioLimit::kNone), "none");
   EXPECT_STREQ(RatioLimitName(RatioLimit::kMin), "min");

@@ -17,7 +17,7 @@
 namespace drover {
 namespace {
 
-constexpr std::array<size_t, 11> kSizes = {0, 1, 3, 15, 16, 17, 511, 512, 513, 65535, 65536};
+constexpr std::array<size_t, 12> kSizes = {0, 1, 3, 15, 16, 17, 511, 512, 513, 65535, 65536, 65537};
 constexpr float kScale = 0.01f;
 
 // What an array holds beyond its block: a pass must not touch it.
@@ -95,16 +95,23 @@ Element ElementAt(const Arrays& arrays, const StepScalars& s, size_t i) {
           arrays.slots[2][at]};
 }
 
+struct Formulas {
+  float (*direction)(const StepScalars& s, Element& e);
+  float (*measured)(const StepScalars& s, Element& e);
+  StepScalars (*with_scale)(StepScalars s, float scale);
+  float (*step_factor)(float scale);
+};
+
 template <size_t... kIndex>
-float DirectionAt(size_t index, const StepScalars& s, Element& e, std::index_sequence<kIndex...>) {
-  using Function = float (*)(const StepScalars&, Element&);
-  constexpr std::array<Function, sizeof...(kIndex)> kDirections = {
-      &Direction<kRules[kIndex].rule, float>...};
-  return kDirections[index](s, e);
+Formulas FormulasAt(size_t index, std::index_sequence<kIndex...>) {
+  constexpr std::array<Formulas, sizeof...(kIndex)> kFormulas = {Formulas{
+      &Direction<kRules[kIndex].rule, float>, &MeasuredDirection<kRules[kIndex].rule, float>,
+      &ScalarsWithScale<kRules[kIndex].rule, float>, &StepFactor<kRules[kIndex].rule, float>}...};
+  return kFormulas[index];
 }
 
-float DirectionOf(Rule rule, const StepScalars& s, Element& e) {
-  return DirectionAt(static_cast<size_t>(rule), s, e, std::make_index_sequence<kRules.size()>());
+Formulas FormulasOf(Rule rule) {
+  return FormulasAt(static_cast<size_t>(rule), std::make_index_sequence<kRules.size()>());
 }
 
 std::vector<Rule> AllRules() {
@@ -117,20 +124,23 @@ class UpdateTest : public testing::TestWithParam<Rule> {};
 
 TEST_P(UpdateTest, ApplyIsTheFormulaOneWeightAtATime) {
   const StepScalars s = ScalarsOf(GetParam());
+  const StepScalars scaled = FormulasOf(GetParam()).with_scale(s, kScale);
   const auto slots = static_cast<size_t>(InfoOf(GetParam()).slots);
-  for (const Isa isa : RunnableIsas()) {
-    for (const size_t size : kSizes) {
-      for (const size_t offset : {size_t{0}, size_t{1}}) {
-        Arrays arrays(GetParam(), size, offset);
-        Arrays want = arrays;
-        for (size_t i = 0; i < size; ++i) {
-          Element e = ElementAt(want, s, i);
-          const float u = DirectionOf(GetParam(), s, e);
-          want.next_weight[offset + i] = e.w - kScale * u;
-          if (slots > 0) want.slots[0][offset + i] = e.slot0;
-          if (slots > 1) want.slots[1][offset + i] = e.slot1;
-          if (slots > 2) want.slots[2][offset + i] = e.slot2;
-        }
+  const Formulas formulas = FormulasOf(GetParam());
+  for (const size_t size : kSizes) {
+    for (const size_t offset : {size_t{0}, size_t{1}}) {
+      const Arrays before(GetParam(), size, offset);
+      Arrays want = before;
+      for (size_t i = 0; i < size; ++i) {
+        Element e = ElementAt(want, scaled, i);
+        const float u = formulas.direction(scaled, e);
+        want.next_weight[offset + i] = e.w - formulas.step_factor(kScale) * u;
+        if (slots > 0) want.slots[0][offset + i] = e.slot0;
+        if (slots > 1) want.slots[1][offset + i] = e.slot1;
+        if (slots > 2) want.slots[2][offset + i] = e.slot2;
+      }
+      for (const Isa isa : RunnableIsas()) {
+        Arrays arrays = before;
 
         CpuPassesFor(GetParam(), isa).apply(s, arrays.Whole(), kScale);
 
@@ -147,24 +157,24 @@ TEST_P(UpdateTest, ApplyIsTheFormulaOneWeightAtATime) {
 
 TEST_P(UpdateTest, MeasureAddsSquaresInSixteenLanesAndWritesNothing) {
   const StepScalars s = ScalarsOf(GetParam());
-  for (const Isa isa : RunnableIsas()) {
-    for (const size_t size : kSizes) {
-      Arrays arrays(GetParam(), size, /*block_offset=*/3);
-      const Arrays before = arrays;
-      std::array<double, 16> weight_lanes{};
-      std::array<double, 16> direction_lanes{};
-      for (size_t i = 0; i < size; ++i) {
-        Element e = ElementAt(arrays, s, i);
-        const double u = DirectionOf(GetParam(), s, e);
-        const double w = e.w;
-        weight_lanes[i % 16] += w * w;
-        direction_lanes[i % 16] += u * u;
-      }
-      double weight = 0.0;
-      double direction = 0.0;
-      for (const double lane : weight_lanes) weight += lane;
-      for (const double lane : direction_lanes) direction += lane;
-
+  const Formulas formulas = FormulasOf(GetParam());
+  for (const size_t size : kSizes) {
+    Arrays arrays(GetParam(), size, /*block_offset=*/3);
+    const Arrays before = arrays;
+    std::array<double, 16> weight_lanes{};
+    std::array<double, 16> direction_lanes{};
+    for (size_t i = 0; i < size; ++i) {
+      Element e = ElementAt(arrays, s, i);
+      const double u = formulas.measured(s, e);
+      const double w = e.w;
+      weight_lanes[i % 16] += w * w;
+      direction_lanes[i % 16] += u * u;
+    }
+    double weight = 0.0;
+    double direction = 0.0;
+    for (const double lane : weight_lanes) weight += lane;
+    for (const double lane : direction_lanes) direction += lane;
+    for (const Isa isa : RunnableIsas()) {
       const BlockNorms norms = CpuPassesFor(GetParam(), isa).measure(s, arrays.Whole());
       const BlockNorms again = CpuPassesFor(GetParam(), isa).measure(s, arrays.Whole());
 
@@ -197,12 +207,41 @@ TEST_P(UpdateTest, ApplyMayBeCutAnywhere) {
   EXPECT_EQ(BitsOf(cut.next_weight), BitsOf(whole.next_weight));
   EXPECT_EQ(BitsOf(cut.slots[0]), BitsOf(whole.slots[0]));
   EXPECT_EQ(BitsOf(cut.slots[1]), BitsOf(whole.slots[1]));
+  EXPECT_EQ(BitsOf(cut.slots[2]), BitsOf(whole.slots[2]));
 }
 
 INSTANTIATE_TEST_SUITE_P(AllRules, UpdateTest, testing::ValuesIn(AllRules()),
                          [](const testing::TestParamInfo<Rule>& rule) {
                            return std::string(InfoOf(rule.param).name);
                          });
+
+// r g of the tensor enters the momentum and stays there, whatever the ratio is later.
+TEST(UpdateLarsTest, TheRatioScalesWhatEntersTheMomentum) {
+  OptimizerSettings settings = DefaultSettings(Rule::kLars);
+  settings.momentum = 0.5;
+  settings.weight_decay = 0.25;
+  std::vector<float> weight = {4.0f}, gradient = {3.0f}, b = {0.0f}, next = {0.0f};
+  const BlockView block{
+      1, weight.data(), gradient.data(), {b.data(), nullptr, nullptr}, next.data()};
+  const CpuPasses passes = CpuPassesFor(Rule::kLars);
+  const auto scalars = [&](int64_t update) {
+    return ComputeStepScalars(settings, {true, true}, update, /*learning_rate=*/2.0, 1.0);
+  };
+
+  EXPECT_EQ(passes.measure(scalars(1), block).direction, 9.0) << "of g, without decay and ratio";
+  passes.apply(scalars(1), block, /*scale=*/0.5f);
+  EXPECT_EQ(b[0], 2.0f);     // 0.5 (3 + 0.25 * 4)
+  EXPECT_EQ(next[0], 0.0f);  // 4 - 2 * 2
+  passes.apply(scalars(2), block, /*scale=*/0.125f);
+  EXPECT_EQ(b[0], 1.5f);     // 0.5 * 2 + 0.125 * 4
+  EXPECT_EQ(next[0], 1.0f);  // 4 - 2 * 1.5
+
+  settings.nesterov = true;
+  b[0] = 2.0f;
+  passes.apply(scalars(2), block, /*scale=*/0.125f);
+  EXPECT_EQ(b[0], 1.5f);
+  EXPECT_EQ(next[0], 1.5f);  // 4 - 2 * (0.5 + 0.5 * 1.5)
+}
 
 TEST(UpdateNormsTest, DecayBeforeIsInTheWeightNorm) {
   OptimizerSettings settings = DefaultSettings(Rule::kLamb);
