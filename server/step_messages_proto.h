@@ -33,7 +33,8 @@ inline constexpr size_t kUpdateGroupsMax = 4096;
 v1::ShardOrder OrderToProto(const ShardOrder& order);
 Result<ShardOrder> OrderFromProto(const v1::ShardOrder& message);
 
-// Shard to coordinator. RegisterShard is not a reply: kInvalidArgument, like no kind at all.
+// Shard to coordinator. RegisterShard and heartbeats are no replies: kInvalidArgument, like no
+// kind at all.
 // Replies hold: sums of squares that are finite and not negative, as many weights' as directions',
 // 0 <= correct <= samples, at most kLeavesMax leaves, a file name without folders and 32
 // hexadecimal digits of hash unless there is an error.

@@ -204,6 +204,8 @@ Result<ShardReply> ReplyFromProto(const v1::ShardMessage& message) {
       return WrittenFromProto(message.checkpoint_written());
     case v1::ShardMessage::kRegister:
       return Bad("ShardMessage", "a second RegisterShard on one stream");
+    case v1::ShardMessage::kHeartbeat:
+      return Bad("ShardMessage", "a heartbeat where a reply is expected");
     case v1::ShardMessage::KIND_NOT_SET:
       break;
   }

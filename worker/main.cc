@@ -61,6 +61,7 @@ WorkerSession::Options SessionOptions(const Flags& flags) {
   hello->set_numeric_class(NumericClassOfCpu());
   hello->set_lanes(flags.lanes);
   hello->set_version(DROVER_VERSION);
+  options.heartbeat.mutable_heartbeat();
   return options;
 }
 

@@ -34,6 +34,16 @@ inline constexpr int kUserKeepaliveTimeoutMs = 10000;
 inline constexpr int kPingIntervalMinMs = 1000;  // Server.
 inline constexpr int kPingStrikesMax = 2;        // Server.
 
+// Heartbeats. A server does not ping: a frozen or cut-off daemon would keep its stream to the
+// coordinator for ever. So every daemon says something at least this often, and whoever has said
+// nothing for so long is taken for gone. A shard taken for gone by mistake costs a new epoch, no
+// work.
+inline constexpr int kHeartbeatEveryMs = 1000;
+inline constexpr int kHeartbeatTimeoutMs = 5000;
+// A coordinator that was itself frozen or busy for longer than this has not listened: the time does
+// not count as silence.
+inline constexpr int kListeningGapMs = 1000;
+
 // Reconnecting. Defaults 1 s x 1.6 up to 120 s make a recovery below 2 s impossible. gRPC's
 // "minimum" back-off is the connect timeout. Below 100 ms counts as 100.
 inline constexpr int kReconnectInitialMs = 100;
@@ -55,7 +65,6 @@ inline constexpr size_t kDataQuotaBytes = size_t{2} << 30;
 
 // Deadlines of calls. Every call has one: wait_for_ready would hide a dead peer.
 inline constexpr int kControlDeadlineMs = 10000;
-inline constexpr int kHeartbeatDeadlineMs = 3000;
 inline constexpr int kDataDeadlineMinMs = 30000;  // Or 3 x the median step, if longer.
 
 enum class ChannelKind {

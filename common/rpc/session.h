@@ -1,6 +1,6 @@
 // The stream to the coordinator that worker and shard hold open for their whole life: says hello,
-// hands on orders, writes what is queued, dials again after every break. Does not know what the
-// messages mean. Thread-safe.
+// hands on orders, writes what is queued or else a heartbeat, dials again after every break. Does
+// not know what the messages mean. Thread-safe.
 
 #ifndef DROVER_COMMON_RPC_SESSION_H_
 #define DROVER_COMMON_RPC_SESSION_H_
@@ -38,7 +38,9 @@ class Session {
   struct Options {
     // Opens the stream; called once per connection.
     std::function<std::unique_ptr<Stream>(grpc::ClientContext*)> open;
-    Out hello;  // First message of every connection.
+    Out hello;      // First message of every connection.
+    Out heartbeat;  // Written when nothing else was for so long.
+    Duration heartbeat_every = std::chrono::milliseconds(kHeartbeatEveryMs);
   };
 
   explicit Session(Options options) : options_(std::move(options)) {}
@@ -141,8 +143,8 @@ class Session {
     const std::unique_ptr<Stream> stream = options_.open(&connection->context);
     if (!stream->Write(options_.hello)) return FromGrpc(stream->Finish());
     connection->greeted = true;
-    Thread writer("coord-write", [connection, &stream] {
-      while (const std::optional<Out> message = connection->queue.Pop()) {
+    Thread writer("coord-write", [this, connection, &stream] {
+      while (const std::optional<Out> message = NextMessage(&connection->queue)) {
         if (!stream->Write(*message)) return connection->queue.Close();
       }
       stream->WritesDone();
@@ -157,6 +159,13 @@ class Session {
     connection->context.TryCancel();
     writer.Join();
     return FromGrpc(stream->Finish());
+  }
+
+  // Nothing when the queue is closed and drained.
+  std::optional<Out> NextMessage(BoundedQueue<Out>* queue) const {
+    std::optional<Out> message = queue->PopFor(options_.heartbeat_every);
+    if (message.has_value()) return message;
+    return queue->closed() ? queue->Pop() : options_.heartbeat;
   }
 
   const Options options_;

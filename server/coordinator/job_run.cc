@@ -52,6 +52,7 @@ std::optional<uint32_t> JobRun::SlotOf(const std::string& shard) const {
 void JobRun::OnShardGone(const ShardMember& shard, const std::string& reason, Turn* turn) {
   if (!SlotOf(shard.name) || phase_ == Phase::kOver) return;
   Log(LogSeverity::kWarning, "shard/" + shard.name, "lost: " + reason, turn);
+  gone_[shard.name] = reason;
   if (phase_ == Phase::kWaiting) return;
   if (!cause_ || phase_ != Phase::kPlacing) cause_ = CountEvent::What::kTakeoverShard;
   phase_ = Phase::kWaiting;
@@ -60,9 +61,7 @@ void JobRun::OnShardGone(const ShardMember& shard, const std::string& reason, Tu
   evaluation_ = {};
   saving_.reset();
   if (stopping_ == Stopping::kNo) {
-    SetState(JobState::kRecovering, "WAITING_FOR_SHARDS",
-             fmt::format("shard {} is gone ({}); waiting for it to come back", shard.name, reason),
-             turn);
+    SetState(JobState::kRecovering, "WAITING_FOR_SHARDS", WhichShardsAreMissing(), turn);
   }
 }
 

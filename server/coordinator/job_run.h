@@ -11,6 +11,7 @@
 #define DROVER_SERVER_COORDINATOR_JOB_RUN_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,6 +93,7 @@ class JobRun {
   // Waiting and placing.
   void TryPlace(Turn* turn);
   bool PlacedShardsAreHere() const;
+  std::string WhichShardsAreMissing() const;
   bool ChoosePlacement(Turn* turn);
   void Place(Turn* turn);
   void SendPlace(uint32_t index, Turn* turn);
@@ -152,7 +154,8 @@ class JobRun {
   Stopping stopping_ = Stopping::kNo;
   std::optional<CountEvent::What> cause_;  // Of the next placing; none for a job's first.
   bool discard_next_ = false;
-  std::vector<ShardSlot> slots_;  // As record_->placement.
+  std::vector<ShardSlot> slots_;             // As record_->placement.
+  std::map<std::string, std::string> gone_;  // Placed shards lost since, and why.
   std::unique_ptr<StepCommit> step_;
   std::optional<StepCommit::Outcome> outcome_;  // While applying: sent again to who lacks it.
   std::unique_ptr<LeaseTable> leases_;

@@ -22,6 +22,20 @@ bool JobRun::PlacedShardsAreHere() const {
              [this](const Placement& p) { return members_->FindShard(p.shard) != nullptr; });
 }
 
+// For people: how many are there, and which of the placed ones are not.
+std::string JobRun::WhichShardsAreMissing() const {
+  std::string text =
+      fmt::format("{} of {} shards are there", members_->shards.size(),
+                  std::max<size_t>({shards_min_, record_->placement.size(), size_t{1}}));
+  for (const Placement& placement : record_->placement) {
+    if (members_->FindShard(placement.shard) != nullptr) continue;
+    const auto why = gone_.find(placement.shard);
+    text += fmt::format("; waiting for shard/{} ({})", placement.shard,
+                        why == gone_.end() ? "it has not come yet" : "lost: " + why->second);
+  }
+  return text;
+}
+
 Origin JobRun::NewestOrigin() const {
   if (record_->checkpoints.empty()) return {};
   return {record_->checkpoints.back().path, record_->checkpoints.back().version};
@@ -36,8 +50,7 @@ bool JobRun::ChoosePlacement(Turn* turn) {
   const bool may_come_back = !record_->placement.empty() && !PlacedShardsAreHere() &&
                              turn->now - phase_since_ < kShardPatience;
   if (members_->shards.size() < shards_min_ || may_come_back) {
-    const std::string message = fmt::format("{} of {} shards are there", members_->shards.size(),
-                                            std::max<size_t>(shards_min_, 1));
+    const std::string message = WhichShardsAreMissing();
     if (stopping_ == Stopping::kNo && record_->message != message) {
       SetState(record_->state, "WAITING_FOR_SHARDS", message, turn);
     }
@@ -83,6 +96,7 @@ void JobRun::Place(Turn* turn) {
   evaluation_ = {};
   saving_.reset();
   skip_reason_.clear();
+  gone_.clear();
   leaves_done_at_.reset();
   std::vector<ShardSlot> before = std::move(slots_);
   slots_.assign(record_->placement.size(), {});

@@ -1,8 +1,11 @@
 #include "server/coordinator/peer_sessions.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "common/base/logging.h"
+#include "common/rpc/channel.h"
 
 namespace drover {
 
@@ -28,10 +31,15 @@ void PeerSessions::CloseAll(const std::string& reason) {
 
 void PeerSessions::CloseSilent(Instant now) {
   MutexLock lock(&mutex_);
+  const Duration gap = now - looked_.value_or(now) - std::chrono::milliseconds(kListeningGapMs);
+  const Duration deaf = std::max(gap, Duration(0));
+  looked_ = now;
   for (const auto& [id, session] : sessions_) {
-    if (session->register_by_.has_value() && now >= *session->register_by_) {
-      CloseLocked(session, "it did not say who it is in time");
-    }
+    session->speak_by_ = session->speak_by_ + deaf;
+    if (now < session->speak_by_) continue;
+    CloseLocked(session, session->heard_
+                             ? "nothing was heard of it in time: it is frozen or cut off"
+                             : "it did not say who it is in time");
   }
 }
 
@@ -54,20 +62,20 @@ void PeerSessions::Remove(SessionId id) {
 void PeerSessions::CloseLocked(PeerSession* session, const std::string& reason) {
   if (!session->close_reason_.empty()) return;
   session->close_reason_ = reason;
-  session->register_by_.reset();
   session->orders_.Close();
   session->cancel_();
   LogInfo("session closed session={} reason=\"{}\"", session->id_, reason);
 }
 
 PeerSession::PeerSession(PeerSessions* table, Instant register_by, std::function<void()> cancel)
-    : table_(table), cancel_(std::move(cancel)), register_by_(register_by), id_(table->Add(this)) {}
+    : table_(table), cancel_(std::move(cancel)), speak_by_(register_by), id_(table->Add(this)) {}
 
 PeerSession::~PeerSession() { table_->Remove(id_); }
 
-void PeerSession::MarkRegistered() {
+void PeerSession::Heard(Instant again_by) {
   MutexLock lock(&table_->mutex_);
-  register_by_.reset();
+  heard_ = true;
+  speak_by_ = again_by;
 }
 
 std::string PeerSession::close_reason() const {

@@ -38,7 +38,8 @@ class PeerSessions {
   void Close(SessionId id, const std::string& reason);
   void CloseAll(const std::string& reason);
 
-  // Ends streams whose peer has not said who it is in time.
+  // Ends streams whose peer has not said who it is in time, or is silent since. To be called often:
+  // the time by which two calls are further apart than kListeningGapMs counts for no peer.
   void CloseSilent(Instant now);
 
   size_t size() const;
@@ -50,6 +51,7 @@ class PeerSessions {
   void CloseLocked(PeerSession* session, const std::string& reason) DROVER_REQUIRES(mutex_);
 
   mutable Mutex mutex_;
+  std::optional<Instant> looked_ DROVER_GUARDED_BY(mutex_);  // Last call of CloseSilent.
   SessionId last_id_ DROVER_GUARDED_BY(mutex_) = 0;
   std::map<SessionId, PeerSession*> sessions_ DROVER_GUARDED_BY(mutex_);  // They leave by Remove.
 };
@@ -64,7 +66,8 @@ class PeerSession {
   PeerSession& operator=(const PeerSession&) = delete;
 
   SessionId id() const { return id_; }
-  void MarkRegistered();
+  // It has said something, and is to do so again before `again_by`.
+  void Heard(Instant again_by);
 
   // For the stream's writer thread: blocks; nothing once the session is closed and drained.
   std::optional<PeerOrder> NextOrder() { return orders_.Pop(); }
@@ -80,7 +83,8 @@ class PeerSession {
   const std::function<void()> cancel_;
   BoundedQueue<PeerOrder> orders_{PeerSessions::kOrdersMax};
   // Guarded by the table's mutex.
-  std::optional<Instant> register_by_;
+  Instant speak_by_;
+  bool heard_ = false;
   std::string close_reason_;
   SessionId id_;  // Last: from here on the table knows this object.
 };

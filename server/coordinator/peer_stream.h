@@ -20,6 +20,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/base/thread.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/status_grpc.h"
 #include "server/coordinator/event_sink.h"
 #include "server/coordinator/peer_sessions.h"
@@ -28,6 +29,8 @@ namespace drover {
 
 // How long a peer has to say who it is.
 inline constexpr std::chrono::seconds kRegisterTimeout{10};
+// How long one that has may then say nothing.
+inline constexpr std::chrono::milliseconds kSilenceTimeout{kHeartbeatTimeoutMs};
 // How long a finished stream may take to write what is left.
 inline constexpr std::chrono::seconds kStreamDrainTimeout{1};
 
@@ -101,7 +104,7 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
                       [context] { context->TryCancel(); });
   Message first;
   if (!stream->Read(&first)) return grpc::Status::OK;
-  session.MarkRegistered();
+  session.Heard(host.clock->Now() + kSilenceTimeout);
   Result<Joined> joined = protocol.read_joined(session.id(), first);
   if (!joined.ok()) {
     LogWarning("{} refused peer={} reason=\"{}\"", protocol.role, context->peer(),
@@ -114,6 +117,7 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
 
   const Status status =
       PumpStream<Order, Message>(context, stream, &session, [&](const Message& message) -> Status {
+        session.Heard(host.clock->Now() + kSilenceTimeout);
         Result<std::optional<CoordinatorEvent>> event = protocol.read_event(session.id(), message);
         if (!event.ok()) {
           LogWarning("{} sent a message that is refused: {}", who, event.status().message());

@@ -43,6 +43,7 @@ Result<ShardJoined> ReadJoined(SessionId session, const v1::ShardMessage& messag
 
 Result<std::optional<CoordinatorEvent>> ReadEvent(SessionId session,
                                                   const v1::ShardMessage& message) {
+  if (message.has_heartbeat()) return std::optional<CoordinatorEvent>();
   Result<ShardReply> reply = ReplyFromProto(message);
   if (!reply.ok()) return reply.status();
   return std::optional<CoordinatorEvent>(ShardReplied{session, std::move(reply).value()});

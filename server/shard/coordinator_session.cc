@@ -21,6 +21,7 @@ Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
   hello->set_incarnation(identity.incarnation);
   hello->set_address(identity.address);
   hello->set_version(identity.version);
+  options.heartbeat.mutable_heartbeat();
   return options;
 }
 

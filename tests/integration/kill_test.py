@@ -72,6 +72,21 @@ class KillTest(cluster.TestCase):
             run.signal("worker-1", signal.SIGCONT)
             self.expect_undisturbed_weights(run)
 
+    def test_frozen_shard_is_named_and_joins_again(self):
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(40)
+            run.signal("shard-1", signal.SIGSTOP)
+
+            def page_of_the_wait():
+                page = cluster.drover("--server", run.address, "describe", "small").stdout
+                return page if "WAITING_FOR_SHARDS" in page else None
+            page = cluster.wait_until("the job to say whom it waits for", page_of_the_wait)
+            self.assertIn("waiting for shard/shard-1", page)
+            run.signal("shard-1", signal.SIGCONT)
+            summary = self.expect_undisturbed_weights(run)
+            self.assertIn("frozen or cut off", run.log("coordinator"))
+        self.assertEqual(summary["shards_restarted"], 0)
+
     def test_storm(self):
         """Ten kills of roles drawn from a seed, one after each twenty steps."""
         rng = random.Random(7)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/rpc/channel.h"
 #include "server/optim/settings.h"
 
 namespace drover::sim {
@@ -16,6 +17,7 @@ using std::chrono::seconds;
 constexpr uint64_t kJob = 42;
 constexpr Duration kTick = milliseconds(100);
 constexpr Duration kTimeMax = seconds(600);
+constexpr Duration kSilenceTimeout = milliseconds(kHeartbeatTimeoutMs);
 
 // Two phases of another batch and other leaves. In the first one the rate falls when an evaluation
 // is no better than the one before, as all after the first are: at version 4, between two
@@ -83,7 +85,7 @@ class Cluster {
     StartCoordinator(/*restored=*/false);
     Tick();
     if (faults_.crash_coordinator + faults_.crash_shard + faults_.crash_worker +
-            faults_.break_stream + faults_.freeze_worker >
+            faults_.break_stream + faults_.freeze_worker + faults_.freeze_shard >
         0) {
       Trouble();
     }
@@ -101,6 +103,7 @@ class Cluster {
     result.message = store_.message;
     result.record = store_;
     result.crashes = crashes_;
+    result.shard_freezes = freezes_;
     result.seconds = Seconds(clock_.now().since_origin);
     for (const auto& worker : workers_) result.leaves_computed += worker->leaves_computed();
     if (!store_.checkpoints.empty()) {
@@ -189,9 +192,7 @@ class Cluster {
   void ToShard(const std::string& name, std::function<void(SimShard*)> deliver) {
     SimShard* shard = FindShard(name);
     const uint64_t incarnation = shard->incarnation();
-    Send([shard, incarnation, deliver] {
-      if (shard->incarnation() == incarnation) deliver(shard);
-    });
+    Send([this, shard, incarnation, deliver] { Deliver(shard, incarnation, deliver); });
   }
 
   void ToWorker(const std::string& name, std::function<void(SimWorker*)> deliver) {
@@ -200,12 +201,13 @@ class Cluster {
     Send([this, worker, incarnation, deliver] { Deliver(worker, incarnation, deliver); });
   }
 
-  void Deliver(SimWorker* worker, uint64_t incarnation,
-               const std::function<void(SimWorker*)>& deliver) {
-    if (worker->incarnation() != incarnation) return;
-    if (worker->frozen_until() <= clock_.now()) return deliver(worker);
-    clock_.After(worker->frozen_until() - clock_.now(),
-                 [this, worker, incarnation, deliver] { Deliver(worker, incarnation, deliver); });
+  // Node: SimShard or SimWorker.
+  template <typename Node>
+  void Deliver(Node* node, uint64_t incarnation, const std::function<void(Node*)>& deliver) {
+    if (node->incarnation() != incarnation) return;
+    if (node->frozen_until() <= clock_.now()) return deliver(node);
+    clock_.After(node->frozen_until() - clock_.now(),
+                 [this, node, incarnation, deliver] { Deliver(node, incarnation, deliver); });
   }
 
   // ---- The coordinator and its store.
@@ -225,9 +227,14 @@ class Cluster {
     const uint64_t incarnation = coordinator_incarnation_;
     clock_.After(clock_.Between(1000, 200000), [this, name, incarnation] {
       if (incarnation != coordinator_incarnation_) return;
+      SimShard* const shard = FindShard(name);
+      if (shard != nullptr && shard->frozen_until() > clock_.now()) {
+        clock_.After(shard->frozen_until() - clock_.now(), [this, name] { JoinLater(name); });
+        return;
+      }
       const SessionId session = ++last_session_;
       sessions_[name] = session;
-      if (SimShard* shard = FindShard(name)) {
+      if (shard != nullptr) {
         Tell(ShardJoined{session, name, shard->incarnation(), name + ":1"});
       } else {
         Tell(WorkerJoined{session, name, "toy", 1});
@@ -310,6 +317,26 @@ class Cluster {
     JoinLater(name);
   }
 
+  // Silent for long enough, it is taken for gone; awake, it finds its stream broken and joins
+  // again, whatever reached it meanwhile first.
+  void FreezeShard(SimShard* shard, Duration duration) {
+    const Instant begin = clock_.now();
+    if (shard->frozen_until() > begin) return;
+    shard->FreezeUntil(begin + duration);
+    ++freezes_;
+    if (duration < kSilenceTimeout) return;
+    const auto session = sessions_.find(shard->name());
+    if (session == sessions_.end()) return;
+    clock_.After(
+        kSilenceTimeout, [this, shard, incarnation = shard->incarnation(), id = session->second] {
+          const auto now = sessions_.find(shard->name());
+          if (shard->incarnation() != incarnation || now == sessions_.end() || now->second != id)
+            return;
+          Leave(shard->name());
+          JoinLater(shard->name());
+        });
+  }
+
   void Trouble() {
     clock_.After(milliseconds(50), [this] {
       if (clock_.Chance(faults_.crash_coordinator)) {
@@ -319,6 +346,9 @@ class Cluster {
       for (auto& shard : shards_) {
         if (clock_.Chance(faults_.crash_shard)) {
           CrashShard(shard->name(), clock_.Chance(faults_.lose_disk));
+        }
+        if (clock_.Chance(faults_.freeze_shard)) {
+          FreezeShard(shard.get(), clock_.Between(100000, 15000000));
         }
         if (clock_.Chance(faults_.break_stream)) {
           Leave(shard->name());
@@ -393,6 +423,7 @@ class Cluster {
   std::map<std::string, BlockValues> storage_;
   std::vector<std::string> violations_;
   int64_t crashes_ = 0;
+  int64_t freezes_ = 0;
 };
 
 }  // namespace

@@ -39,6 +39,7 @@ struct HistoryResult {
   JobRecord record;
   int64_t leaves_computed = 0;
   int64_t crashes = 0;
+  int64_t shard_freezes = 0;
   double seconds = 0;  // Simulated.
 };
 

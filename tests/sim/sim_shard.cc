@@ -34,6 +34,7 @@ void SimShard::Order(const ShardOrder& order) {
 
 void SimShard::Crash(bool lose_disk) {
   incarnation_ = clock_->Draw(UINT64_MAX);
+  frozen_until_ = {};
   memory_ = std::make_unique<Memory>();
   if (lose_disk) disk_.reset();
 }

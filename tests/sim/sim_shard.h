@@ -46,6 +46,10 @@ class SimShard {
 
   void Crash(bool lose_disk);  // And starts again, empty.
 
+  // Everything that reaches it waits until then.
+  void FreezeUntil(Instant end) { frozen_until_ = end; }
+  Instant frozen_until() const { return frozen_until_; }
+
  private:
   struct Chunk {
     BlockRange blocks;
@@ -100,6 +104,7 @@ class SimShard {
   const Mutant mutant_;
   const Hooks hooks_;
   uint64_t incarnation_;
+  Instant frozen_until_;
   std::unique_ptr<Memory> memory_;
   std::optional<Disk> disk_;
 };

@@ -60,6 +60,7 @@ struct Faults {
   uint64_t lose_disk = 0;  // Of shard crashes.
   uint64_t crash_worker = 0;
   uint64_t freeze_worker = 0;
+  uint64_t freeze_shard = 0;
   uint64_t break_stream = 0;
   uint64_t crash_between_actions = 0;  // Of actions of a shard.
 };

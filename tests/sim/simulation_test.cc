@@ -38,6 +38,7 @@ Faults Storm() {
   faults.lose_disk = 100;
   faults.crash_worker = 20;
   faults.freeze_worker = 10;
+  faults.freeze_shard = 5;
   faults.break_stream = 10;
   faults.crash_between_actions = 5;
   return faults;
@@ -82,6 +83,7 @@ TEST(SimulationTest, AnyNumberOfWorkersAndShardsGivesTheSameWeights) {
 TEST(SimulationTest, FiveHundredStormsEndWithTheUndisturbedWeights) {
   const uint64_t digests[2] = {UndisturbedDigest(false), UndisturbedDigest(true)};
   int64_t crashes = 0;
+  int64_t shard_freezes = 0;
   for (uint64_t seed = 1; seed <= 500; ++seed) {
     HistoryOptions options;
     options.seed = seed;
@@ -92,8 +94,10 @@ TEST(SimulationTest, FiveHundredStormsEndWithTheUndisturbedWeights) {
     const HistoryResult result = RunHistory(options);
     ASSERT_TRUE(Holds(options, result, digests[seed % 2])) << Describe(options, result);
     crashes += result.crashes;
+    shard_freezes += result.shard_freezes;
   }
   EXPECT_GT(crashes, 500) << "too little happened for this test to mean anything";
+  EXPECT_GT(shard_freezes, 50);
   RecordProperty("crashes", std::to_string(crashes));
 }
 

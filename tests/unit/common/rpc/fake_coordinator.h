@@ -49,7 +49,13 @@ class FakeCoordinator : public Service {
       context->TryCancel();
     });
     Message message;
-    while (stream->Read(&message)) messages.Push(message);
+    while (stream->Read(&message)) {
+      if (message.has_heartbeat()) {
+        heartbeats.TryPush(true);
+      } else {
+        messages.Push(message);
+      }
+    }
     if (!context->IsCancelled()) {
       hung_up.TryPush(true);
       orders.Close();
@@ -66,7 +72,8 @@ class FakeCoordinator : public Service {
 
   BoundedQueue<Order> orders{10};
   BoundedQueue<Message> messages{1000};
-  BoundedQueue<bool> hung_up{10};  // The peer ended its session as it should.
+  BoundedQueue<bool> heartbeats{10};  // Come at any time, so they are no messages here.
+  BoundedQueue<bool> hung_up{10};     // The peer ended its session as it should.
 
  private:
   int port_ = 0;

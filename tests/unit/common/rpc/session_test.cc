@@ -34,14 +34,19 @@ v1::WorkerMessage Request(int64_t version) {
 class SessionTest : public testing::Test {
  protected:
   // Dials; orders go to orders_.
-  std::unique_ptr<WorkerSession> Dial(const std::string& address) {
+  std::unique_ptr<WorkerSession> Dial(const std::string& address,
+                                      Duration heartbeat_every = kPatience,
+                                      BoundedQueue<v1::WorkerOrder>* orders = nullptr) {
+    if (orders == nullptr) orders = &orders_;
     WorkerSession::Options options;
+    options.heartbeat.mutable_heartbeat();
+    options.heartbeat_every = heartbeat_every;
     options.open = [stub = std::shared_ptr(
                         v1::WorkerService::NewStub(MakeChannel(address, ChannelKind::kControl)))](
                        grpc::ClientContext* context) { return stub->Session(context); };
     options.hello.mutable_register_()->set_name("worker-7");
     auto session = std::make_unique<WorkerSession>(std::move(options));
-    session->Start([this](v1::WorkerOrder order) { orders_.Push(std::move(order)); });
+    session->Start([orders](v1::WorkerOrder order) { orders->Push(std::move(order)); });
     return session;
   }
 
@@ -61,6 +66,26 @@ TEST_F(SessionTest, SaysHelloAndCarriesOrdersAndMessages) {
   session->Send(Request(4));
 
   EXPECT_EQ(coordinator.Await().work_request().version(), 4);
+}
+
+TEST_F(SessionTest, IsHeardWhileItHasNothingToSay) {
+  Coordinator coordinator;
+  const auto session = Dial(coordinator.address(), std::chrono::milliseconds(1));
+  coordinator.Await();
+
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(coordinator.heartbeats.PopFor(kPatience).has_value());
+}
+
+TEST_F(SessionTest, IsHeardWhileItsReaderIsBusy) {
+  Coordinator coordinator;
+  BoundedQueue<v1::WorkerOrder> full(1);
+  full.Push(PullOrder(0));
+  const auto session = Dial(coordinator.address(), std::chrono::milliseconds(1), &full);
+  coordinator.Await();
+  coordinator.orders.Push(PullOrder(1));
+
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(coordinator.heartbeats.PopFor(kPatience).has_value());
+  full.Close();
 }
 
 TEST_F(SessionTest, SaysHelloAgainAfterEveryBreak) {

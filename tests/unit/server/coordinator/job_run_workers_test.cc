@@ -1,4 +1,4 @@
-// What a running job says of itself when no worker may serve it.
+// What a running job says of itself when it waits for workers or shards.
 
 #include <gtest/gtest.h>
 
@@ -96,6 +96,27 @@ TEST_F(JobRunWorkersTest, WithoutAnyWorkerTheJobSaysSo) {
 
   EXPECT_EQ(job().state, JobState::kRunning);
   EXPECT_EQ(job().reason, "WAITING_FOR_WORKERS");
+}
+
+TEST_F(JobRunWorkersTest, WithoutAShardThatHasBlocksTheJobNamesItAndWhyItIsGone) {
+  Run();
+
+  Tell(ShardLeft{kShard, "frozen"});
+
+  EXPECT_EQ(job().state, JobState::kRecovering);
+  EXPECT_EQ(job().reason, "WAITING_FOR_SHARDS");
+  EXPECT_EQ(job().message, "0 of 1 shards are there; waiting for shard/shard-0 (lost: frozen)");
+}
+
+TEST_F(JobRunWorkersTest, TheSameShardIsFencedWhenItComesBack) {
+  Run();
+  const uint32_t before = job().epoch;
+  Tell(ShardLeft{kShard, "frozen"});
+
+  Tell(ShardJoined{kShard + 100, "shard-0", 11, "here"});
+
+  EXPECT_EQ(job().epoch, before + 1);
+  EXPECT_EQ(job().shards_restarted, 0);
 }
 
 }  // namespace

@@ -221,17 +221,17 @@ TEST_F(PeerServicesTest, WhoDoesNotRegisterProperlyIsTurnedAway) {
   EXPECT_TRUE(sink_.empty());
 }
 
-TEST_F(PeerServicesTest, WhoStaysSilentIsClosed) {
+TEST_F(PeerServicesTest, WhoDoesNotSayWhoItIsIsClosed) {
+  grpc::ClientContext silent_context;
+  const auto silent = worker_stub_->Session(&silent_context);
+  // Nothing else tells when the server has taken the stream.
+  while (sessions_.size() < 1) SleepFor(std::chrono::milliseconds(1));
+  clock_.Advance(10'001);
   grpc::ClientContext context;
   const auto stream = worker_stub_->Session(&context);
   stream->Write(Worker("w0"));
   sink_.Await<WorkerJoined>();
-  grpc::ClientContext silent_context;
-  const auto silent = worker_stub_->Session(&silent_context);
-  // Nothing else tells when the server has taken the stream.
-  while (sessions_.size() < 2) SleepFor(std::chrono::milliseconds(1));
 
-  clock_.Advance(10'001);
   sessions_.CloseSilent(clock_.Now());
 
   v1::WorkerOrder order;
@@ -239,7 +239,35 @@ TEST_F(PeerServicesTest, WhoStaysSilentIsClosed) {
   EXPECT_FALSE(silent->Finish().ok());
   // The client may hear of the end before the server's thread has left.
   while (sessions_.size() > 1) SleepFor(std::chrono::milliseconds(1));
-  EXPECT_EQ(sessions_.size(), 1u) << "who has joined may be silent";
+  EXPECT_EQ(sessions_.size(), 1u) << "who has just joined stays";
+}
+
+TEST_F(PeerServicesTest, AShardThatFallsSilentIsGone) {
+  grpc::ClientContext context;
+  const auto stream = shard_stub_->Session(&context);
+  ASSERT_TRUE(stream->Write(Shard("s0", "127.0.0.1:50051")));
+  const SessionId session = sink_.Await<ShardJoined>().session;
+  clock_.Advance(4'000);
+  v1::ShardMessage heartbeat;
+  heartbeat.mutable_heartbeat();
+  ASSERT_TRUE(stream->Write(heartbeat));
+  v1::ShardMessage applied;
+  applied.mutable_applied()->set_job(1);
+  applied.mutable_applied()->set_epoch(2);
+  ASSERT_TRUE(stream->Write(applied));
+  sink_.Await<ShardReplied>();  // A heartbeat is no event.
+  for (int i = 0; i < 4; ++i) {
+    clock_.Advance(1'000);
+    sessions_.CloseSilent(clock_.Now());
+  }
+  EXPECT_TRUE(sink_.empty()) << "four seconds are no silence";
+
+  clock_.Advance(1'000);
+  sessions_.CloseSilent(clock_.Now());
+
+  const ShardLeft left = sink_.Await<ShardLeft>();
+  EXPECT_EQ(left.session, session);
+  EXPECT_THAT(left.reason, HasSubstr("nothing was heard of it"));
 }
 
 TEST_F(PeerServicesTest, NobodyJoinsACoordinatorThatGoesDown) {

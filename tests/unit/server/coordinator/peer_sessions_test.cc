@@ -75,14 +75,44 @@ TEST_F(PeerSessionsTest, TheFirstReasonForClosingStays) {
 TEST_F(PeerSessionsTest, WhoDoesNotSayWhoItIsIsClosed) {
   PeerSession silent(&sessions_, At(10), [this] { ++cancelled_; });
   PeerSession registered(&sessions_, At(10), [] { FAIL(); });
-  registered.MarkRegistered();
+  registered.Heard(At(11));
 
   sessions_.CloseSilent(At(9));
   EXPECT_EQ(cancelled_, 0);
   sessions_.CloseSilent(At(10));
 
   EXPECT_EQ(cancelled_, 1);
+  EXPECT_NE(silent.close_reason().find("did not say who it is"), std::string::npos);
   EXPECT_EQ(registered.close_reason(), "");
+}
+
+TEST_F(PeerSessionsTest, WhoFallsSilentIsClosedAndWhoSpeaksIsNot) {
+  PeerSession frozen(&sessions_, At(10), [this] { ++cancelled_; });
+  PeerSession alive(&sessions_, At(10), [] { FAIL(); });
+  frozen.Heard(At(5));
+  alive.Heard(At(5));
+
+  for (int s = 0; s < 30; ++s) {
+    EXPECT_EQ(cancelled_, s <= 5 ? 0 : 1) << s;
+    sessions_.CloseSilent(At(s));
+    alive.Heard(At(s + 5));
+  }
+
+  EXPECT_NE(frozen.close_reason().find("frozen"), std::string::npos);
+}
+
+TEST_F(PeerSessionsTest, WhileNobodyListenedNobodyWasSilent) {
+  PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+  session.Heard(At(5));
+  sessions_.CloseSilent(At(0));
+
+  sessions_.CloseSilent(At(100));  // This process was stopped, and what the peer said still waits.
+  EXPECT_EQ(cancelled_, 0);
+  for (int s = 101; s < 104; ++s) sessions_.CloseSilent(At(s));
+  EXPECT_EQ(cancelled_, 0) << "one second of the hundred was listened to, and three since";
+  sessions_.CloseSilent(At(104));
+
+  EXPECT_EQ(cancelled_, 1);
 }
 
 TEST_F(PeerSessionsTest, AFinishedSessionIsNotCancelled) {
