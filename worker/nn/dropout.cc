@@ -11,11 +11,12 @@ Dropout::Dropout(const std::string& name, const DropoutSpec& spec, const Dims& i
     : dims_(input),
       micro_batch_(setting.micro_batch),
       size_(ElementsOf(input)),
+      at_evaluation_(spec.at_evaluation),
       mask_(name, spec.probability),
       factors_(static_cast<size_t>(micro_batch_ * size_)) {}
 
 Status Dropout::Forward(const ForwardPass& pass) {
-  if (!pass.training) {
+  if (!pass.training && !at_evaluation_) {
     if (pass.output != pass.input) std::copy_n(pass.input, micro_batch_ * size_, pass.output);
     return Status();
   }

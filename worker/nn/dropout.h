@@ -1,6 +1,7 @@
 // Dropout (Srivastava et al. 2014): in training each value is struck out with a probability, the
-// others are multiplied by 1 / (1 - probability). In evaluations y = x. The mask is
-// dropout_mask.h's, keyed by the layer's name. Not thread-safe; owned by one Model.
+// others are multiplied by 1 / (1 - probability). In evaluations y = x, unless the specification
+// says that they draw too. The mask is dropout_mask.h's, keyed by the layer's name. Not
+// thread-safe; owned by one Model.
 
 #ifndef DROVER_WORKER_NN_DROPOUT_H_
 #define DROVER_WORKER_NN_DROPOUT_H_
@@ -31,8 +32,9 @@ class Dropout : public Layer {
   const Dims dims_;
   const int64_t micro_batch_;
   const int64_t size_;  // Values per sample.
+  const bool at_evaluation_;
   const DropoutMask mask_;
-  std::vector<float> factors_;  // [B, size] of the last Forward in training: 0 or mask_.scale().
+  std::vector<float> factors_;  // [B, size] of the last Forward that drew: 0 or mask_.scale().
 };
 
 // kInvalidArgument when the layer has no name or the probability is not in [0, 1).

@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 
-#include <dnnl.hpp>
-#include <exception>
 #include <map>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "worker/nn/gemm.h"
+#include "worker/nn/onednn_cpu.h"
 
 namespace drover {
 namespace {
@@ -108,15 +107,13 @@ class Bf16Gemm {
 Status Gemm(const GemmShape& shape, float alpha, const ConstMatrix& a, const ConstMatrix& b,
             float beta, const Matrix& c) {
   Status status;
-  try {
-    if (shape.precision == Precision::kF32) {
-      status = Sgemm(shape, alpha, a, b, beta, c);
-    } else {
+  if (shape.precision == Precision::kF32) {
+    status = Sgemm(shape, alpha, a, b, beta, c);
+  } else {
+    status = TryOneDnn([&] {
       thread_local Bf16Gemm gemm;
       gemm.Run(shape, alpha, a, b, beta, c);
-    }
-  } catch (const std::exception& error) {
-    status = Status(Code::kInternal, error.what());
+    });
   }
   if (status.ok()) return status;
   return status.Annotate(fmt::format("oneDNN product m={} n={} k={}", shape.m, shape.n, shape.k));

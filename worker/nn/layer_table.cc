@@ -4,13 +4,16 @@
 
 #include "worker/nn/attention.h"
 #include "worker/nn/bert_pretraining.h"
+#include "worker/nn/convolution.h"
 #include "worker/nn/dropout.h"
 #include "worker/nn/embedding.h"
 #include "worker/nn/flatten.h"
 #include "worker/nn/gelu.h"
 #include "worker/nn/layer_norm.h"
 #include "worker/nn/linear.h"
+#include "worker/nn/max_pooling.h"
 #include "worker/nn/mean_squared_error.h"
+#include "worker/nn/recurrent.h"
 #include "worker/nn/relu.h"
 #include "worker/nn/residual.h"
 #include "worker/nn/sigmoid.h"
@@ -46,6 +49,15 @@ struct LayerMaker {
   }
   LayerResult operator()(const SigmoidSpec&) const { return MakeSigmoid(input, setting); }
   LayerResult operator()(const TanhSpec&) const { return MakeTanh(input, setting); }
+  LayerResult operator()(const ConvolutionSpec& s) const {
+    return MakeConvolution(name, s, input, setting);
+  }
+  LayerResult operator()(const MaxPoolingSpec& s) const {
+    return MakeMaxPooling(s, input, setting);
+  }
+  LayerResult operator()(const RecurrentSpec& s) const {
+    return MakeRecurrent(name, s, input, setting);
+  }
 };
 
 struct HeadMaker {

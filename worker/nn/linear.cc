@@ -16,11 +16,6 @@ Dims WithLast(Dims dims, int64_t last) {
   return dims;
 }
 
-InitRule BiasInit(double deviation) {
-  if (deviation == 0.0) return {};
-  return {.kind = InitRule::Kind::kNormal, .value = static_cast<float>(deviation)};
-}
-
 }  // namespace
 
 Linear::Linear(std::string name, const DenseSpec& spec, const Dims& input,
@@ -39,7 +34,7 @@ std::vector<TensorSpec> Linear::tensors() const {
            .init = MakeInitRule(spec_.weight_init, shape_.input_size, shape_.output_size)},
           {.name = name_ + ".bias",
            .shape = {shape_.output_size},
-           .init = BiasInit(spec_.bias_deviation)}};
+           .init = MakeBiasInit(spec_.bias_deviation)}};
 }
 
 Status Linear::Forward(const ForwardPass& pass) {

@@ -30,4 +30,9 @@ InitRule MakeInitRule(const WeightInit& init, int64_t fan_in, int64_t fan_out) {
   DROVER_CHECK(false);
 }
 
+InitRule MakeBiasInit(double deviation) {
+  if (deviation == 0.0) return {};
+  return {.kind = InitRule::Kind::kNormal, .value = static_cast<float>(deviation)};
+}
+
 }  // namespace drover

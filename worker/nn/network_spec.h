@@ -70,7 +70,41 @@ struct GeluSpec {};
 
 // The layer's name is the key of its random numbers: it must have one.
 struct DropoutSpec {
-  double probability = 0.0;  // Of a value to be struck out, in [0, 1).
+  double probability = 0.0;    // Of a value to be struck out, in [0, 1).
+  bool at_evaluation = false;  // Evaluations draw too.
+};
+
+// How a window meets the edges of an image, by the names of TensorFlow. kSame: as many results per
+// axis as ceil(extent / stride), the image surrounded by zeros (convolution) or by nothing
+// (pooling), the odd row or column of them below and on the right. kValid: only windows that lie
+// inside.
+enum class Padding { kSame, kValid };
+
+// Cross-correlation with square filters, {height, width, channels} to {height, width, filters}.
+struct ConvolutionSpec {
+  int64_t filters = 0;
+  int64_t kernel = 3;  // Height and width of a filter.
+  int64_t stride = 1;
+  Padding padding = Padding::kSame;
+  WeightInit weight_init = {};
+  double bias_deviation = 0.0;  // Biases are normal with it; 0: they begin at 0.
+};
+
+// The largest value of each square window, channel by channel.
+struct MaxPoolingSpec {
+  int64_t size = 2;  // Height and width of a window.
+  int64_t stride = 2;
+  Padding padding = Padding::kSame;
+};
+
+// {T, features...} to {T, directions * size}, or to {directions * size} of the last time step.
+struct RecurrentSpec {
+  enum class Cell { kRnn, kGru, kLstm };
+  Cell cell = Cell::kLstm;
+  int64_t size = 0;  // Units per direction.
+  bool bidirectional = false;
+  // Only the output at the last time step, which the backward direction reaches after one step.
+  bool last_only = false;
 };
 
 struct LayerSpec;
@@ -83,7 +117,8 @@ struct ResidualSpec {
 struct LayerSpec {
   std::string name;  // Of its tensors: "<name>.weight". May be empty for layers without.
   std::variant<DenseSpec, ReluSpec, FlattenSpec, ResidualSpec, EmbeddingSpec, LayerNormSpec,
-               AttentionSpec, GeluSpec, DropoutSpec, SigmoidSpec, TanhSpec>
+               AttentionSpec, GeluSpec, DropoutSpec, SigmoidSpec, TanhSpec, ConvolutionSpec,
+               MaxPoolingSpec, RecurrentSpec>
       kind;
 };
 
@@ -119,6 +154,8 @@ struct NetworkSpec {
 
 // What `init` is for a matrix of these fans.
 InitRule MakeInitRule(const WeightInit& init, int64_t fan_in, int64_t fan_out);
+// Biases normal with this deviation, or zeros for 0.
+InitRule MakeBiasInit(double deviation);
 
 }  // namespace drover
 

@@ -154,11 +154,11 @@ TEST(LaneTest, PinningIsThisThreadsAlone) {
   EXPECT_EQ(main_after, 3);
 }
 
-TEST(NumericClassTest, NamesLibraryInstructionSetAndPrecision) {
+TEST(NumericClassTest, NamesLibraryInstructionSetAndCaches) {
   const std::string name = NumericClassOfCpu();
 
   EXPECT_EQ(name.rfind("cpu onednn-", 0), 0u) << name;
-  EXPECT_EQ(name.substr(name.size() - 4), " f32") << name;
+  EXPECT_NE(name.find(" caches "), std::string::npos) << name;
   EXPECT_EQ(name.find("unknown"), std::string::npos) << name;
   EXPECT_LE(name.size(), 100u);
   EXPECT_EQ(NumericClassOfCpu(), name);

@@ -33,9 +33,10 @@ class LayerProbe {
  public:
   // `reads_values`: false for a layer that reads tokens.
   LayerProbe(const LayerSpec& spec, const Dims& input, const Batch& batch, int64_t micro_batch,
-             bool reads_values = true)
+             bool reads_values = true, Precision precision = Precision::kF32)
       : batch_(batch) {
-    Result<std::unique_ptr<Layer>> made = MakeLayer(spec, input, {.micro_batch = micro_batch});
+    Result<std::unique_ptr<Layer>> made =
+        MakeLayer(spec, input, {.micro_batch = micro_batch, .precision = precision});
     EXPECT_TRUE(made.ok()) << made.status().ToString();
     layer_ = std::move(made).value();
     if (reads_values) input_ = ProbeNoise(static_cast<size_t>(micro_batch * ElementsOf(input)), 1);
@@ -48,6 +49,7 @@ class LayerProbe {
     }
   }
 
+  std::vector<TensorSpec> tensors() const { return layer_->tensors(); }
   std::vector<float>& input() { return input_; }
   std::vector<float>& output() { return output_; }
   std::vector<float>& loss_weights() { return loss_weights_; }
