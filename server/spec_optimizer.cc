@@ -16,6 +16,7 @@ constexpr double kNumberMax = 1e30;
 constexpr double kEpsMin = 1e-30;
 constexpr size_t kExclusionsMax = 64;
 constexpr size_t kExclusionBytesMax = 200;
+constexpr int64_t kLookaheadEveryMax = int64_t{1} << 31;
 
 bool IsNotNegative(double value) { return value >= 0.0 && value <= kNumberMax; }
 
@@ -189,6 +190,16 @@ void ReadLars(const v1::Lars& lars, OptimizerSettings* settings, SpecChecker* ch
                 settings->no_decay, checker);
 }
 
+void ReadLookahead(const v1::Lookahead& lookahead, OptimizerSettings* settings,
+                   SpecChecker* checker) {
+  settings->lookahead_every = lookahead.has_k() ? lookahead.k() : 5;
+  if (lookahead.has_alpha()) settings->lookahead_alpha = lookahead.alpha();
+  checker->InRange("optimizer.lookahead.k", settings->lookahead_every, 1, kLookaheadEveryMax);
+  const double alpha = settings->lookahead_alpha;
+  checker->Holds("optimizer.lookahead.alpha", alpha, alpha >= 0.0 && alpha <= 1.0,
+                 "0 <= alpha <= 1");
+}
+
 // The row of the rule table that the message of a rule stands for.
 Rule RuleOf(const v1::OptimizerSpec& spec) {
   switch (spec.rule_case()) {
@@ -278,8 +289,8 @@ Message* MutableRule(Rule rule, v1::OptimizerSpec* spec) {
 
 std::vector<std::string> RuleNames() {
   std::vector<std::string> names;
-  const google::protobuf::Descriptor& type = *v1::OptimizerSpec::descriptor();
-  for (int i = 0; i < type.field_count(); ++i) names.push_back(type.field(i)->name());
+  const google::protobuf::OneofDescriptor& rules = *v1::OptimizerSpec::descriptor()->oneof_decl(0);
+  for (int i = 0; i < rules.field_count(); ++i) names.push_back(rules.field(i)->name());
   return names;
 }
 
@@ -310,7 +321,8 @@ OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* chec
   if (set != nullptr) {
     CheckNumbers("optimizer." + set->name(), spec.GetReflection()->GetMessage(spec, set), checker);
   }
-  const OptimizerSettings settings = ReadRule(spec, checker);
+  OptimizerSettings settings = ReadRule(spec, checker);
+  if (spec.has_lookahead()) ReadLookahead(spec.lookahead(), &settings, checker);
   // What only several fields together can break, such as limits in the wrong order.
   const Status together = Validate(settings);
   if (!together.ok() && set != nullptr && checker->violations().size() == violations) {
@@ -329,6 +341,10 @@ v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& s, std::string_view pr
       spec.mutable_lars()->set_nesterov(s.nesterov);
       spec.mutable_lars()->set_always_adapt(s.adapt == Adapt::kAlways);
     }
+  }
+  if (s.lookahead_every != 0) {
+    spec.mutable_lookahead()->set_k(s.lookahead_every);
+    spec.mutable_lookahead()->set_alpha(s.lookahead_alpha);
   }
   return spec;
 }

@@ -13,7 +13,8 @@
 
 #include "common/tensor/layout.h"
 #include "server/optim/elementwise.h"
-#include "server/optim/rule.h"
+#include "server/optim/lookahead.h"
+#include "server/optim/rule_state.h"
 #include "server/step_shape.h"
 
 namespace drover {
@@ -49,6 +50,7 @@ struct UpdateNumbers {
   std::vector<StepScalars> groups;
   std::vector<uint32_t> tensor_groups;  // [tensors] index into groups.
   std::vector<float> tensor_scales;     // [tensors] learning rate times trust ratio.
+  LookaheadStep lookahead;              // Commit only.
 };
 
 // Coordinator to shard.
@@ -62,7 +64,7 @@ struct PlaceOrder {
   std::vector<StepShape> shapes;  // At least one; in order, the first one of step 0.
   int fraction_bits = 0;
   uint64_t seed = 0;
-  Rule rule = Rule::kSgd;
+  RuleState rule;
   Origin origin;
   bool publish_bf16 = false;  // Workers pull weights in bfloat16.
   bool discard = false;       // Start from `origin` whatever is held.

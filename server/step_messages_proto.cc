@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -73,6 +74,27 @@ Result<UpdateNumbers> NumbersFromProto(const char* what, const Message& message)
   return numbers;
 }
 
+v1::LookaheadStep LookaheadToProto(const LookaheadStep& step) {
+  v1::LookaheadStep out;
+  out.set_begin(step.begin);
+  out.set_sync(step.sync);
+  out.set_keep(step.keep);
+  out.set_gain(step.gain);
+  out.set_ahead(step.ahead);
+  return out;
+}
+
+Result<LookaheadStep> LookaheadFromProto(const v1::LookaheadStep& message) {
+  for (const float share : {message.keep(), message.gain(), message.ahead()}) {
+    // Negated on purpose: a NaN is refused.
+    if (!(share >= 0.0f && share <= 1.0f)) {
+      return Bad("Commit", fmt::format("lookahead with a share of {}, expected 0 to 1", share));
+    }
+  }
+  return LookaheadStep{message.begin(), message.sync(), message.keep(), message.gain(),
+                       message.ahead()};
+}
+
 v1::Place PlaceToProto(const PlaceOrder& order) {
   v1::Place out;
   out.set_job(order.job);
@@ -90,7 +112,7 @@ v1::Place PlaceToProto(const PlaceOrder& order) {
   }
   out.set_fraction_bits(static_cast<uint32_t>(order.fraction_bits));
   out.set_seed(order.seed);
-  out.set_rule(std::string(InfoOf(order.rule).name));
+  out.set_rule(order.rule.name());
   out.set_checkpoint(order.origin.checkpoint);
   out.set_checkpoint_version(order.origin.version);
   out.set_discard(order.discard);
@@ -153,8 +175,8 @@ Result<ShardOrder> PlaceFromProto(const v1::Place& message) {
     return Bad("Place", fmt::format("blocks [{}, {}) of {}", blocks.begin, blocks.end,
                                     layout.value().block_count()));
   }
-  const RuleInfo* rule = FindRule(message.rule());
-  if (rule == nullptr) {
+  const std::optional<RuleState> rule = FindRuleState(message.rule());
+  if (!rule) {
     return Bad("Place", fmt::format("rule {} is not known here: run the same release everywhere",
                                     Quote(message.rule())));
   }
@@ -170,7 +192,7 @@ Result<ShardOrder> PlaceFromProto(const v1::Place& message) {
   }
   order.fraction_bits = static_cast<int>(message.fraction_bits());
   order.seed = message.seed();
-  order.rule = rule->rule;
+  order.rule = *rule;
   order.origin = {message.checkpoint(), message.checkpoint_version()};
   order.discard = message.discard();
   order.publish_bf16 = message.publish_bf16();
@@ -257,6 +279,9 @@ v1::Commit CommitToProto(const CommitOrder& order) {
   NumbersToProto(order.numbers, &out);
   out.mutable_tensor_scales()->Add(order.numbers.tensor_scales.begin(),
                                    order.numbers.tensor_scales.end());
+  if (order.numbers.lookahead != LookaheadStep()) {
+    *out.mutable_lookahead() = LookaheadToProto(order.numbers.lookahead);
+  }
   return out;
 }
 
@@ -271,6 +296,9 @@ Result<CommitOrder> CommitFromProto(const v1::Commit& message) {
   Result<UpdateNumbers> numbers = NumbersFromProto("Commit", message);
   if (!numbers.ok()) return numbers.status();
   order.numbers = std::move(numbers).value();
+  const Result<LookaheadStep> lookahead = LookaheadFromProto(message.lookahead());
+  if (!lookahead.ok()) return lookahead.status();
+  order.numbers.lookahead = lookahead.value();
   if (message.tensor_scales_size() != message.tensor_groups_size()) {
     return Bad("Commit", fmt::format("{} scales for {} tensors", message.tensor_scales_size(),
                                      message.tensor_groups_size()));

@@ -30,7 +30,6 @@ struct CheckFailure {
 struct CheckedCase {
   std::string name;
   std::string rule;
-  std::string not_checked;  // The reason, or empty.
   int64_t values_compared = 0;
   int64_t failure_count = 0;
   std::vector<CheckFailure> failures;  // The first few of failure_count.
@@ -38,13 +37,10 @@ struct CheckedCase {
 
 struct CheckReport {
   std::vector<CheckedCase> cases;
-  bool filtered = false;  // By CheckOptions::rule.
 
   int64_t passed() const;
   int64_t failed() const;
-  int64_t not_checked() const;
-  // Nothing failed and something passed; cases that were not checked are forgiven only to who
-  // filtered. The command's exit code is 0 if so, else 1.
+  // Nothing failed and something passed. The command's exit code is 0 if so, else 1.
   bool ok() const;
 };
 

@@ -172,6 +172,20 @@ Result<OptimizerSettings> ReadSettings(const Json& known_case, Rule rule,
   return settings;
 }
 
+Status ReadLookahead(const Json& json, const std::string& place, OptimizerSettings* settings) {
+  if (!json.is_object() || json.size() != 2 || !json.contains("k") || !json.contains("alpha") ||
+      !json["k"].is_number_integer() || !json["alpha"].is_number()) {
+    return Wrong(place, "an object with an integer \"k\" and a number \"alpha\"");
+  }
+  settings->lookahead_every = json["k"].get<int64_t>();
+  settings->lookahead_alpha = json["alpha"].get<double>();
+  if (settings->lookahead_every < 1) return Wrong(place + ", \"k\"", "at least 1");
+  if (!(settings->lookahead_alpha >= 0.0 && settings->lookahead_alpha <= 1.0)) {
+    return Wrong(place + ", \"alpha\"", "0 <= alpha <= 1");
+  }
+  return Status();
+}
+
 Result<KnownTensor> ReadTensor(const Json& json, const std::string& place) {
   if (!json.is_object()) return Wrong(place, "an object");
   KnownTensor tensor;
@@ -281,6 +295,10 @@ Status ReadRun(const Json& json, const std::string& place, Rule rule, KnownCase*
   Result<OptimizerSettings> settings = ReadSettings(json, rule, place);
   if (!settings.ok()) return settings.status();
   out->settings = std::move(settings).value();
+  if (json.contains("lookahead")) {
+    DROVER_RETURN_IF_ERROR(
+        ReadLookahead(json["lookahead"], place + ", \"lookahead\"", &out->settings));
+  }
 
   Result<std::vector<double>> rates =
       ReadNumbers(json.value("learning_rates", Json()), place + ", \"learning_rates\"");
@@ -326,10 +344,6 @@ Result<KnownCase> ReadCase(const Json& json, size_t index) {
   if (info == nullptr) {
     return Status(Code::kInvalidArgument,
                   fmt::format("{}: rule {} is unknown", place, Quote(known_case.rule)));
-  }
-  if (json.contains("lookahead")) {
-    known_case.not_checked = "lookahead is not in this build";
-    return known_case;
   }
   DROVER_RETURN_IF_ERROR(ReadRun(json, place, info->rule, &known_case));
   return known_case;

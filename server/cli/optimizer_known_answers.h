@@ -32,16 +32,14 @@ struct KnownAnswer {
 
 struct KnownCase {
   std::string name;
-  std::string rule;         // As written in the file.
-  std::string not_checked;  // Why this build cannot run it; empty if it can. Then the rest is set.
+  std::string rule;  // As written in the file.
   OptimizerSettings settings;
   std::vector<double> learning_rates;  // [updates].
   std::vector<KnownTensor> tensors;
   std::vector<KnownAnswer> answers;
 };
 
-// All cases in the file's order. A rule that the format knows and this build lacks sets
-// not_checked; one that nobody knows, an unknown setting, a wrong type, size or value is
+// All cases in the file's order. An unknown rule or setting, a wrong type, size or value is
 // kInvalidArgument naming the case and the place.
 Result<std::vector<KnownCase>> ParseKnownAnswers(const std::string& json_text);
 

@@ -9,7 +9,6 @@
 
 #include "common/base/logging.h"
 #include "server/checkpoint_file.h"
-#include "server/optim/rule.h"
 
 namespace drover {
 namespace {
@@ -20,15 +19,15 @@ std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind
 
 Manifest ManifestOf(const CheckpointTask& task, int64_t unix_ms) {
   const CommitManifest& order = task.manifest;
-  const RuleInfo& rule = InfoOf(order.record.plan.optimizer.rule);
+  const RuleState rule = StateOf(order.record.plan.optimizer);
   Manifest manifest;
   manifest.job = order.record.id;
   manifest.job_name = order.record.name;
   manifest.version = order.version;
   manifest.applied = order.applied;
   manifest.epoch = order.record.epoch;
-  manifest.rule = std::string(rule.name);
-  manifest.slots = static_cast<uint32_t>(rule.slots);
+  manifest.rule = rule.name();
+  manifest.slots = static_cast<uint32_t>(rule.arrays());
   manifest.spec_digest = task.spec_digest;
   manifest.numeric_class = order.record.numeric_class;
   manifest.created_unix_ms = static_cast<uint64_t>(unix_ms);

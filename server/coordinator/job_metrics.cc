@@ -69,9 +69,9 @@ void JobMetrics::Describe(const JobRecord& record) {
   described_ = true;
   const std::string model = fmt::format("{} parameters", record.layout->parameter_count());
   registry_
-      ->GaugeOf(Metric::kJobInfo, {train_job_, record.name, model,
-                                   std::string(InfoOf(record.plan.optimizer.rule).name), "exact",
-                                   record.numeric_class})
+      ->GaugeOf(Metric::kJobInfo,
+                {train_job_, record.name, model, StateOf(record.plan.optimizer).name(), "exact",
+                 record.numeric_class})
       .Set(1);
   ChooseTensors(*record.layout);
 }

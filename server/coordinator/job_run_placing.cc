@@ -123,7 +123,7 @@ void JobRun::SendPlace(uint32_t index, Turn* turn) {
   order.shapes = record_->plan.shapes();
   order.fraction_bits = record_->plan.fraction_bits;
   order.seed = record_->plan.seed;
-  order.rule = record_->plan.optimizer.rule;
+  order.rule = StateOf(record_->plan.optimizer);
   order.origin = NewestOrigin();
   order.publish_bf16 = record_->plan.bf16;
   order.discard = discard_next_;

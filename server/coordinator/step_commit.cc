@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "server/optim/lookahead.h"
 #include "server/optim/schedule.h"
 #include "server/optim/step_scalars.h"
 #include "server/optim/trust_ratio.h"
@@ -199,6 +200,7 @@ StepCommit::Outcome StepCommit::Commit(const Fence& fence, Ledger* ledger) const
         UpdateScale(plan_.optimizer, update_number_, learning_rate_, /*trust_ratio=*/1.0));
     outcome.commit.numbers.tensor_scales.assign(layout_->tensors().size(), scale);
   }
+  outcome.commit.numbers.lookahead = LookaheadStepOf(plan_.optimizer, applied_before_ + 1);
   ledger->leaves_expected += phase_.leaves;
   ledger->leaves_counted += phase_.leaves;
   for (size_t index = 0; index < shards_.size(); ++index) {

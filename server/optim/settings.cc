@@ -189,6 +189,12 @@ Status Validate(const OptimizerSettings& s) {
   if (!IsNotNegative(s.weight_decay)) {
     return OutOfRange("weight_decay", s.weight_decay, "a number >= 0");
   }
+  if (s.lookahead_every < 0) {
+    return OutOfRange("lookahead k", static_cast<double>(s.lookahead_every), "a number >= 0");
+  }
+  if (!(s.lookahead_alpha >= 0.0 && s.lookahead_alpha <= 1.0)) {
+    return OutOfRange("lookahead alpha", s.lookahead_alpha, "0 <= alpha <= 1");
+  }
   DROVER_RETURN_IF_ERROR(ValidateLimits(s));
   DROVER_RETURN_IF_ERROR(ValidateNames("no_decay", s.no_decay));
   return ValidateNames("no_adapt", s.no_adapt);

@@ -4,13 +4,14 @@
 #ifndef DROVER_SERVER_OPTIM_SETTINGS_H_
 #define DROVER_SERVER_OPTIM_SETTINGS_H_
 
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/status.h"
-#include "server/optim/rule.h"
+#include "server/optim/rule_state.h"
 
 namespace drover {
 
@@ -70,6 +71,10 @@ struct OptimizerSettings {
   double max_grad_norm = 0.0;
   double clip_eps = 0.0;
 
+  // All rules: Lookahead around them. 0: none, else updates from one synchronisation to the next.
+  int64_t lookahead_every = 0;
+  double lookahead_alpha = 0.5;  // [0, 1]. How far the slow weights move then.
+
   // Tensors whose name contains one of these, case-sensitive, are not decayed or not adapted.
   std::vector<std::string> no_decay = DefaultExclusions();
   std::vector<std::string> no_adapt = DefaultExclusions();
@@ -116,6 +121,11 @@ constexpr const NumberSetting* FindNumberSetting(std::string_view name) {
 
 // The usual settings of a rule: PyTorch's, momentum 0.9 for momentum, preset "tfa" for lamb.
 OptimizerSettings DefaultSettings(Rule rule);
+
+// What a job with these settings keeps per weight.
+inline RuleState StateOf(const OptimizerSettings& settings) {
+  return RuleState(settings.rule, settings.lookahead_every != 0);
+}
 
 // The row of RMSProp with these: each has as many state arrays as it needs.
 Rule RmsPropRule(bool centered, double momentum);

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/tensor/layout.h"
+#include "server/optim/lookahead.h"
 #include "server/optim/step_scalars.h"
 
 namespace drover {
@@ -52,10 +53,11 @@ WholeModel::WholeModel(OptimizerSettings settings, Isa isa)
       sgd_passes_(CpuPassesFor(Rule::kSgd, isa)) {}
 
 void WholeModel::AddTensor(std::vector<float> initial, GroupSettings group) {
-  Tensor tensor{group, std::move(initial), {}};
+  Tensor tensor{group, std::move(initial), {}, {}};
   for (int slot = 0; slot < InfoOf(settings_.rule).slots; ++slot) {
     tensor.slots[static_cast<size_t>(slot)].assign(tensor.weight.size(), 0.0f);
   }
+  if (settings_.lookahead_every != 0) tensor.slow.assign(tensor.weight.size(), 0.0f);
   tensors_.push_back(std::move(tensor));
 }
 
@@ -71,6 +73,7 @@ std::vector<TrustRatio> WholeModel::Update(double learning_rate,
   }
   const double clip_factor = ClipFactor(settings_, std::sqrt(gradient_squares));
 
+  const LookaheadStep lookahead = LookaheadStepOf(settings_, update_);
   std::vector<TrustRatio> ratios(tensors_.size());
   for (size_t i = 0; i < tensors_.size(); ++i) {
     Tensor& tensor = tensors_[i];
@@ -85,7 +88,9 @@ std::vector<TrustRatio> WholeModel::Update(double learning_rate,
         static_cast<float>(UpdateScale(settings_, update_, learning_rate, ratios[i].ratio));
     std::vector<float> next_weight(tensor.weight.size());
     for (size_t begin = 0; begin < tensor.weight.size(); begin += kBlockElements) {
-      passes_.apply(scalars, BlockOf(tensor, gradients[i], begin, &next_weight), scale);
+      const BlockView block = BlockOf(tensor, gradients[i], begin, &next_weight);
+      passes_.apply(scalars, block, scale);
+      if (!tensor.slow.empty()) ApplyLookahead(lookahead, block, tensor.slow.data() + begin);
     }
     tensor.weight = std::move(next_weight);
   }

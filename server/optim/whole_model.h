@@ -23,6 +23,7 @@ class WholeModel {
     GroupSettings group;
     std::vector<float> weight;
     std::array<std::vector<float>, kSlotsMax> slots;  // As many filled as the rule has.
+    std::vector<float> slow;                          // Of Lookahead, else empty.
   };
 
   // `isa` is one of RunnableIsas().

@@ -116,8 +116,8 @@ ShardFileHeader HeaderOf(const HeldRange& held) {
   header.applied = held.engine->applied();
   header.layout_hash = held.place.layout->hash();
   header.blocks = held.place.blocks;
-  header.rule = std::string(InfoOf(held.place.rule).name);
-  header.slots = static_cast<uint32_t>(InfoOf(held.place.rule).slots);
+  header.rule = held.place.rule.name();
+  header.slots = static_cast<uint32_t>(held.place.rule.arrays());
   return header;
 }
 
@@ -220,12 +220,12 @@ Status ShardStore::LoadOrigin(const PlaceOrder& place, StepEngine* engine) const
   const std::string what = "checkpoint " + Quote(place.origin.checkpoint);
   const Result<Manifest> manifest = ReadManifest(fs_, place.origin.checkpoint);
   if (!manifest.ok()) return manifest.status().Annotate(what);
-  const RuleInfo& rule = InfoOf(place.rule);
-  if (manifest.value().version != place.origin.version || manifest.value().rule != rule.name) {
-    return Status(Code::kFailedPrecondition,
-                  fmt::format("{} holds version {} of rule {}: expected version {} of rule {}",
-                              what, manifest.value().version, manifest.value().rule,
-                              place.origin.version, rule.name));
+  const std::string rule = place.rule.name();
+  if (manifest.value().version != place.origin.version || manifest.value().rule != rule) {
+    return Status(
+        Code::kFailedPrecondition,
+        fmt::format("{} holds version {} of rule {}: expected version {} of rule {}", what,
+                    manifest.value().version, manifest.value().rule, place.origin.version, rule));
   }
   DROVER_RETURN_IF_ERROR(ReadCheckpointRange(fs_, place.origin.checkpoint, manifest.value(),
                                              *place.layout, place.blocks, engine->ArraysToFill())
@@ -241,7 +241,7 @@ Result<bool> ShardStore::LoadSnapshot(const PlaceOrder& place, StepEngine* engin
   const Result<ShardFileHeader> header =
       ReadShardFile(fs_, path, *place.layout, place.blocks, engine->ArraysToFill());
   if (!header.ok()) return header.status();
-  if (header.value().job != place.job || header.value().rule != InfoOf(place.rule).name) {
+  if (header.value().job != place.job || header.value().rule != place.rule.name()) {
     return Status(Code::kFailedPrecondition,
                   fmt::format("snapshot {} is of job {:016x}, rule {}", Quote(path),
                               header.value().job, header.value().rule));

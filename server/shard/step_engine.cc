@@ -10,6 +10,7 @@
 #include "common/base/crc32c.h"
 #include "common/base/thread.h"
 #include "common/tensor/bf16.h"
+#include "server/optim/lookahead.h"
 #include "server/optim/update.h"
 
 namespace drover {
@@ -38,7 +39,7 @@ std::vector<BlockRange> SplitEvenly(const Layout& layout, BlockRange owned, uint
 
 }  // namespace
 
-StepEngine::StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, Rule rule,
+StepEngine::StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, RuleState rule,
                        int threads, bool publish_bf16)
     : layout_(std::move(layout)),
       owned_(owned),
@@ -48,7 +49,7 @@ StepEngine::StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, R
       chunks_(layout_->Chunks(owned)),
       parts_(SplitEvenly(*layout_, owned, elements_, threads)),
       buffers_(elements_) {
-  for (int slot = 0; slot < InfoOf(rule).slots; ++slot) {
+  for (int slot = 0; slot < rule.arrays(); ++slot) {
     slots_.push_back(FloatBuffer::Zeroed(elements_));
   }
 }
@@ -99,12 +100,17 @@ Status StepEngine::Check(const UpdateNumbers& numbers, bool with_scales) const {
                     fmt::format("update names group {} of {}", group, numbers.groups.size()));
     }
   }
+  const LookaheadStep& lookahead = numbers.lookahead;
+  if (!rule_.lookahead && (lookahead.begin || lookahead.sync)) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("update with Lookahead: rule {} was placed", rule_.name()));
+  }
   return Status();
 }
 
 MeasuredSquares StepEngine::Measure(const UpdateNumbers& numbers,
                                     const Accumulator& accumulator) const {
-  const CpuPasses passes = CpuPassesFor(rule_);
+  const CpuPasses passes = CpuPassesFor(rule_.rule);
   MeasuredSquares squares;
   squares.weight.resize(owned_.size());
   squares.direction.resize(owned_.size());
@@ -114,7 +120,7 @@ MeasuredSquares StepEngine::Measure(const UpdateNumbers& numbers,
     view.size = place.size;
     view.weight = current_->weights->data() + OffsetOf(block);
     view.gradient = accumulator.block_gradient(block).data();
-    for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    for (size_t slot = 0; slot < rule_slots(); ++slot) {
       // Measure does not write: see update.h.
       view.slot[slot] = const_cast<float*>(slots_[slot].data()) + OffsetOf(block);
     }
@@ -137,19 +143,22 @@ void StepEngine::ReserveNextExtra() {
 
 void StepEngine::Apply(const UpdateNumbers& numbers, const Accumulator& accumulator) {
   DROVER_CHECK(next_ != nullptr);
-  const CpuPasses passes = CpuPassesFor(rule_);
+  const CpuPasses passes = CpuPassesFor(rule_.rule);
   ForEachBlock([&](uint32_t block) {
     const Block& place = layout_->blocks()[block];
     BlockView view = {};
     view.size = place.size;
     view.weight = current_->weights->data() + OffsetOf(block);
     view.gradient = accumulator.block_gradient(block).data();
-    for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    for (size_t slot = 0; slot < rule_slots(); ++slot) {
       view.slot[slot] = slots_[slot].data() + OffsetOf(block);
     }
     view.next_weight = next_->data() + OffsetOf(block);
     passes.apply(numbers.groups[numbers.tensor_groups[place.tensor]], view,
                  numbers.tensor_scales[place.tensor]);
+    if (rule_.lookahead) {
+      ApplyLookahead(numbers.lookahead, view, slots_.back().data() + OffsetOf(block));
+    }
   });
   ++applied_;
   MakeCurrent(version() + 1, std::move(next_));

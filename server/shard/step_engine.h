@@ -17,7 +17,7 @@
 #include "common/base/status.h"
 #include "common/tensor/buffer.h"
 #include "common/tensor/layout.h"
-#include "server/optim/rule.h"
+#include "server/optim/rule_state.h"
 #include "server/shard/accumulator.h"
 #include "server/shard/versions.h"
 #include "server/step_messages.h"
@@ -34,12 +34,11 @@ class StepEngine {
  public:
   // `threads` at least 1. `publish_bf16`: versions also hold what workers of that precision pull.
   // Slots are zeros; there are no weights before Begin.
-  StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, Rule rule, int threads,
+  StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, RuleState rule, int threads,
              bool publish_bf16 = false);
 
   const Layout& layout() const { return *layout_; }
   BlockRange owned() const { return owned_; }
-  Rule rule() const { return rule_; }
   uint64_t elements() const { return elements_; }  // Of the owned span, gaps included.
 
   // ---- Starting point. Fill the arrays (weights, then slots; elements() float32 each, gaps 0),
@@ -56,7 +55,8 @@ class StepEngine {
   // Weights and slots as they are now, for snapshots.
   std::vector<const float*> arrays() const;
 
-  // kInvalidArgument unless there is a group for each tensor and, `with_scales`, a scale.
+  // kInvalidArgument unless there is a group for each tensor and, `with_scales`, a scale; and no
+  // Lookahead without slow weights.
   Status Check(const UpdateNumbers& numbers, bool with_scales) const;
 
   // ---- One step. `numbers` passed Check; `accumulator` holds the complete gradient.
@@ -67,8 +67,8 @@ class StepEngine {
   bool ReserveNext(Duration timeout);
   // The same at once, with more memory when all buffers are read.
   void ReserveNextExtra();
-  // Writes slots and the reserved buffer, which becomes the current version. Old versions live as
-  // long as their references.
+  // Writes slots, slow weights and the reserved buffer, which becomes the current version. Old
+  // versions live as long as their references.
   void Apply(const UpdateNumbers& numbers, const Accumulator& accumulator);
   // The same weights under the next number; no state is touched.
   void Skip();
@@ -79,18 +79,19 @@ class StepEngine {
  private:
   void ForEachBlock(const std::function<void(uint32_t block)>& body) const;
   void RunSplit(const std::function<void(size_t part)>& body) const;
+  size_t rule_slots() const { return static_cast<size_t>(InfoOf(rule_.rule).slots); }
   uint64_t OffsetOf(uint32_t block) const;  // Into the arrays.
   void MakeCurrent(int64_t version, std::shared_ptr<const FloatBuffer> weights);
 
   const std::shared_ptr<const Layout> layout_;
   const BlockRange owned_;
-  const Rule rule_;
+  const RuleState rule_;
   const bool publish_bf16_;
   const uint64_t elements_;
   const std::vector<BlockRange> chunks_;
   std::vector<BlockRange> parts_;  // One per thread, even by elements; 1 for small shards.
   WeightBuffers buffers_;
-  std::vector<FloatBuffer> slots_;
+  std::vector<FloatBuffer> slots_;  // Of the rule, then the slow weights if it has them.
   std::shared_ptr<FloatBuffer> next_;
   std::shared_ptr<const Version> current_;
   int64_t applied_ = 0;

@@ -2,8 +2,8 @@
 
 All but the cases "extra/..." are the formulas of docs/optimizers.md in float64 by another program;
 where PyTorch has the rule, they agree with PyTorch 1.13.1 in float64 to 4.4e-16 after 10 updates
-(nadam with its foreach path, the right one). The cases "extra/..." cover settings of lamb and lars
-that the others lack; their numbers come from this script.
+(nadam with its foreach path, the right one). The cases "extra/..." cover settings of lamb and lars,
+and Lookahead around rules, that the others lack; their numbers come from this script.
 
   python3 tests/golden/optimizer_known_answers.py            recompute all, report the worst case
   python3 tests/golden/optimizer_known_answers.py --write    also write the extra cases again
@@ -41,6 +41,14 @@ EXTRA_LARS = {
                         eps=0.125),
     "lars_always_nesterov": dict(weight_decay=0.0, always_adapt=True, nesterov=True),
     "lars_clip": dict(max_grad_norm=0.25, always_adapt=True, weight_decay=0.0625),
+}
+EXTRA_LOOKAHEAD = {
+    "lookahead_sgd": ("sgd", dict(weight_decay=0.0), dict(k=2, alpha=0.25)),
+    "lookahead_every_update": ("momentum", dict(momentum=0.9, dampening=0.0, weight_decay=0.5),
+                               dict(k=1, alpha=0.75)),
+    "lookahead_nag_classic": ("nag_classic", dict(momentum=0.5), dict(k=2, alpha=0.5)),
+    "lookahead_lamb": ("lamb", LAMB, dict(k=3, alpha=0.5)),
+    "lookahead_lars": ("lars", LARS, dict(k=2, alpha=0.5)),
 }
 
 
@@ -194,6 +202,7 @@ def update(rule, settings, n, lr, p, g, decays, state):
 def run(case, updates):
     """What should stand in `expect` after the given updates."""
     weights = {t["name"]: list(t["initial"]) for t in case["tensors"]}
+    slow = {name: list(w) for name, w in weights.items()}
     states = {name: {} for name in weights}
     expect = {}
     for n, lr in enumerate(case["learning_rates"], start=1):
@@ -215,14 +224,19 @@ def run(case, updates):
             weights[name], ratios[name] = update(case["rule"], case["settings"], n, lr,
                                                  weights[name], gradients[name],
                                                  t["weight_decay"], states[name])
+        if "lookahead" in case and n % case["lookahead"]["k"] == 0:
+            alpha = case["lookahead"]["alpha"]
+            for name, w in weights.items():
+                slow[name] = [x + alpha * (y - x) for x, y in zip(slow[name], w)]
+                weights[name] = list(slow[name])
         if n in updates:
             expect[str(n)] = {name: list(w) for name, w in weights.items()}
-            if case["rule"] == "lamb" or case["name"].startswith("extra/lars"):
+            if any("trust_ratio" in e for e in case["expect"].values()):
                 expect[str(n)]["trust_ratio"] = ratios
     return expect
 
 
-def extra_case(name, rule, settings):
+def extra_case(name, rule, settings, lookahead=None):
     """Inputs are multiples of 1/32, so exact in bfloat16."""
     numbers = random.Random(name)
     tensors = [{"name": "hidden/kernel", "initial": [], "weight_decay": True},
@@ -235,7 +249,10 @@ def extra_case(name, rule, settings):
     case = {"name": "extra/" + name, "rule": rule, "settings": settings,
             "learning_rates": [0.001, 0.002, 0.004, 0.003, 0.001], "tensors": tensors,
             "gradients": gradients}
-    return case | {"expect": run(case, {1, 2, 5})}
+    if lookahead:
+        case["lookahead"] = lookahead
+    ratios = {"trust_ratio": {}} if rule in ("lamb", "lars") else {}
+    return case | {"expect": run(case | {"expect": {"1": ratios}}, {1, 2, 5})}
 
 
 def difference(a, b):
@@ -255,6 +272,7 @@ def main():
         cases += [extra_case(name, "lamb", LAMB | changes) for name, changes in EXTRA.items()]
         cases += [extra_case(name, "lars", LARS | changes)
                   for name, changes in EXTRA_LARS.items()]
+        cases += [extra_case(name, *case) for name, case in EXTRA_LOOKAHEAD.items()]
         known["cases"] = cases
         lines = ",\n".join(json.dumps(c) for c in cases)
         comment = json.dumps(known["comment"])

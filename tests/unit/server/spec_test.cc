@@ -624,6 +624,7 @@ TEST(PlanJobTest, AFieldOfANewerClientIsNotIgnored) {
 TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
   for (const char* rule :
        {"sgd {}", "momentum {}", "adam {}", "adamw {}", "lamb {}", "lars {}",
+        "adam {} lookahead {}", "lamb {} lookahead { k: 6 alpha: 0.25 }",
         "lars { nesterov: true always_adapt: true no_adapt: \"none\" no_decay: \"b\" }"}) {
     v1::JobSpec spec = SmallestSpec();
     v1::OptimizerSpec optimizer;
@@ -640,6 +641,26 @@ TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
     EXPECT_EQ(again.value().fraction_bits, plan.fraction_bits);
     EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
   }
+}
+
+TEST(PlanJobTest, LookaheadGoesAroundAnyRule) {
+  v1::JobSpec spec = SmallestSpec();
+  EXPECT_EQ(PlanJob(spec).value().optimizer.lookahead_every, 0);
+  v1::Lookahead& lookahead = *spec.mutable_optimizer()->mutable_lookahead();
+  EXPECT_EQ(PlanJob(spec).value().optimizer.lookahead_every, 5);
+  EXPECT_EQ(PlanJob(spec).value().optimizer.lookahead_alpha, 0.5);
+  EXPECT_EQ(StateOf(PlanJob(spec).value().optimizer).name(), "lookahead_lamb");
+
+  lookahead.set_k(0);
+  lookahead.set_alpha(1.5);
+  EXPECT_EQ(Violations(spec),
+            "optimizer.lookahead.k: is 0, expected 1 to 2147483648\n"
+            "optimizer.lookahead.alpha: is 1.5, expected 0 <= alpha <= 1");
+
+  spec.mutable_optimizer()->clear_lamb();
+  lookahead.clear_k();
+  lookahead.clear_alpha();
+  EXPECT_THAT(Violations(spec), HasSubstr("optimizer: is missing, expected one of sgd"));
 }
 
 TEST(PlanJobTest, LarsAdaptsWhatIsDecayedUnlessToldOtherwise) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -33,7 +34,10 @@ StepScalars ScalarsFrom(float first) {
 }
 
 UpdateNumbers NumbersForTwoTensors() {
-  return {{ScalarsFrom(1.0f), ScalarsFrom(100.0f)}, {1, 0}, {0.25f, 0.5f}};
+  return {{ScalarsFrom(1.0f), ScalarsFrom(100.0f)},
+          {1, 0},
+          {0.25f, 0.5f},
+          {true, true, 0.75f, 0.25f, 0.875f}};
 }
 
 PlaceOrder FullPlace() {
@@ -47,7 +51,7 @@ PlaceOrder FullPlace() {
   order.shapes = {{0, 32, 2048}, {10, 8, 1024}};
   order.fraction_bits = 37;
   order.seed = 99;
-  order.rule = Rule::kLamb;
+  order.rule = {Rule::kLamb, /*with_lookahead=*/true};
   order.origin = {"/checkpoints/a", 40};
   order.discard = true;
   return order;
@@ -57,6 +61,7 @@ PlaceOrder FullPlace() {
 TEST(StepMessagesProtoTest, OrdersComeBackWhole) {
   UpdateNumbers measure = NumbersForTwoTensors();
   measure.tensor_scales.clear();
+  measure.lookahead = {};
   const std::vector<ShardOrder> orders = {
       FullPlace(),
       MeasureOrder{kFence, measure},
@@ -141,6 +146,18 @@ void ExpectRefused(const v1::ShardOrder& good, const std::vector<BadOrder>& case
 
     EXPECT_EQ(status.code(), Code::kInvalidArgument) << bad.what;
     EXPECT_THAT(status.message(), HasSubstr(bad.what));
+  }
+}
+
+TEST(StepMessagesProtoTest, RefusesALookaheadThatIsNoShare) {
+  for (const float share : {-0.5f, 1.5f, std::nanf("")}) {
+    v1::Commit message = CommitToProto({kFence, false, NumbersForTwoTensors()});
+    message.mutable_lookahead()->set_gain(share);
+
+    const Result<CommitOrder> order = CommitFromProto(message);
+
+    EXPECT_EQ(order.status().code(), Code::kInvalidArgument);
+    EXPECT_THAT(order.status().message(), HasSubstr("lookahead with a share of"));
   }
 }
 

@@ -238,6 +238,25 @@ TEST(StepCommitTest, APhaseRestartsItsScheduleAndPerhapsTheCountOfUpdates) {
   }
 }
 
+// Counted over the whole job, whatever its phases do, and not over skipped steps.
+TEST(StepCommitTest, LookaheadSynchronisesByAppliedUpdates) {
+  for (const int64_t applied : {0, 1, 4, 5, 9}) {
+    JobRecord record = RecordOf(1, Rule::kAdamW);
+    record.plan.optimizer.lookahead_every = 5;
+    record.applied = applied;
+    record.schedule.updates_applied = applied / 2;
+    StepCommit step(record);
+    ASSERT_TRUE(step.AddPrepared(0, VoteOf(record, 0)).ok());
+    Ledger ledger;
+
+    const LookaheadStep lookahead = step.Commit({}, &ledger).commit.numbers.lookahead;
+
+    EXPECT_EQ(lookahead.begin, applied == 0);
+    EXPECT_EQ(lookahead.sync, applied == 4 || applied == 9);
+    EXPECT_EQ(step.NumbersForMeasure().lookahead, LookaheadStep());
+  }
+}
+
 TEST(ScheduleStateTest, APlateauReducesTheRateOfTheOpenStepOnce) {
   JobRecord record = RecordOf(1, Rule::kAdamW);
   Schedule& schedule = record.plan.phases[0].schedule;

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "common/base/philox.h"
-#include "server/optim/direction.h"
 #include "server/optim/step_scalars.h"
+#include "tests/unit/server/optim/rule_formulas.h"
 
 namespace drover {
 namespace {
@@ -95,25 +95,6 @@ Element ElementAt(const Arrays& arrays, const StepScalars& s, size_t i) {
           arrays.slots[2][at]};
 }
 
-struct Formulas {
-  float (*direction)(const StepScalars& s, Element& e);
-  float (*measured)(const StepScalars& s, Element& e);
-  StepScalars (*with_scale)(StepScalars s, float scale);
-  float (*step_factor)(float scale);
-};
-
-template <size_t... kIndex>
-Formulas FormulasAt(size_t index, std::index_sequence<kIndex...>) {
-  constexpr std::array<Formulas, sizeof...(kIndex)> kFormulas = {Formulas{
-      &Direction<kRules[kIndex].rule, float>, &MeasuredDirection<kRules[kIndex].rule, float>,
-      &ScalarsWithScale<kRules[kIndex].rule, float>, &StepFactor<kRules[kIndex].rule, float>}...};
-  return kFormulas[index];
-}
-
-Formulas FormulasOf(Rule rule) {
-  return FormulasAt(static_cast<size_t>(rule), std::make_index_sequence<kRules.size()>());
-}
-
 std::vector<Rule> AllRules() {
   std::vector<Rule> rules;
   for (const RuleInfo& info : kRules) rules.push_back(info.rule);
@@ -124,9 +105,9 @@ class UpdateTest : public testing::TestWithParam<Rule> {};
 
 TEST_P(UpdateTest, ApplyIsTheFormulaOneWeightAtATime) {
   const StepScalars s = ScalarsOf(GetParam());
-  const StepScalars scaled = FormulasOf(GetParam()).with_scale(s, kScale);
+  const StepScalars scaled = RuleFormulasOf(GetParam()).with_scale(s, kScale);
   const auto slots = static_cast<size_t>(InfoOf(GetParam()).slots);
-  const Formulas formulas = FormulasOf(GetParam());
+  const RuleFormulas formulas = RuleFormulasOf(GetParam());
   for (const size_t size : kSizes) {
     for (const size_t offset : {size_t{0}, size_t{1}}) {
       const Arrays before(GetParam(), size, offset);
@@ -157,7 +138,7 @@ TEST_P(UpdateTest, ApplyIsTheFormulaOneWeightAtATime) {
 
 TEST_P(UpdateTest, MeasureAddsSquaresInSixteenLanesAndWritesNothing) {
   const StepScalars s = ScalarsOf(GetParam());
-  const Formulas formulas = FormulasOf(GetParam());
+  const RuleFormulas formulas = RuleFormulasOf(GetParam());
   for (const size_t size : kSizes) {
     Arrays arrays(GetParam(), size, /*block_offset=*/3);
     const Arrays before = arrays;

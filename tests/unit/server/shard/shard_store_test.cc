@@ -59,7 +59,8 @@ class ShardStoreTest : public testing::Test {
     ASSERT_TRUE(appended.ok()) << appended.ToString();
   }
   void Commit(HeldRange* held) {
-    const CommitOrder order = SlowJobCommit(*layout_, held->engine->version());
+    const CommitOrder order =
+        SlowJobCommit(*layout_, held->engine->version(), place_.epoch, place_.rule);
     const Status appended = store_->AppendCommit(*held, order);
     ASSERT_TRUE(appended.ok()) << appended.ToString();
     ASSERT_TRUE(held->engine->ReserveNext(Duration(0)));
@@ -188,6 +189,46 @@ TEST_F(ShardStoreTest, ASnapshotReplacesTheLogAndKeepsTheState) {
   Prepare(&loaded.held);
   Commit(&loaded.held);
   EXPECT_EQ(WeightsOf(loaded.held), SlowWeights(4));
+}
+
+// A snapshot after step 1, then redo: whatever a rule keeps per weight must be in both.
+TEST_F(ShardStoreTest, EveryKindOfStateSurvivesAKill) {
+  limits_ = {.records = 4, .bytes_min = 0};
+  for (const RuleState& rule : StatesOfEachKind()) {
+    SCOPED_TRACE(rule.name());
+    std::filesystem::remove_all(directory_ + "/job-0000000000001234");
+    place_.rule = rule;
+    SlowJob slow(layout_, rule.rule);
+    for (int64_t step = 0; step < 5; ++step) {
+      Reopen();
+      LoadedRange loaded = Load();
+      ASSERT_EQ(loaded.held.engine->version(), step);
+      ASSERT_EQ(WeightsOf(loaded.held), slow.weights());
+      Prepare(&loaded.held);
+      Commit(&loaded.held);
+      ASSERT_TRUE(store_->SnapshotIfDue(loaded.held).ok());
+      slow.Apply(SlowJobNumbers(*layout_, step + 1, rule));
+      ASSERT_EQ(WeightsOf(loaded.held), slow.weights()) << "step " << step;
+    }
+  }
+}
+
+TEST_F(ShardStoreTest, ASnapshotOfAnotherRuleIsNotTakenOver) {
+  limits_ = {.records = 1, .bytes_min = 0};
+  Reopen();
+  {
+    LoadedRange loaded = Load();
+    Prepare(&loaded.held);
+    Commit(&loaded.held);
+    ASSERT_TRUE(store_->SnapshotIfDue(loaded.held).ok());
+  }
+  place_.rule = {Rule::kLamb, /*with_lookahead=*/true};
+  Reopen();
+
+  const LoadedRange loaded = Load();
+
+  EXPECT_STREQ(loaded.source, "initial");
+  EXPECT_EQ(loaded.held.engine->version(), 0);
 }
 
 TEST_F(ShardStoreTest, ASmallLogIsNotReplacedBeforeItHasVeryManyRecords) {

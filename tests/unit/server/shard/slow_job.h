@@ -1,12 +1,13 @@
 // A small job for tests of a shard's shell, and a slow obvious model of what the shard must hold
 // after each step: leaf gradients are a pure function of step and leaf, the update is one loop over
-// elements with the formulas of elementwise.h.
+// elements with the formulas of elementwise.h. With Lookahead every second update.
 
 #ifndef DROVER_TESTS_UNIT_SERVER_SHARD_SLOW_JOB_H_
 #define DROVER_TESTS_UNIT_SERVER_SHARD_SLOW_JOB_H_
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -18,11 +19,12 @@
 #include "common/rpc/frame.h"
 #include "common/tensor/fixed_point.h"
 #include "common/tensor/layout.h"
-#include "server/optim/elementwise.h"
+#include "server/optim/lookahead.h"
 #include "server/optim/settings.h"
 #include "server/optim/step_scalars.h"
 #include "server/shard/accumulator.h"
 #include "server/step_messages.h"
+#include "tests/unit/server/optim/rule_formulas.h"
 #include "tests/unit/server/shard/gradient_frames.h"
 
 namespace drover {
@@ -42,7 +44,8 @@ inline std::shared_ptr<const Layout> SlowJobLayout(int64_t last = 70'000) {
   return std::make_shared<const Layout>(std::move(layout).value());
 }
 
-inline PlaceOrder SlowJobPlace(const std::shared_ptr<const Layout>& layout, uint32_t epoch = 1) {
+inline PlaceOrder SlowJobPlace(const std::shared_ptr<const Layout>& layout, uint32_t epoch = 1,
+                               RuleState rule = Rule::kLamb) {
   PlaceOrder place;
   place.job = kSlowJobId;
   place.epoch = epoch;
@@ -53,7 +56,7 @@ inline PlaceOrder SlowJobPlace(const std::shared_ptr<const Layout>& layout, uint
   place.shapes = {{0, kSlowJobLeaves, kSlowJobBatch}};
   place.fraction_bits = DefaultFractionBits(kSlowJobBatch);
   place.seed = kSlowJobSeed;
-  place.rule = Rule::kLamb;
+  place.rule = rule;
   return place;
 }
 
@@ -68,9 +71,13 @@ inline std::vector<float> SlowJobLeaf(const Layout& layout, int64_t step, uint32
 }
 
 // The numbers of one update: every tensor with decay, and a scale of its own.
-inline UpdateNumbers SlowJobNumbers(const Layout& layout, int64_t update, Rule rule = Rule::kLamb) {
-  const OptimizerSettings settings = DefaultSettings(rule);
+inline UpdateNumbers SlowJobNumbers(const Layout& layout, int64_t update,
+                                    RuleState rule = Rule::kLamb) {
+  OptimizerSettings settings = DefaultSettings(rule.rule);
+  if (rule.lookahead) settings.lookahead_every = 2;
+  settings.lookahead_alpha = 0.375;
   UpdateNumbers numbers;
+  numbers.lookahead = LookaheadStepOf(settings, update);
   numbers.groups.push_back(ComputeStepScalars(settings, {true, true}, update, 0.01, 1.0));
   numbers.groups.push_back(ComputeStepScalars(settings, {false, false}, update, 0.01, 0.5));
   for (size_t tensor = 0; tensor < layout.tensors().size(); ++tensor) {
@@ -80,8 +87,9 @@ inline UpdateNumbers SlowJobNumbers(const Layout& layout, int64_t update, Rule r
   return numbers;
 }
 
-inline CommitOrder SlowJobCommit(const Layout& layout, int64_t step, uint32_t epoch = 1) {
-  return {{kSlowJobId, epoch, step}, /*skip=*/false, SlowJobNumbers(layout, step + 1)};
+inline CommitOrder SlowJobCommit(const Layout& layout, int64_t step, uint32_t epoch = 1,
+                                 RuleState rule = Rule::kLamb) {
+  return {{kSlowJobId, epoch, step}, /*skip=*/false, SlowJobNumbers(layout, step + 1, rule)};
 }
 
 inline FrameHeader SlowJobHeader(FrameType type, const Layout& layout, int64_t step,
@@ -136,13 +144,28 @@ inline bool FillStep(Accumulator* accumulator, int64_t step, uint32_t epoch = 1)
   return complete;
 }
 
+// One of each kind of state: three arrays, the ratio on the gradient, slow weights behind none to
+// three arrays and behind a rule that holds another point.
+inline std::vector<RuleState> StatesOfEachKind() {
+  return {Rule::kSgd,
+          Rule::kAmsGrad,
+          Rule::kRmsPropCenteredMomentum,
+          Rule::kLars,
+          {Rule::kSgd, /*with_lookahead=*/true},
+          {Rule::kNagClassic, true},
+          {Rule::kLars, true},
+          {Rule::kLamb, true},
+          {Rule::kAmsGradW, true}};
+}
+
 class SlowJob {
  public:
-  explicit SlowJob(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {
+  explicit SlowJob(std::shared_ptr<const Layout> layout, Rule rule = Rule::kLamb)
+      : layout_(std::move(layout)), formulas_(RuleFormulasOf(rule)) {
     const size_t elements = layout_->SpanElements(layout_->all_blocks());
     weights_.assign(elements, 0.0f);
-    m_.assign(elements, 0.0f);
-    v_.assign(elements, 0.0f);
+    slots_.fill(std::vector<float>(elements, 0.0f));
+    slow_.assign(elements, 0.0f);
     for (uint32_t tensor = 0; tensor < layout_->tensors().size(); ++tensor) {
       FillInitial(layout_->tensors()[tensor].init, kSlowJobSeed, tensor, 0,
                   layout_->tensor_size(tensor), weights_.data() + layout_->tensor_offset(tensor));
@@ -186,7 +209,7 @@ class SlowJob {
     return squares;
   }
 
-  // Directions of the next step: [span] float32, gaps 0. Changes nothing.
+  // What the next step measures: [span] float32, gaps 0. Changes nothing.
   std::vector<float> Directions(const UpdateNumbers& numbers) const {
     SlowJob copy = *this;
     std::vector<float> directions(weights_.size(), 0.0f);
@@ -204,23 +227,39 @@ class SlowJob {
   void Update(const UpdateNumbers& numbers, std::vector<float>* directions) {
     const std::vector<float> gradient = MeanGradient(*layout_, version_);
     for (size_t tensor = 0; tensor < layout_->tensors().size(); ++tensor) {
-      const StepScalars& s = numbers.groups[numbers.tensor_groups[tensor]];
+      const float scale = numbers.tensor_scales[tensor];
+      const StepScalars& plain = numbers.groups[numbers.tensor_groups[tensor]];
+      const StepScalars s = formulas_.with_scale(plain, scale);
       const uint64_t begin = layout_->tensor_offset(tensor);
       for (uint64_t i = begin; i < begin + layout_->tensor_size(tensor); ++i) {
-        Element e = {weights_[i], gradient[i] * s.clip, m_[i], v_[i], 0.0f};
-        const float u = LambDirection(s, e);
-        m_[i] = e.slot0;
-        v_[i] = e.slot1;
-        weights_[i] = e.w - numbers.tensor_scales[tensor] * u;
-        if (directions != nullptr) (*directions)[i] = u;
+        Element e = {weights_[i], gradient[i] * s.clip, slots_[0][i], slots_[1][i], slots_[2][i]};
+        if (directions != nullptr) {
+          Element measured = e;
+          measured.g = gradient[i] * plain.clip;
+          (*directions)[i] = formulas_.measured(plain, measured);
+        }
+        const float u = formulas_.direction(s, e);
+        slots_[0][i] = e.slot0;
+        slots_[1][i] = e.slot1;
+        slots_[2][i] = e.slot2;
+        if (numbers.lookahead.begin) slow_[i] = weights_[i];
+        weights_[i] = e.w - formulas_.step_factor(scale) * u;
+        if (numbers.lookahead.sync) {
+          const float point = weights_[i] + numbers.lookahead.ahead * slots_[0][i];
+          slow_[i] = numbers.lookahead.keep * slow_[i] + numbers.lookahead.gain * point;
+          // nag_classic holds another point than the weight.
+          weights_[i] =
+              numbers.lookahead.ahead == 0.0f ? slow_[i] : weights_[i] + (slow_[i] - point);
+        }
       }
     }
   }
 
   std::shared_ptr<const Layout> layout_;
+  RuleFormulas formulas_;
   std::vector<float> weights_;
-  std::vector<float> m_;
-  std::vector<float> v_;
+  std::array<std::vector<float>, kSlotsMax> slots_;
+  std::vector<float> slow_;
   int64_t version_ = 0;
 };
 

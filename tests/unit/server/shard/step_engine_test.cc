@@ -106,6 +106,39 @@ TEST_F(StepEngineTest, ThreeStepsAreASlowLoop) {
   }
 }
 
+TEST_F(StepEngineTest, EveryKindOfStateIsASlowLoop) {
+  const std::shared_ptr<const Layout> layout = SlowJobLayout(300);
+  for (const RuleState& rule : StatesOfEachKind()) {
+    const PlaceOrder place = SlowJobPlace(layout, /*epoch=*/1, rule);
+    StepEngine engine(layout, layout->all_blocks(), rule, /*threads=*/1);
+    engine.FillFromSeed(kSlowJobSeed);
+    engine.Begin(0, 0);
+    SlowJob slow(layout, rule.rule);
+    EXPECT_EQ(engine.arrays().size(), 1u + static_cast<size_t>(rule.arrays()));
+    for (int64_t step = 0; step < 5; ++step) {
+      const auto accumulator = FilledAccumulator(place, step);
+      const UpdateNumbers numbers = SlowJobNumbers(*layout, step + 1, rule);
+      ASSERT_TRUE(engine.Check(numbers, /*with_scales=*/true).ok());
+      EXPECT_EQ(engine.Measure(numbers, *accumulator).direction,
+                SlowJob::BlockSquares(*layout, slow.Directions(numbers)));
+      ASSERT_TRUE(engine.ReserveNext(Duration(0)));
+      engine.Apply(numbers, *accumulator);
+      slow.Apply(numbers);
+
+      ASSERT_EQ(WeightsOf(engine), slow.weights()) << rule.name() << ", step " << step;
+    }
+  }
+}
+
+TEST_F(StepEngineTest, LookaheadForARuleWithoutIsRefused) {
+  const RuleState with = {Rule::kLamb, /*with_lookahead=*/true};
+
+  const Status refused = engine_.Check(SlowJobNumbers(*layout_, 2, with), true);
+
+  EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+  EXPECT_EQ(refused.message(), "update with Lookahead: rule lamb was placed");
+}
+
 TEST_F(StepEngineTest, ASkippedStepServesTheSameBufferUnderTheNextNumber) {
   const std::shared_ptr<const Version> before = engine_.current();
 
