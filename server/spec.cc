@@ -76,13 +76,8 @@ void CheckKnown(const std::string& path, const Message& message, SpecChecker* ch
   }
 }
 
-void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, SpecChecker* checker) {
-  if (model.has_bert()) return CheckBert(model.bert(), dataset, checker);
-  if (!model.has_mlp()) {
-    checker->Add("model", "is missing, expected one of mlp, bert");
-    return;
-  }
-  const auto& hidden = model.mlp().hidden();
+void CheckMlp(const v1::Mlp& mlp, SpecChecker* checker) {
+  const auto& hidden = mlp.hidden();
   if (hidden.size() > kHiddenLayersMax) {
     checker->Add("model.mlp.hidden", "has {} layers, expected at most {}", hidden.size(),
                  kHiddenLayersMax);
@@ -98,6 +93,28 @@ void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, Spec
   if (parameters > kParametersMax) {
     checker->Add("model.mlp.hidden", "makes more than {} parameters, expected at most {}",
                  parameters, kParametersMax);
+  }
+}
+
+void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, SpecChecker* checker) {
+  switch (model.kind_case()) {
+    case v1::ModelSpec::kBert:
+      return CheckBert(model.bert(), dataset, checker);
+    case v1::ModelSpec::kMlp:
+      CheckMlp(model.mlp(), checker);
+      break;
+    case v1::ModelSpec::kCnn:
+    case v1::ModelSpec::kBiRnn:
+    case v1::ModelSpec::kBiGru:
+    case v1::ModelSpec::kBiLstm:
+      break;
+    case v1::ModelSpec::KIND_NOT_SET:
+      checker->Add("model", "is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert");
+      return;
+  }
+  if (dataset.has_text()) {
+    checker->Add("dataset.text",
+                 "gives tokens, and this model reads images; expected idx or synthetic_digits");
   }
 }
 
@@ -330,11 +347,6 @@ JobPlan ReadSpec(const v1::JobSpec& spec, SpecChecker* checker) {
   }
   CheckModel(spec.model(), spec.dataset(), checker);
   CheckDataset(spec.dataset(), checker);
-  if (spec.dataset().has_text() && spec.model().has_mlp()) {
-    checker->Add("dataset.text",
-                 "gives tokens, and an mlp reads numbers; expected idx or "
-                 "synthetic_digits");
-  }
   ReadPhases(spec, &plan, checker);
   ReadFractionBits(spec, &plan, checker);
   if (spec.has_seed()) plan.seed = spec.seed();

@@ -24,16 +24,40 @@ Result<NetworkSpec> BertOf(const v1::Bert& bert, const SampleShape& sample) {
   return BertNetwork(sizes, sample.extents[0], sample.predictions);
 }
 
+PresetInit InitOf(v1::ModelInit init) {
+  return init == v1::MODEL_INIT_TABLE ? PresetInit::kTable : PresetInit::kDefault;
+}
+
+// The presets that read images.
+NetworkSpec ImageNetwork(const v1::ModelSpec& model, const SampleShape& sample) {
+  using Cell = RecurrentSpec::Cell;
+  const auto recurrent = [&](Cell cell, const v1::BiRecurrent& spec) {
+    return BiRecurrentNetwork(sample.extents, cell, sample.classes, InitOf(spec.init()));
+  };
+  if (model.has_cnn()) {
+    return CnnNetwork(sample.extents, sample.classes, InitOf(model.cnn().init()));
+  }
+  if (model.has_bi_rnn()) return recurrent(Cell::kRnn, model.bi_rnn());
+  if (model.has_bi_gru()) return recurrent(Cell::kGru, model.bi_gru());
+  if (model.has_bi_lstm()) return recurrent(Cell::kLstm, model.bi_lstm());
+  return MlpNetwork(sample.extents, {model.mlp().hidden().begin(), model.mlp().hidden().end()},
+                    sample.classes, InitOf(model.mlp().init()));
+}
+
 }  // namespace
 
 Result<NetworkSpec> NetworkOf(const v1::ModelSpec& model, const SampleShape& sample) {
   switch (model.kind_case()) {
     case v1::ModelSpec::kMlp:
+    case v1::ModelSpec::kCnn:
+    case v1::ModelSpec::kBiRnn:
+    case v1::ModelSpec::kBiGru:
+    case v1::ModelSpec::kBiLstm:
       if (sample.vocabulary > 0) {
-        return Status(Code::kInvalidArgument, "model.mlp: the dataset gives tokens, not numbers");
+        return Status(Code::kInvalidArgument,
+                      "model: reads images, and the dataset gives tokens, not numbers");
       }
-      return MlpNetwork(sample.extents, {model.mlp().hidden().begin(), model.mlp().hidden().end()},
-                        sample.classes);
+      return ImageNetwork(model, sample);
     case v1::ModelSpec::kBert:
       return BertOf(model.bert(), sample);
     case v1::ModelSpec::KIND_NOT_SET:
