@@ -5,6 +5,7 @@
 #include "worker/nn/attention.h"
 #include "worker/nn/float_exp.h"
 #include "worker/nn/lane_sum.h"
+#include "worker/nn/simd_cpu.h"
 
 namespace drover {
 namespace {
@@ -14,6 +15,7 @@ inline float Kept(float p, float scale) { return std::bit_cast<int32_t>(p) < 0 ?
 
 }  // namespace
 
+DROVER_SIMD
 void SoftmaxRowsCpu(int64_t rows, int64_t length, float* scores) {
   for (int64_t row = 0; row < rows; ++row) {
     float* s = scores + row * length;
@@ -24,10 +26,12 @@ void SoftmaxRowsCpu(int64_t rows, int64_t length, float* scores) {
   }
 }
 
+DROVER_SIMD
 void KeptProbabilitiesCpu(int64_t count, float scale, const float* probabilities, float* kept) {
   for (int64_t i = 0; i < count; ++i) kept[i] = Kept(probabilities[i], scale);
 }
 
+DROVER_SIMD
 void SoftmaxRowsBackwardCpu(int64_t rows, int64_t length, float scale, const float* probabilities,
                             float* gradient) {
   for (int64_t row = 0; row < rows; ++row) {

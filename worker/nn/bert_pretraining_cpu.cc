@@ -4,6 +4,7 @@
 #include "worker/nn/bert_pretraining.h"
 #include "worker/nn/float_exp.h"
 #include "worker/nn/lane_sum.h"
+#include "worker/nn/simd_cpu.h"
 
 namespace drover {
 namespace {
@@ -26,6 +27,7 @@ inline float Tanh(float x) {
 
 }  // namespace
 
+DROVER_SIMD
 double MaskedTokenLossCpu(int64_t vocabulary, int32_t label, float scale, float* logits,
                           bool* correct) {
   const float largest = LaneMax(logits, vocabulary);
@@ -52,10 +54,12 @@ double MaskedTokenLossCpu(int64_t vocabulary, int32_t label, float scale, float*
   return ExactLog(sum) - (static_cast<double>(asked) - static_cast<double>(largest));
 }
 
+DROVER_SIMD
 void TanhForwardCpu(int64_t count, float* values) {
   for (int64_t i = 0; i < count; ++i) values[i] = Tanh(values[i]);
 }
 
+DROVER_SIMD
 void TanhBackwardCpu(int64_t count, const float* output, float* gradient) {
   for (int64_t i = 0; i < count; ++i) gradient[i] *= 1.0f - output[i] * output[i];
 }

@@ -6,6 +6,7 @@
 
 #include "worker/nn/float_exp.h"
 #include "worker/nn/gelu.h"
+#include "worker/nn/simd_cpu.h"
 
 namespace drover {
 namespace {
@@ -30,6 +31,7 @@ inline float NormalDistribution(float x, float bell) {
 
 }  // namespace
 
+DROVER_SIMD
 void GeluForwardCpu(int64_t count, const float* x, float* y) {
   for (int64_t i = 0; i < count; ++i) {
     const float value = x[i] * NormalDistribution(x[i], Bell(x[i]));
@@ -37,6 +39,7 @@ void GeluForwardCpu(int64_t count, const float* x, float* y) {
   }
 }
 
+DROVER_SIMD
 void GeluBackwardCpu(int64_t count, const float* x, const float* dy, float* dx) {
   constexpr float kInverseRootOfTwoPi = 0.39894228040143268f;
   for (int64_t i = 0; i < count; ++i) {

@@ -2,6 +2,7 @@
 
 #include "worker/nn/lane_sum.h"
 #include "worker/nn/layer_norm.h"
+#include "worker/nn/simd_cpu.h"
 
 namespace drover {
 namespace {
@@ -31,6 +32,7 @@ double Variance(const float* x, int64_t size, double mean) {
 
 }  // namespace
 
+DROVER_SIMD
 void LayerNormForwardCpu(const LayerNormShape& shape, double epsilon, const float* x,
                          const float* weight, const float* bias, float* means,
                          float* inverse_deviations, float* y) {
@@ -48,6 +50,7 @@ void LayerNormForwardCpu(const LayerNormShape& shape, double epsilon, const floa
   }
 }
 
+DROVER_SIMD
 void LayerNormBackwardWeightsCpu(const LayerNormShape& shape, const float* x, const float* means,
                                  const float* inverse_deviations, const float* dy, float* dweight,
                                  float* dbias) {
@@ -63,6 +66,7 @@ void LayerNormBackwardWeightsCpu(const LayerNormShape& shape, const float* x, co
   }
 }
 
+DROVER_SIMD
 void LayerNormBackwardDataCpu(const LayerNormShape& shape, const float* x, const float* weight,
                               const float* means, const float* inverse_deviations, const float* dy,
                               float* dx) {

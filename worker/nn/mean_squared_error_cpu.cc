@@ -1,7 +1,9 @@
 #include "worker/nn/mean_squared_error.h"
+#include "worker/nn/simd_cpu.h"
 
 namespace drover {
 
+DROVER_SIMD
 double MeanSquaredErrorSampleCpu(const float* output, int64_t outputs, const float* targets,
                                  int64_t label, float* gradient) {
   const float scale = 2.0f / static_cast<float>(outputs);

@@ -2,6 +2,7 @@
 
 #include "worker/nn/float_sigmoid.h"
 #include "worker/nn/recurrent_cell.h"
+#include "worker/nn/simd_cpu.h"
 
 // The arrays of a call never overlap, but for what recurrent_cell.h says is both in and out, at the
 // same index: loops may be vectorised.
@@ -9,6 +10,7 @@
 
 namespace drover {
 
+DROVER_SIMD
 void RnnForwardCpu(const CellShape& shape, float* gates, float* h) {
   const int64_t count = shape.samples * shape.size;
   DROVER_INDEPENDENT
@@ -18,12 +20,14 @@ void RnnForwardCpu(const CellShape& shape, float* gates, float* h) {
   }
 }
 
+DROVER_SIMD
 void RnnBackwardCpu(const CellShape& shape, const float* dh, float* gates) {
   const int64_t count = shape.samples * shape.size;
   DROVER_INDEPENDENT
   for (int64_t j = 0; j < count; ++j) gates[j] = dh[j] * (1.0f - gates[j] * gates[j]);
 }
 
+DROVER_SIMD
 void LstmForwardCpu(const CellShape& shape, const float* previous_c, float* gates, float* c,
                     float* tanh_c, float* h) {
   const int64_t size = shape.size;
@@ -48,6 +52,7 @@ void LstmForwardCpu(const CellShape& shape, const float* previous_c, float* gate
   }
 }
 
+DROVER_SIMD
 void LstmBackwardCpu(const CellShape& shape, const float* previous_c, const float* tanh_c,
                      const float* dh, float* gates, float* dc) {
   const int64_t size = shape.size;
@@ -74,6 +79,7 @@ void LstmBackwardCpu(const CellShape& shape, const float* previous_c, const floa
   }
 }
 
+DROVER_SIMD
 void GruForwardCpu(const CellShape& shape, const float* previous_h, const float* hidden_n,
                    float* gates, float* h) {
   const int64_t size = shape.size;
@@ -92,6 +98,7 @@ void GruForwardCpu(const CellShape& shape, const float* previous_h, const float*
   }
 }
 
+DROVER_SIMD
 void GruBackwardCpu(const CellShape& shape, const float* previous_h, float* hidden_n, float* gates,
                     float* dh) {
   const int64_t size = shape.size;
@@ -115,6 +122,7 @@ void GruBackwardCpu(const CellShape& shape, const float* previous_h, float* hidd
   }
 }
 
+DROVER_SIMD
 void ColumnSumsCpu(int64_t rows, int64_t size, int64_t stride, const float* values, float* sums) {
   std::fill(sums, sums + size, 0.0f);
   for (int64_t row = 0; row < rows; ++row) {

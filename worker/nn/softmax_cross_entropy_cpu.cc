@@ -1,10 +1,12 @@
 #include "common/base/exact_math.h"
 #include "worker/nn/class_labels.h"
 #include "worker/nn/float_exp.h"
+#include "worker/nn/simd_cpu.h"
 #include "worker/nn/softmax_cross_entropy.h"
 
 namespace drover {
 
+DROVER_SIMD
 double SoftmaxCrossEntropySampleCpu(const float* logits, int64_t classes, int32_t label,
                                     bool* correct, float* logit_gradient) {
   const int64_t largest = IndexOfLargest(logits, classes);
