@@ -31,7 +31,8 @@ Attention::Attention(std::string name, const AttentionSpec& spec, const Dims& in
       head_size_(input[1] / spec.heads),
       shape_({.rows = setting.micro_batch * input[0],
               .input_size = input[1],
-              .output_size = input[1]}),
+              .output_size = input[1],
+              .precision = setting.precision}),
       mask_(name_, spec.dropout),
       probabilities_(static_cast<size_t>(micro_batch_ * spec.heads * tokens_ * tokens_)),
       scratch_(static_cast<size_t>(tokens_ * tokens_)) {
@@ -88,9 +89,9 @@ const float* Attention::Kept(const Head& head) {
 Status Attention::HeadForward(const Head& head) {
   const int64_t n = head.length;
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_size_)));
-  DROVER_RETURN_IF_ERROR(Gemm({n, n, head_size_}, scale, {query_.data() + head.offset, size_},
-                              {key_.data() + head.offset, size_, /*transposed=*/true}, 0.0f,
-                              {head.probabilities, n}));
+  DROVER_RETURN_IF_ERROR(
+      Gemm({n, n, head_size_, shape_.precision}, scale, {query_.data() + head.offset, size_},
+           {key_.data() + head.offset, size_, /*transposed=*/true}, 0.0f, {head.probabilities, n}));
   SoftmaxRowsCpu(n, n, head.probabilities);
   return Status();
 }
@@ -108,7 +109,7 @@ Status Attention::Forward(const ForwardPass& pass) {
       const Head head = HeadOf(*pass.batch, sample, h);
       DROVER_RETURN_IF_ERROR(HeadForward(head).Annotate(name_));
       if (dropping_) Drop(*pass.batch, sample, h, head);
-      DROVER_RETURN_IF_ERROR(Gemm({head.length, head_size_, head.length}, 1.0f,
+      DROVER_RETURN_IF_ERROR(Gemm({head.length, head_size_, head.length, shape_.precision}, 1.0f,
                                   {Kept(head), head.length}, {value_.data() + head.offset, size_},
                                   0.0f, {context_.data() + head.offset, size_})
                                  .Annotate(name_));
@@ -127,16 +128,18 @@ Status Attention::HeadBackward(const Head& head) {
   float* const query = query_.data() + head.offset;
   float* const key = key_.data() + head.offset;
   float* const value = value_.data() + head.offset;
-  DROVER_RETURN_IF_ERROR(Gemm({n, head_size_, n}, 1.0f, {Kept(head), n, /*transposed=*/true},
-                              context_gradient, 0.0f, {value_gradient_.data(), head_size_}));
-  DROVER_RETURN_IF_ERROR(Gemm({n, n, head_size_}, 1.0f, context_gradient,
+  DROVER_RETURN_IF_ERROR(Gemm({n, head_size_, n, shape_.precision}, 1.0f,
+                              {Kept(head), n, /*transposed=*/true}, context_gradient, 0.0f,
+                              {value_gradient_.data(), head_size_}));
+  DROVER_RETURN_IF_ERROR(Gemm({n, n, head_size_, shape_.precision}, 1.0f, context_gradient,
                               {value, size_, /*transposed=*/true}, 0.0f, {scratch_.data(), n}));
   SoftmaxRowsBackwardCpu(n, n, dropping_ ? mask_.scale() : 1.0f, head.probabilities,
                          scratch_.data());
-  DROVER_RETURN_IF_ERROR(Gemm({n, head_size_, n}, scale, {scratch_.data(), n}, {key, size_}, 0.0f,
-                              {query_gradient_.data(), head_size_}));
-  DROVER_RETURN_IF_ERROR(Gemm({n, head_size_, n}, scale, {scratch_.data(), n, /*transposed=*/true},
-                              {query, size_}, 0.0f, {key_gradient_.data(), head_size_}));
+  DROVER_RETURN_IF_ERROR(Gemm({n, head_size_, n, shape_.precision}, scale, {scratch_.data(), n},
+                              {key, size_}, 0.0f, {query_gradient_.data(), head_size_}));
+  DROVER_RETURN_IF_ERROR(Gemm({n, head_size_, n, shape_.precision}, scale,
+                              {scratch_.data(), n, /*transposed=*/true}, {query, size_}, 0.0f,
+                              {key_gradient_.data(), head_size_}));
   for (int64_t row = 0; row < n; ++row) {
     const int64_t from = row * head_size_;
     std::copy_n(query_gradient_.data() + from, head_size_, query + row * size_);
@@ -154,9 +157,9 @@ Status Attention::BackwardInputs(const BackwardPass& pass) {
                                                     weight.accumulate, weight.values,
                                                     pass.weight_gradients[2 * part + 1].values));
     if (pass.input_gradient == nullptr) continue;
-    DROVER_RETURN_IF_ERROR(Gemm({shape_.rows, size_, size_}, 1.0f, {gradients[part], size_},
-                                {pass.weights[2 * part], size_}, part == kQuery ? 0.0f : 1.0f,
-                                {pass.input_gradient, size_}));
+    DROVER_RETURN_IF_ERROR(Gemm({shape_.rows, size_, size_, shape_.precision}, 1.0f,
+                                {gradients[part], size_}, {pass.weights[2 * part], size_},
+                                part == kQuery ? 0.0f : 1.0f, {pass.input_gradient, size_}));
   }
   return Status();
 }

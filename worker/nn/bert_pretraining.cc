@@ -42,8 +42,14 @@ BertPretraining::BertPretraining(const BertPretrainingSpec& spec, std::unique_pt
       micro_batch_(setting.micro_batch),
       tokens_(input[0]),
       size_(input[1]),
-      pooler_shape_({.rows = micro_batch_, .input_size = size_, .output_size = size_}),
-      sentence_shape_({.rows = micro_batch_, .input_size = size_, .output_size = 2}) {
+      pooler_shape_({.rows = micro_batch_,
+                     .input_size = size_,
+                     .output_size = size_,
+                     .precision = setting.precision}),
+      sentence_shape_({.rows = micro_batch_,
+                       .input_size = size_,
+                       .output_size = 2,
+                       .precision = setting.precision}) {
   const int64_t entries = micro_batch_ * spec.predictions;
   const auto sized = [](int64_t count) { return std::vector<float>(static_cast<size_t>(count)); };
   for (std::vector<float>* values : {&masked_, &masked_gradient_, &z_gradient_}) {
@@ -128,8 +134,9 @@ Status BertPretraining::DecodeRows(const HeadPass& pass, int64_t first, int64_t 
                                    BatchResult* result) {
   const int64_t vocabulary = spec_.words.vocabulary;
   const float* const z = transform_->output() + first * size_;
-  DROVER_RETURN_IF_ERROR(LinearForwardCpu({rows, size_, vocabulary}, z, pass.weights[kWords],
-                                          pass.weights[kWordBias], logits_.data()));
+  DROVER_RETURN_IF_ERROR(LinearForwardCpu({rows, size_, vocabulary, pooler_shape_.precision}, z,
+                                          pass.weights[kWords], pass.weights[kWordBias],
+                                          logits_.data()));
   for (int64_t entry = first; entry < first + rows; ++entry) {
     float* const row = logits_.data() + (entry - first) * vocabulary;
     if (!IsAsked(*pass.batch, entry)) {
@@ -151,11 +158,11 @@ Status BertPretraining::DecodeRows(const HeadPass& pass, int64_t first, int64_t 
   if (pass.input_gradient == nullptr) return Status();
   // The first rows store, unless others began the sum, the rest add.
   const GradientSum& words = pass.weight_gradients[kWords];
-  DROVER_RETURN_IF_ERROR(LinearBackwardWeightsCpu({rows, size_, vocabulary}, z, logits_.data(),
-                                                  words.accumulate || first > 0, words.values,
-                                                  pass.weight_gradients[kWordBias].values));
-  return LinearBackwardDataCpu({rows, size_, vocabulary}, logits_.data(), pass.weights[kWords],
-                               z_gradient_.data() + first * size_);
+  DROVER_RETURN_IF_ERROR(LinearBackwardWeightsCpu(
+      {rows, size_, vocabulary, pooler_shape_.precision}, z, logits_.data(),
+      words.accumulate || first > 0, words.values, pass.weight_gradients[kWordBias].values));
+  return LinearBackwardDataCpu({rows, size_, vocabulary, pooler_shape_.precision}, logits_.data(),
+                               pass.weights[kWords], z_gradient_.data() + first * size_);
 }
 
 Status BertPretraining::RunDecoder(const HeadPass& pass, BatchResult* result) {

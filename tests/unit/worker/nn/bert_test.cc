@@ -143,6 +143,35 @@ TEST_P(BertGradientTest, EqualsPyTorchWhateverTheMicroBatch) {
 
 INSTANTIATE_TEST_SUITE_P(MicroBatches, BertGradientTest, testing::Values(1, 2, 3, 4, 7));
 
+// Factors of products are rounded to 8 bits: 2^-8 each, through some twenty products.
+TEST(BertTest, Bfloat16IsNear) {
+  const Golden golden;
+  const std::unique_ptr<Model> model =
+      Model::Make(golden.network(), {.micro_batch = 4, .precision = Precision::kBf16}).value();
+  const Layout& layout = model->layout();
+  const std::vector<float> weights = golden.Weights(layout);
+  const std::vector<float> expected = golden.Weights(layout, "gradient");
+  std::vector<float> gradient = ParameterSpace(layout, 0.0f);
+
+  const BatchResult result =
+      model->ForwardBackward(golden.batch.Part(0, 4), weights.data(), {gradient.data(), true, {}})
+          .value();
+
+  const double loss = golden.json["loss_sum"];
+  EXPECT_NEAR(result.loss_sum, loss, 0.01 * loss);
+  EXPECT_NE(result.loss_sum, loss);
+  for (size_t t = 0; t < layout.tensors().size(); ++t) {
+    double worst = 0;
+    double largest = 1;
+    for (uint64_t i = 0; i < layout.tensor_size(t); ++i) {
+      const uint64_t at = layout.tensor_offset(t) + i;
+      worst = std::max(worst, std::abs(double{gradient[at]} - expected[at]));
+      largest = std::max(largest, std::abs(double{expected[at]}));
+    }
+    EXPECT_LT(worst, 0.08 * largest) << layout.tensors()[t].name;
+  }
+}
+
 // NVIDIA's count of BERT-Large with both heads (vocabulary padded to 30,528): the word embedding,
 // which the decoder of masked tokens shares, is counted once.
 TEST(BertTest, LargeHasTheTensorsAndParametersOfThePaper) {
