@@ -21,11 +21,15 @@ std::string Join(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "." + name;
 }
 
-// The one choice of a message that has nothing else, or null.
+// The one choice of a message, or null. What stands beside it may be left out.
 const OneofDescriptor* OnlyChoice(const Descriptor& type) {
-  const bool only =
-      type.real_oneof_decl_count() == 1 && type.oneof_decl(0)->field_count() == type.field_count();
-  return only ? type.oneof_decl(0) : nullptr;
+  return type.real_oneof_decl_count() == 1 ? type.oneof_decl(0) : nullptr;
+}
+
+std::vector<std::string> FieldNames(const OneofDescriptor& choice) {
+  std::vector<std::string> names;
+  for (int i = 0; i < choice.field_count(); ++i) names.push_back(choice.field(i)->name());
+  return names;
 }
 
 const char* ListExample(const FieldDescriptor& field) {
@@ -78,9 +82,10 @@ bool MessageReader::ReadShorthand(const YamlNode& node, const std::string& path,
   const OneofDescriptor* const choice = OnlyChoice(*message->GetDescriptor());
   if (choice == nullptr || node.kind != YamlNode::Kind::kScalar) return false;
   const FieldDescriptor* const field = message->GetDescriptor()->FindFieldByName(node.text);
-  if (field == nullptr || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+  if (field == nullptr || field->real_containing_oneof() != choice ||
+      field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
     Refuse(node.at, fmt::format("{}: {}{}", path, DescribeYaml(node),
-                                Suggest(node.text, FieldNames(*message->GetDescriptor()))));
+                                Suggest(node.text, FieldNames(*choice))));
     return true;
   }
   message->GetReflection()->MutableMessage(message, field);

@@ -83,6 +83,16 @@ TEST(JobFileTest, ANameAloneChoosesAnEmptyGroup) {
   EXPECT_TRUE(spec.dataset().has_synthetic_digits());
   EXPECT_EQ(Errors("optimizer: lamp\n"),
             "digits.yaml:1:12: optimizer: \"lamp\"; did you mean \"lamb\"?");
+  EXPECT_THAT(
+      Errors("optimizer: lookahead\n"),
+      testing::StartsWith("digits.yaml:1:12: optimizer: \"lookahead\"; expected one of sgd, "));
+}
+
+TEST(JobFileTest, WhatStandsBesideAChoiceIsReadWithIt) {
+  const v1::JobSpec spec = Spec("optimizer: {adam: {beta1: 0.5}, lookahead: {k: 7}}\n");
+
+  EXPECT_EQ(spec.optimizer().adam().beta1(), 0.5);
+  EXPECT_EQ(spec.optimizer().lookahead().k(), 7);
 }
 
 TEST(JobFileTest, AnEmptyFileIsAnEmptySpec) {
