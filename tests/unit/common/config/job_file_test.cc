@@ -83,9 +83,7 @@ TEST(JobFileTest, ANameAloneChoosesAnEmptyGroup) {
   EXPECT_TRUE(spec.dataset().has_synthetic_digits());
   EXPECT_EQ(Errors("optimizer: lamp\n"),
             "digits.yaml:1:12: optimizer: \"lamp\"; did you mean \"lamb\"?");
-  EXPECT_THAT(
-      Errors("optimizer: lookahead\n"),
-      testing::StartsWith("digits.yaml:1:12: optimizer: \"lookahead\"; expected one of sgd, "));
+  EXPECT_EQ(Errors("optimizer: lookahead\n"), "digits.yaml:1:12: optimizer: \"lookahead\"");
 }
 
 TEST(JobFileTest, WhatStandsBesideAChoiceIsReadWithIt) {
