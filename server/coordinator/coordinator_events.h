@@ -44,6 +44,8 @@ struct ModelDescribed {
   int64_t train_samples;
   int64_t eval_samples;
   std::string error;
+  DataFingerprint data = {};
+  std::string dataset = {};  // Kind and path, for people.
 };
 struct WorkRequested {
   SessionId session;

@@ -115,6 +115,14 @@ struct Placement {
   friend bool operator==(const Placement&, const Placement&) = default;
 };
 
+// Hashes of all samples and labels. Equal ones mean the same data.
+struct DataFingerprint {
+  uint64_t train = 0;
+  uint64_t eval = 0;
+
+  friend bool operator==(const DataFingerprint&, const DataFingerprint&) = default;
+};
+
 struct JobRecord {
   uint64_t id = 0;
   int64_t order = 0;  // Of creation: first come, first served among equal priorities.
@@ -137,6 +145,7 @@ struct JobRecord {
   std::shared_ptr<const Layout> layout;  // Null until a worker has described the model.
   int64_t train_samples = 0;
   int64_t eval_samples = 0;
+  DataFingerprint data;  // Of the worker that described the model; 0, 0 in jobs of older releases.
   std::string numeric_class;
   std::vector<Placement> placement;  // Empty until placed. In order of blocks.
 

@@ -154,6 +154,7 @@ void LoadScalars(const JobRow& row, LoadedJob* job) {
   record.shards_restarted = row.shards_restarted;
   record.train_samples = row.train_samples;
   record.eval_samples = row.eval_samples;
+  record.data = {row.train_fingerprint, row.eval_fingerprint};
   record.numeric_class = row.numeric_class;
   job->facts.spec_digest = row.spec_digest;
   job->facts.request_id = row.request_id;
@@ -204,6 +205,8 @@ JobRow RowOf(const JobRecord& record, const JobFacts& facts, const std::string& 
   row.numeric_class = record.numeric_class;
   row.train_samples = record.train_samples;
   row.eval_samples = record.eval_samples;
+  row.train_fingerprint = record.data.train;
+  row.eval_fingerprint = record.data.eval;
   row.workers_lost = record.workers_lost;
   row.shards_restarted = record.shards_restarted;
   if (!record.checkpoints.empty()) {

@@ -14,6 +14,10 @@ constexpr Duration kCrossing = seconds(3);
 // A worker without a lease that has been silent for this long is assigned again.
 constexpr Duration kSilenceMax = seconds(6);
 
+std::string TextOf(const DataFingerprint& data) {
+  return fmt::format("{:016x} (training) and {:016x} (evaluation)", data.train, data.eval);
+}
+
 }  // namespace
 
 void JobRun::OnWorkerJoined(WorkerMember* worker, Turn* turn) {
@@ -51,6 +55,7 @@ void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
     record_->layout = event.layout;
     record_->train_samples = event.train_samples;
     record_->eval_samples = event.eval_samples;
+    record_->data = event.data;
     record_->numeric_class = worker.numeric_class;
     turn->actions.push_back(SaveJob{*record_});
     Log(LogSeverity::kInfo, "worker/" + worker.name,
@@ -67,6 +72,12 @@ void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
                           event.train_samples, event.eval_samples, record_->train_samples,
                           record_->eval_samples);
     Count(CountEvent::What::kRefusedLayout, 1, turn);
+  } else if (refusal.empty() && record_->data != DataFingerprint{} && event.data != record_->data) {
+    refusal = fmt::format(
+        "its dataset {} holds other data than the job began with: its fingerprints are {}, the "
+        "job's {}; give worker/{} the same files as the others",
+        event.dataset, TextOf(event.data), TextOf(record_->data), worker.name);
+    Count(CountEvent::What::kRefusedLayout, 1, turn);
   } else if (refusal.empty() && worker.numeric_class != record_->numeric_class &&
              !record_->plan.mixed) {
     refusal = fmt::format(
@@ -74,6 +85,11 @@ void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
         "numerics.mixed: true if other bits are acceptable",
         worker.numeric_class, record_->numeric_class);
     Count(CountEvent::What::kRefusedNumericClass, 1, turn);
+  }
+  // Begun by a release that kept none: the first worker that comes now decides.
+  if (refusal.empty() && record_->data != event.data) {
+    record_->data = event.data;
+    turn->actions.push_back(SaveJob{*record_});
   }
   worker.described = refusal.empty();
   worker.refused = !refusal.empty();

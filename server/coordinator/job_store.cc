@@ -33,8 +33,9 @@ constexpr const char kUpdatedColumns[] =
     "leaves_expected, leaves_counted, leaf_chunks_expected, leaf_chunks_applied, duplicates, "
     "refused, state, reason, message, priority, started_unix_ms, ended_unix_ms, layout, "
     "layout_hash, numeric_class, train_samples, eval_samples, workers_lost, shards_restarted, "
-    "weights_digest, weights_digest_step, consecutive_skips, run_ms, last_eval, schedule";
-constexpr const char kUpdatedMarks[] = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
+    "weights_digest, weights_digest_step, consecutive_skips, run_ms, last_eval, schedule, "
+    "train_fingerprint, eval_fingerprint";
+constexpr const char kUpdatedMarks[] = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
 // The kUpdatedColumns.
 void BindUpdated(const JobRow& job, SqliteStatement* statement) {
   BindLedger(job.ledger, statement);
@@ -56,7 +57,9 @@ void BindUpdated(const JobRow& job, SqliteStatement* statement) {
       .Integer(job.consecutive_skips)
       .Integer(job.run_ms)
       .Blob(job.last_eval)
-      .Blob(job.schedule);
+      .Blob(job.schedule)
+      .Text(Hex(job.train_fingerprint))
+      .Text(Hex(job.eval_fingerprint));
 }
 
 // A row of kFixedColumns and kUpdatedColumns.
@@ -91,6 +94,8 @@ JobRow TakeJob(SqliteStatement* row) {
   job.run_ms = row->TakeInteger();
   job.last_eval = row->TakeBytes();
   job.schedule = row->TakeBytes();
+  job.train_fingerprint = FromHex(row->TakeBytes());
+  job.eval_fingerprint = FromHex(row->TakeBytes());
   return job;
 }
 
@@ -165,8 +170,12 @@ Status JobStore::CreateSchema() {
     const std::string marks = fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};",
                                           kJobStoreApplicationId, kJobStoreSchemaVersion);
     DROVER_RETURN_IF_ERROR(Execute(marks.c_str(), "mark as ours"));
-  } else if (version.value() == 1) {
-    DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion1, "bring to the newest schema"));
+  }
+  if (version.value() == 1) {
+    DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion1, "bring to schema 2"));
+  }
+  if (version.value() == 1 || version.value() == 2) {
+    DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion2, "bring to schema 3"));
   }
   return transaction.Commit();
 }

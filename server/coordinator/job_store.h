@@ -59,6 +59,8 @@ struct JobRow {
   std::string numeric_class;
   int64_t train_samples = 0;
   int64_t eval_samples = 0;
+  uint64_t train_fingerprint = 0;
+  uint64_t eval_fingerprint = 0;
   int64_t workers_lost = 0;
   int64_t shards_restarted = 0;
   std::string weights_digest;

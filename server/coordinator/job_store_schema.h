@@ -1,4 +1,4 @@
-// Tables of the job store, schema version 2. A change of a table is a new version and a migration
+// Tables of the job store, schema version 3. A change of a table is a new version and a migration
 // from each older one. Constants only.
 
 #ifndef DROVER_SERVER_COORDINATOR_JOB_STORE_SCHEMA_H_
@@ -8,7 +8,7 @@
 
 namespace drover {
 
-inline constexpr int64_t kJobStoreSchemaVersion = 2;
+inline constexpr int64_t kJobStoreSchemaVersion = 3;
 // "DRVR": no other program's database is taken for ours.
 inline constexpr int64_t kJobStoreApplicationId = 0x44525652;
 
@@ -48,7 +48,9 @@ CREATE TABLE jobs (
   consecutive_skips INTEGER NOT NULL,
   run_ms INTEGER NOT NULL,
   last_eval BLOB NOT NULL,
-  schedule BLOB NOT NULL
+  schedule BLOB NOT NULL,
+  train_fingerprint TEXT NOT NULL,
+  eval_fingerprint TEXT NOT NULL
 ) STRICT;
 CREATE TABLE commits (
   job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
@@ -98,6 +100,13 @@ inline constexpr char kJobStoreFromVersion1[] = R"sql(
 ALTER TABLE jobs ADD COLUMN schedule BLOB NOT NULL DEFAULT x'';
 ALTER TABLE checkpoints ADD COLUMN schedule BLOB NOT NULL DEFAULT x'';
 PRAGMA user_version = 2;
+)sql";
+
+// From version 2: hashes of the data are new. 0: not known yet.
+inline constexpr char kJobStoreFromVersion2[] = R"sql(
+ALTER TABLE jobs ADD COLUMN train_fingerprint TEXT NOT NULL DEFAULT '0000000000000000';
+ALTER TABLE jobs ADD COLUMN eval_fingerprint TEXT NOT NULL DEFAULT '0000000000000000';
+PRAGMA user_version = 3;
 )sql";
 
 }  // namespace drover

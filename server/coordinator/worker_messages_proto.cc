@@ -37,7 +37,12 @@ MaybeEvent DescribedFromProto(SessionId session, const v1::DescribeModel& messag
                           nullptr,
                           message.train_samples(),
                           message.eval_samples(),
-                          PeerText(message.error())};
+                          PeerText(message.error()),
+                          {message.train_fingerprint(), message.eval_fingerprint()},
+                          PeerText(message.dataset())};
+  if (event.error.empty() && !(message.has_train_fingerprint() && message.has_eval_fingerprint())) {
+    event.error = "it sends no fingerprint of its data: run the same release everywhere";
+  }
   if (!event.error.empty()) return std::optional<CoordinatorEvent>(std::move(event));
   Result<Layout> layout = LayoutFromProto(message.layout());
   if (!layout.ok()) return layout.status().Annotate(what);

@@ -56,6 +56,12 @@ DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split, uint64_t seed)
   return Status(Code::kInvalidArgument, "dataset: this worker does not know the job's source");
 }
 
+std::string DatasetText(const v1::DatasetSpec& spec) {
+  if (spec.has_idx()) return "idx " + spec.idx().path();
+  if (spec.has_text()) return "text " + spec.text().path();
+  return "synthetic_digits";
+}
+
 // A job without phases is one phase; `spec` has every default written out.
 Result<std::vector<JobPhase>> PhasesOf(const v1::JobSpec& spec) {
   std::vector<v1::PhaseSpec> written(spec.phases().begin(), spec.phases().end());
@@ -102,6 +108,7 @@ Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
   if (!test.ok()) return test.status();
   setup.train = std::move(train).value();
   setup.test = std::move(test).value();
+  setup.dataset = DatasetText(spec.dataset());
   Result<NetworkSpec> network = NetworkOf(spec.model(), setup.train->shape());
   if (!network.ok()) return network.status();
   setup.network = std::move(network).value();

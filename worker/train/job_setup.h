@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "common/base/status.h"
@@ -39,6 +40,7 @@ struct JobSetup {
   int fraction_bits = 0;
   std::shared_ptr<const Dataset> train;
   std::shared_ptr<const Dataset> test;
+  std::string dataset;  // Its kind and path, for people.
 
   // The phase of step `step`; the last one for the version after the last step.
   const JobPhase& PhaseAt(int64_t step) const {

@@ -22,6 +22,9 @@ v1::WorkerMessage DescribeMessage(const v1::Assignment& assignment, const Layout
   *describe->mutable_layout() = LayoutToProto(layout);
   describe->set_train_samples(static_cast<int64_t>(setup.train->size()));
   describe->set_eval_samples(static_cast<int64_t>(setup.test->size()));
+  describe->set_train_fingerprint(setup.train->fingerprint());
+  describe->set_eval_fingerprint(setup.test->fingerprint());
+  describe->set_dataset(setup.dataset);
   return message;
 }
 

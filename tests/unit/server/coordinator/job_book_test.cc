@@ -45,6 +45,7 @@ class JobBookTest : public ::testing::Test {
     record.layout = SmallLayout();
     record.train_samples = 60000;
     record.eval_samples = 10000;
+    record.data = {0x8000000000000001, 2};
     record.numeric_class = "cpu";
     record.placement = {{"s1", {0, 1}}, {"s2", {1, 3}}};
     EXPECT_TRUE(book_->Save(record).ok());
@@ -172,6 +173,7 @@ TEST_F(JobBookTest, ARunningJobComesBackAsItWas) {
   EXPECT_EQ(after.layout->hash(), before.layout->hash());
   EXPECT_EQ(after.train_samples, 60000);
   EXPECT_EQ(after.eval_samples, 10000);
+  EXPECT_EQ(after.data, (DataFingerprint{0x8000000000000001, 2}));
   EXPECT_EQ(after.numeric_class, "cpu");
   EXPECT_EQ(after.placement, before.placement);
   ASSERT_TRUE(after.last_commit.has_value());

@@ -43,14 +43,16 @@ class JobRunWorkersTest : public testing::Test {
 
   void Tell(const CoordinatorEvent& event) { core_.Handle(event, now_); }
 
-  void Join(SessionId session, const std::string& name, int64_t width) {
+  void Join(SessionId session, const std::string& name, int64_t width,
+            DataFingerprint data = {0xaaa, 0xbbb}) {
     Tell(WorkerJoined{session, name, "cpu", 1});
-    Tell(ModelDescribed{session, kJob, job().epoch, LayoutOf(width), 100, 10, ""});
+    Tell(ModelDescribed{session, kJob, job().epoch, LayoutOf(width), 100, 10, "", data,
+                        "idx /data/" + name});
   }
 
   // The first worker describes the model, the shard takes its blocks.
   void Run() {
-    Join(2, "first", 4);
+    Join(2, "first", 4, data_);
     PlacedReply placed;
     placed.fence = {kJob, job().epoch, 0};
     placed.leaves = {0};
@@ -63,6 +65,7 @@ class JobRunWorkersTest : public testing::Test {
 
   Coordinator core_{{1, "/ckpt"}};
   Instant now_{};
+  DataFingerprint data_{0xaaa, 0xbbb};  // Of the first worker.
 };
 
 TEST_F(JobRunWorkersTest, WhenAllAreRefusedTheJobNamesOneAndWhy) {
@@ -88,6 +91,32 @@ TEST_F(JobRunWorkersTest, AWorkerThatMayServeEndsTheWait) {
   EXPECT_EQ(job().state, JobState::kRunning);
   EXPECT_EQ(job().reason, "");
   EXPECT_EQ(job().message, "");
+}
+
+TEST_F(JobRunWorkersTest, AWorkerWithOtherDataOfTheSameSizeIsRefused) {
+  Run();
+  Join(3, "other", 4, {0xaaa, 0xccc});
+  Tell(WorkerLeft{2, "killed"});
+
+  EXPECT_EQ(job().reason, "ALL_WORKERS_REFUSED");
+  EXPECT_EQ(job().data, (DataFingerprint{0xaaa, 0xbbb}));
+  for (const char* part :
+       {"worker/other", "idx /data/other", "0000000000000ccc", "0000000000000bbb"}) {
+    EXPECT_NE(job().message.find(part), std::string::npos) << part << ": " << job().message;
+  }
+}
+
+// Begun by a release that kept no fingerprints.
+TEST_F(JobRunWorkersTest, AJobWithoutFingerprintsTakesThoseOfTheFirstWorkerThatComes) {
+  data_ = {};
+  Run();
+  EXPECT_EQ(job().data, DataFingerprint{});
+
+  Join(3, "second", 4, {0xaaa, 0xbbb});
+  EXPECT_EQ(job().data, (DataFingerprint{0xaaa, 0xbbb}));
+  Join(4, "third", 4, {0xaaa, 0xccc});
+
+  EXPECT_EQ(job().data, (DataFingerprint{0xaaa, 0xbbb}));
 }
 
 TEST_F(JobRunWorkersTest, WithoutAnyWorkerTheJobSaysSo) {

@@ -67,6 +67,8 @@ JobRow FullRow() {
   job.numeric_class = "cpu onednn-2.6.3 avx512_core f32";
   job.train_samples = 60000;
   job.eval_samples = 10000;
+  job.train_fingerprint = 0x8000000000000001;
+  job.eval_fingerprint = 0x9000000000000002;
   job.workers_lost = 2;
   job.shards_restarted = 1;
   job.weights_digest = "7c41e09ab2d3";
@@ -310,12 +312,12 @@ void RunSql(const std::string& path, const char* sql) {
 
 TEST_F(JobStoreTest, ANewerSchemaIsRefused) {
   store_.reset();
-  RunSql(path_, "PRAGMA user_version = 3");
+  RunSql(path_, "PRAGMA user_version = 4");
 
   const Status status = JobStore::Open(path_).status();
 
   EXPECT_EQ(status.code(), Code::kFailedPrecondition);
-  EXPECT_NE(status.message().find("schema version 3"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("schema version 4"), std::string::npos) << status.message();
 }
 
 // A store as version 1 made it: without the columns that are new.
@@ -325,6 +327,8 @@ TEST_F(JobStoreTest, AStoreOfTheOlderSchemaGoesOn) {
   store_.reset();
   RunSql(path_,
          "ALTER TABLE jobs DROP COLUMN schedule; ALTER TABLE checkpoints DROP COLUMN schedule; "
+         "ALTER TABLE jobs DROP COLUMN train_fingerprint; "
+         "ALTER TABLE jobs DROP COLUMN eval_fingerprint; "
          "PRAGMA user_version = 1");
 
   Reopen();
@@ -336,6 +340,21 @@ TEST_F(JobStoreTest, AStoreOfTheOlderSchemaGoesOn) {
   ASSERT_TRUE(store_->AddCheckpoint(job, checkpoint, {}).ok());
   Reopen();
   EXPECT_EQ(store_->ListCheckpoints(7).value().at(0).schedule, "state");
+}
+
+TEST_F(JobStoreTest, AStoreOfSchemaTwoGoesOnWithoutFingerprints) {
+  JobRow job = FullRow();
+  ASSERT_TRUE(store_->CreateJob(job, {}).ok());
+  store_.reset();
+  RunSql(path_,
+         "ALTER TABLE jobs DROP COLUMN train_fingerprint; "
+         "ALTER TABLE jobs DROP COLUMN eval_fingerprint; PRAGMA user_version = 2");
+
+  Reopen();
+
+  job.train_fingerprint = 0;
+  job.eval_fingerprint = 0;
+  EXPECT_EQ(store_->GetJob(kId).value(), job);
 }
 
 TEST_F(JobStoreTest, AnotherProgramsDatabaseIsRefusedAndLeftAlone) {

@@ -34,6 +34,9 @@ v1::WorkerMessage Describe() {
   *describe->mutable_layout() = LayoutToProto(*SmallLayout());
   describe->set_train_samples(60000);
   describe->set_eval_samples(10000);
+  describe->set_train_fingerprint(0xabc);
+  describe->set_eval_fingerprint(0xdef);
+  describe->set_dataset("idx /data/\nmnist");
   return message;
 }
 
@@ -101,6 +104,8 @@ TEST(WorkerMessagesProtoTest, ModelsAreDescribedInEpochZero) {
   EXPECT_EQ(event.layout->hash(), SmallLayout()->hash());
   EXPECT_EQ(event.train_samples, 60000);
   EXPECT_EQ(event.eval_samples, 10000);
+  EXPECT_EQ(event.data, (DataFingerprint{0xabc, 0xdef}));
+  EXPECT_EQ(event.dataset, "idx /data/ mnist");
 }
 
 TEST(WorkerMessagesProtoTest, AWorkerThatCannotServeNeedsNoLayout) {

@@ -24,7 +24,7 @@ class SmallDataset : public Dataset {
 
   uint64_t size() const override { return samples; }
   const SampleShape& shape() const override { return small_shape; }
-  uint64_t fingerprint() const override { return 1; }
+  uint64_t fingerprint() const override { return hash; }
   void Read(std::span<const SampleRef> refs, SampleBuffers* out) const override {
     out->inputs.resize(refs.size() * 6);
     out->labels.resize(refs.size());
@@ -41,6 +41,7 @@ class SmallDataset : public Dataset {
 
   SampleShape small_shape = {.extents = {6}, .classes = 3};
 
+  uint64_t hash = 1;
   uint64_t samples = 100;
   uint64_t bad = kNone;
   float bad_input = 0.0f;
@@ -56,6 +57,7 @@ inline JobSetup SmallJob(SmallDataset train = {}, SmallDataset test = {}) {
   setup.fraction_bits = 43;
   setup.train = std::make_shared<SmallDataset>(train);
   setup.test = std::make_shared<SmallDataset>(test);
+  setup.dataset = "idx /data/small";
   return setup;
 }
 

@@ -226,6 +226,10 @@ TEST_F(TrainLoopTest, DescribesTheModelBeforeItIsPlaced) {
   EXPECT_EQ(LayoutFromProto(describe.layout()).value().hash(), layout_->hash());
   EXPECT_EQ(describe.train_samples(), 100);
   EXPECT_EQ(describe.eval_samples(), 100);
+  EXPECT_TRUE(describe.has_train_fingerprint());
+  EXPECT_EQ(describe.train_fingerprint(), 1u);
+  EXPECT_EQ(describe.eval_fingerprint(), 1u);
+  EXPECT_EQ(describe.dataset(), "idx /data/small");
 }
 
 TEST_F(TrainLoopTest, TwoStepsPushTheSumsOfASlowLoop) {
