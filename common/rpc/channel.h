@@ -49,6 +49,10 @@ inline constexpr int kListeningGapMs = 1000;
 inline constexpr int kReconnectInitialMs = 100;
 inline constexpr int kConnectTimeoutMs = 1000;
 inline constexpr int kReconnectMaxMs = 1000;
+// Ours, see redial.h: a peer that refuses us is not hammered. What ended this long after it was
+// dialled was no refusal.
+inline constexpr int kRedialRefusedMaxMs = 5000;
+inline constexpr int kRedialForgetMs = 10000;
 inline constexpr int kDnsIntervalMinMs = 1000;  // Default 30 s keeps stale addresses.
 
 inline constexpr int kHandshakeTimeoutMs = 5000;  // Server; default 120 s.

@@ -41,17 +41,22 @@ Status Malformed(std::string what) {
   return Status(Code::kInvalidArgument, "frame header: " + std::move(what));
 }
 
+// The checksum is right, so this is what the peer has meant to say.
+Status Foreign(const std::string& what) {
+  return Status(Code::kFailedPrecondition,
+                "frame header: " + what + ": run the same release on both ends");
+}
+
 Status CheckFields(const Wire& wire) {
   if (wire.type < static_cast<uint8_t>(FrameType::kHello) ||
       wire.type > static_cast<uint8_t>(FrameType::kGone)) {
-    return Malformed(fmt::format("type is {}, expected 1 to 8", wire.type));
+    return Foreign(fmt::format("type is {}, expected 1 to 8", wire.type));
   }
   if (wire.encoding > static_cast<uint8_t>(FrameEncoding::kBf16)) {
-    return Malformed(fmt::format("encoding is {}, expected 0 to 3", wire.encoding));
+    return Foreign(fmt::format("encoding is {}, expected 0 to 3", wire.encoding));
   }
   if (wire.verdict >= kVerdictsEnd) {
-    return Malformed(
-        fmt::format("verdict is {}, expected less than {}", wire.verdict, kVerdictsEnd));
+    return Foreign(fmt::format("verdict is {}, expected less than {}", wire.verdict, kVerdictsEnd));
   }
   if (wire.payload_bytes > kFramePayloadBytesMax) {
     return Malformed(fmt::format("payload of {} bytes, at most {} are allowed", wire.payload_bytes,
@@ -134,8 +139,9 @@ Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte> bytes) {
   }
   // Before the checksum: another version may keep its checksum elsewhere.
   if (wire.version != kFrameVersion) {
-    return Malformed(fmt::format("version is {}, expected {}: run the same release on both ends",
-                                 wire.version, kFrameVersion));
+    const std::string what = fmt::format("version is {}, expected {}", wire.version, kFrameVersion);
+    const bool intact = wire.header_crc == Crc32c(&wire, kCrcOffset);
+    return intact ? Foreign(what) : Malformed(what + ": of another release, or damaged");
   }
   const uint32_t crc = Crc32c(&wire, kCrcOffset);
   if (wire.header_crc != crc) {

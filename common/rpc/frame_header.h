@@ -110,8 +110,9 @@ inline constexpr uint32_t kFramePayloadBytesMax = (uint32_t{8} << 20) + (64 << 1
 // Writes kFrameHeaderBytes, header_crc included.
 void EncodeFrameHeader(const FrameHeader& header, std::span<std::byte, kFrameHeaderBytes> out);
 
-// kDataLoss when the bytes are damaged (checksum), kInvalidArgument when they are not a frame of
-// this version or a field is out of its bounds. Any bytes are safe.
+// kDataLoss when the bytes are damaged (checksum), kFailedPrecondition when they are a frame of
+// another release (version, or a type, encoding or verdict that is not known here),
+// kInvalidArgument when they are no frame or too long. Any bytes are safe.
 Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte> bytes);
 
 // Sums over leaves, exact. As payload: the four numbers in this order, little-endian.

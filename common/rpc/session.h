@@ -8,7 +8,6 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
 
-#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -22,6 +21,7 @@
 #include "common/base/mutex.h"
 #include "common/base/thread.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/redial.h"
 #include "common/rpc/status_grpc.h"
 
 namespace drover {
@@ -90,9 +90,6 @@ class Session {
   }
 
  private:
-  static constexpr Duration kPauseMin = std::chrono::milliseconds(kReconnectInitialMs);
-  static constexpr Duration kPauseMax = std::chrono::milliseconds(kReconnectMaxMs);
-
   // What belongs to one stream; Send may still hold it when the stream is over.
   struct Connection {
     grpc::ClientContext context;
@@ -106,17 +103,16 @@ class Session {
   }
 
   void Run() {
-    Duration pause = kPauseMin;
-    std::string told;  // The same reason is logged once.
+    Redial redial;
     while (const std::shared_ptr<Connection> connection = NewConnection()) {
-      bool useful = false;
-      const Status status = Converse(connection.get(), &useful);
-      pause = useful ? kPauseMin : std::min(2 * pause, kPauseMax);
-      if (useful) told.clear();
+      Redial::Ending ending;
+      const Instant begin = Clock::Real().Now();
+      ending.status = Converse(connection.get(), &ending.useful);
+      ending.lasted = Clock::Real().Now() - begin;
       if (Disconnected()) return;
-      if (std::string reason = status.ToString(); reason != told) {
-        LogWarning("coordinator: stream ended, dialling again: {}", reason);
-        told = std::move(reason);
+      const Duration pause = redial.PauseAfter(ending);
+      if (redial.is_news()) {
+        LogWarning("coordinator: stream ended, dialling again: {}", ending.status.ToString());
       }
       MutexLock lock(&mutex_);
       if (!stopping_) changed_.WaitFor(&mutex_, pause);

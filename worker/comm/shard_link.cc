@@ -1,8 +1,8 @@
 #include "worker/comm/shard_link.h"
 
+#include <fmt/format.h>
 #include <grpcpp/channel.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "common/base/clock.h"
@@ -12,8 +12,10 @@
 namespace drover {
 namespace {
 
-constexpr Duration kPauseMin = std::chrono::milliseconds(kReconnectInitialMs);
-constexpr Duration kPauseMax = std::chrono::milliseconds(kReconnectMaxMs);
+// Why a stream is broken by this side.
+Status Foreign(const std::string& what) {
+  return Status(Code::kFailedPrecondition, what + ": run the same release everywhere");
+}
 
 }  // namespace
 
@@ -70,9 +72,15 @@ void ShardLink::ForgetPushes() {
 }
 
 void ShardLink::Run() {
-  Duration pause = kPauseMin;
+  Redial redial;
   while (true) {
-    pause = Connect() ? kPauseMin : std::min(2 * pause, kPauseMax);
+    const Redial::Ending ending = Connect();
+    const Duration pause = redial.PauseAfter(ending);
+    const bool broken = !ending.status.ok() && ending.status.code() != Code::kUnavailable;
+    if (broken && redial.is_news()) {
+      LogWarning("shard/{}: stream ended, dialling again: {}", options_.shard,
+                 ending.status.ToString());
+    }
     MutexLock lock(&mutex_);
     const Instant until = Clock::Real().Now() + pause;
     // Pushes and pulls notify too; they do not shorten the pause.
@@ -85,20 +93,21 @@ void ShardLink::Run() {
 }
 
 // Says hello, sends again what was not acknowledged, reads until the stream ends.
-bool ShardLink::Connect() {
+Redial::Ending ShardLink::Connect() {
+  Redial::Ending ending;
+  const Instant begin = Clock::Real().Now();
   TensorClientStream stream(channel_, options_.worker);
   {
     MutexLock lock(&mutex_);
-    if (closed_) return false;
+    if (closed_) return ending;
     stream_ = &stream;
     pull_written_ = false;
     to_write_.clear();
     for (const auto& [key, pushed] : pushed_) to_write_.push_back(key);
   }
-  bool useful = false;
   if (stream.Write(MakeSmallFrame(NewHeader(FrameType::kHello), AsBytes(options_.worker)))) {
     Thread writer("link-write", [this, &stream] { WriteAll(&stream); });
-    ReadAll(&stream, &useful);
+    ending.status = ReadAll(&stream, &ending.useful);
     {
       MutexLock lock(&mutex_);
       stream_ = nullptr;
@@ -112,21 +121,23 @@ bool ShardLink::Connect() {
   }
   const Status status = stream.Finish();
   LogDebug("stream to shard/{} ended: {}", options_.shard, status.ToString());
-  return useful;
+  if (ending.status.ok()) ending.status = status;
+  ending.lasted = Clock::Real().Now() - begin;
+  // One of the two ends does not know what the other one says; it will say so again.
+  if (ending.status.code() == Code::kFailedPrecondition) {
+    options_.on_foreign("shard/" + options_.shard + ": " + ending.status.message());
+  }
+  return ending;
 }
 
-void ShardLink::ReadAll(TensorClientStream* stream, bool* useful) {
+Status ShardLink::ReadAll(TensorClientStream* stream, bool* useful) {
   grpc::ByteBuffer message;
   while (stream->Read(&message)) {
     const Result<ReceivedFrame> frame = ParseFrame(message);
-    if (!frame.ok()) {
-      LogError("shard/{} sent a damaged frame, dialling again: {}", options_.shard,
-               frame.status().ToString());
-      return;
-    }
-    if (!Handle(frame.value())) return;
+    DROVER_RETURN_IF_ERROR(frame.ok() ? Handle(frame.value()) : frame.status());
     *useful = true;
   }
+  return Status();
 }
 
 void ShardLink::WriteAll(TensorClientStream* stream) {
@@ -157,46 +168,50 @@ std::optional<ShardLink::Pushed> ShardLink::NextToWrite() {
   return std::nullopt;
 }
 
-bool ShardLink::Handle(const ReceivedFrame& frame) {
+Status ShardLink::Handle(const ReceivedFrame& frame) {
   const FrameHeader& header = frame.header();
   switch (header.type) {
     case FrameType::kAck:
       OnAck(header);
-      return true;
+      return Status();
     case FrameType::kWeights:
       return OnWeights(frame);
     case FrameType::kGone:
       OnGone(header);
-      return true;
+      return Status();
     case FrameType::kHello:
     case FrameType::kGradient:
     case FrameType::kStats:
     case FrameType::kNonfinite:
     case FrameType::kPull:
-      LogError("shard/{} sent a frame of type {}, which workers do not take; dialling again",
-               options_.shard, static_cast<int>(header.type));
-      return false;
+      break;
   }
-  return false;
+  return Foreign(fmt::format("a frame of type {} came, which workers do not take",
+                             static_cast<int>(header.type)));
 }
 
-bool ShardLink::OnWeights(const ReceivedFrame& frame) {
+Status ShardLink::OnWeights(const ReceivedFrame& frame) {
   const int64_t version = static_cast<int64_t>(frame.header().step);
   switch (options_.on_weights(frame)) {
     case WeightsInbox::Arrival::kMore:
-      return true;
+      return Status();
     case WeightsInbox::Arrival::kPartComplete:
     case WeightsInbox::Arrival::kComplete: {
       MutexLock lock(&mutex_);
       if (pull_ == version) pull_.reset();
-      return true;
+      return Status();
     }
     case WeightsInbox::Arrival::kDamaged:
-      LogError("shard/{} sent damaged weights of version {}, pulling them again", options_.shard,
-               version);
-      return false;
+      return Status(Code::kDataLoss, fmt::format("weights of version {} came damaged", version));
+    case WeightsInbox::Arrival::kForeign:
+      break;
   }
-  return false;
+  const FrameHeader& header = frame.header();
+  return Foreign(fmt::format(
+      "weights of version {} in encoding {}, {} bytes for blocks [{}, {}) of layout {:016x}, are "
+      "not what this build takes",
+      version, static_cast<int>(header.encoding), header.payload_bytes, header.block_begin,
+      header.blocks().end, header.layout_hash));
 }
 
 void ShardLink::OnGone(const FrameHeader& header) {

@@ -18,8 +18,10 @@
 #include <tuple>
 
 #include "common/base/mutex.h"
+#include "common/base/status.h"
 #include "common/base/thread.h"
 #include "common/rpc/frame.h"
+#include "common/rpc/redial.h"
 #include "common/rpc/tensor_stream.h"
 #include "worker/comm/weights_inbox.h"
 
@@ -41,9 +43,13 @@ class ShardLink {
     // kAck of a pushed frame, once; it is forgotten by then. A checksum that is refused is answered
     // by sending the frame again, at most kSendsMax times.
     std::function<void(const FrameHeader& ack)> on_ack;
-    // kDamaged breaks the stream, and the version is pulled again.
+    // kDamaged breaks the stream, and the version is pulled again; so does kForeign, after
+    // on_foreign.
     std::function<WeightsInbox::Arrival(const ReceivedFrame& frame)> on_weights;
     std::function<void(int64_t current_version)> on_gone;
+    // The shard sends what this build cannot take, and will again: whoever made the link gives the
+    // job up. `why` names the shard.
+    std::function<void(const std::string& why)> on_foreign;
     // A pushed frame went out, for the first time or again. May be empty.
     std::function<void(const FrameHeader& header)> on_sent;
   };
@@ -83,12 +89,13 @@ class ShardLink {
   };
 
   void Run();
-  bool Connect();  // One stream, to its end. Whether the shard said anything.
-  void ReadAll(TensorClientStream* stream, bool* useful);
+  Redial::Ending Connect();  // One stream, to its end.
+  // Until the stream ends, or what comes breaks it: then the reason.
+  Status ReadAll(TensorClientStream* stream, bool* useful);
   void WriteAll(TensorClientStream* stream);
   std::optional<Pushed> NextToWrite() DROVER_EXCLUDES(mutex_);
-  bool Handle(const ReceivedFrame& frame);  // False: break the stream.
-  bool OnWeights(const ReceivedFrame& frame);
+  Status Handle(const ReceivedFrame& frame);  // An error breaks the stream.
+  Status OnWeights(const ReceivedFrame& frame);
   void OnGone(const FrameHeader& header);
   void OnAck(const FrameHeader& ack);
 

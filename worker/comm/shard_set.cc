@@ -69,6 +69,7 @@ ShardLink::Options ShardSet::LinkOptions(size_t part) {
     inbox_.MarkGone(current);
     options_.on_change();
   };
+  link.on_foreign = [this](const std::string& why) { OnForeign(why); };
   link.on_sent = options_.on_sent;
   return link;
 }
@@ -87,6 +88,19 @@ WeightsInbox::Arrival ShardSet::OnWeights(size_t part, const ReceivedFrame& fram
   const WeightsInbox::Arrival arrival = inbox_.Receive(part, frame);
   if (arrival == WeightsInbox::Arrival::kComplete) options_.on_change();
   return arrival;
+}
+
+void ShardSet::OnForeign(const std::string& why) {
+  {
+    MutexLock lock(&mutex_);
+    if (foreign_.empty()) foreign_ = why;
+  }
+  options_.on_change();
+}
+
+std::string ShardSet::foreign() const {
+  MutexLock lock(&mutex_);
+  return foreign_;
 }
 
 void ShardSet::Pull(int64_t version) {

@@ -44,7 +44,8 @@ class ShardSet {
     std::shared_ptr<const Layout> layout;
     std::vector<Shard> shards;
     std::shared_ptr<WeightsPool> pool;
-    // The expected version is whole, or gone. On a link's thread; must not block.
+    // The expected version is whole, or gone, or `foreign` says something. On a link's thread; must
+    // not block.
     std::function<void()> on_change;
     // Gradients and weights that crossed the network, for figures; each may be empty.
     std::function<void(const FrameHeader&)> on_sent;
@@ -71,6 +72,10 @@ class ShardSet {
   const WeightsInbox& inbox() const { return inbox_; }
   WeightsInbox& inbox() { return inbox_; }
 
+  // Why the job cannot be served with these shards: one sends what this build cannot take. Empty
+  // while all is well.
+  std::string foreign() const DROVER_EXCLUDES(mutex_);
+
   // A header with job, epoch and layout filled in.
   FrameHeader NewHeader(FrameType type) const { return links_.front()->NewHeader(type); }
   // From here on acknowledgements go to `receiver`, one at a time.
@@ -83,6 +88,7 @@ class ShardSet {
   explicit ShardSet(Options options);
   ShardLink::Options LinkOptions(size_t part);
   void OnAck(size_t part, const FrameHeader& ack);
+  void OnForeign(const std::string& why) DROVER_EXCLUDES(mutex_);
   WeightsInbox::Arrival OnWeights(size_t part, const ReceivedFrame& frame);
 
   const Options options_;
@@ -90,8 +96,9 @@ class ShardSet {
   WeightsInbox inbox_;
   std::vector<std::unique_ptr<ShardLink>> links_;  // [shards]
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::shared_ptr<AckReceiver> receiver_ DROVER_GUARDED_BY(mutex_);
+  std::string foreign_ DROVER_GUARDED_BY(mutex_);  // The first one.
 };
 
 }  // namespace drover

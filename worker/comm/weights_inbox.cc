@@ -79,7 +79,7 @@ WeightsInbox::Arrival WeightsInbox::Receive(size_t part, const ReceivedFrame& fr
     if (!version_ || header.epoch != epoch_ || static_cast<int64_t>(header.step) != *version_) {
       return Arrival::kMore;
     }
-    if (!chunk) return Arrival::kDamaged;
+    if (!chunk) return Arrival::kForeign;
     if (states_[*chunk] != State::kMissing) return Arrival::kMore;
     states_[*chunk] = State::kArriving;
     if (!first_) first_ = Clock::Real().Now();

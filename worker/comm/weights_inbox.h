@@ -42,7 +42,10 @@ class WeightsInbox {
     kMore,          // Taken, or not wanted.
     kPartComplete,  // The sender's part is whole.
     kComplete,      // So are all others: Take has it.
-    kDamaged,       // Wrong length, layout, blocks or checksum. Nothing has changed.
+    // Nothing has changed:
+    kDamaged,  // Wrong checksum: pulled again it may be right.
+    kForeign,  // Of this epoch, but an encoding, length, layout or blocks that cannot be: the shard
+               // means something else, and will again.
   };
   // A kWeights frame of shard `part`.
   Arrival Receive(size_t part, const ReceivedFrame& frame);

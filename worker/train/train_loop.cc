@@ -40,6 +40,7 @@ void TrainLoop::Run() {
     FinishLease();
     FinishEvaluation();
     TakeWeights();
+    GiveUpOnForeignShards();
     AskAgain();
     LeaveWhenIdle();
   }
@@ -203,6 +204,13 @@ void TrainLoop::TakeWeights() {
   DropWork();  // Version t+1 exists, so step t is closed: what is open of it is of no use any more.
   AskForWork();
   shards_->Pull(weights_->version + 1);
+}
+
+// Pulled again it would be the same, for ever.
+void TrainLoop::GiveUpOnForeignShards() {
+  if (shards_ == nullptr) return;
+  const std::string why = shards_->foreign();
+  if (!why.empty()) Refuse(v1::Assignment(*assignment_), why);
 }
 
 // ---- Work.

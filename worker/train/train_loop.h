@@ -59,6 +59,7 @@ class TrainLoop {
   void FinishLease();
   void FinishEvaluation();
   void TakeWeights();
+  void GiveUpOnForeignShards();
   void AskAgain();
   void LeaveWhenIdle();
   void Wake();  // From any thread: go around. Never blocks.

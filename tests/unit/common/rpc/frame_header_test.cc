@@ -110,11 +110,11 @@ TEST(FrameHeaderTest, DetectsEveryFlippedBit) {
 
 TEST(FrameHeaderTest, NamesWhatIsWrong) {
   ExpectRefused(WithField<uint32_t>(0, 0x20544547), Code::kInvalidArgument, "magic");
-  ExpectRefused(WithField<uint8_t>(4, 2), Code::kInvalidArgument, "version is 2, expected 1");
-  ExpectRefused(WithField<uint8_t>(5, 0), Code::kInvalidArgument, "type is 0");
-  ExpectRefused(WithField<uint8_t>(5, 9), Code::kInvalidArgument, "type is 9");
-  ExpectRefused(WithField<uint8_t>(6, 4), Code::kInvalidArgument, "encoding is 4");
-  ExpectRefused(WithField<uint8_t>(7, 26), Code::kInvalidArgument, "verdict is 26");
+  ExpectRefused(WithField<uint8_t>(4, 2), Code::kFailedPrecondition, "version is 2, expected 1");
+  ExpectRefused(WithField<uint8_t>(5, 0), Code::kFailedPrecondition, "type is 0");
+  ExpectRefused(WithField<uint8_t>(5, 9), Code::kFailedPrecondition, "type is 9");
+  ExpectRefused(WithField<uint8_t>(6, 4), Code::kFailedPrecondition, "encoding is 4");
+  ExpectRefused(WithField<uint8_t>(7, 26), Code::kFailedPrecondition, "verdict is 26");
   ExpectRefused(WithField<uint32_t>(20, kFramePayloadBytesMax + 1), Code::kInvalidArgument,
                 "payload of 8454145 bytes, at most 8454144");
   Bytes damaged = Encode(Example());

@@ -32,6 +32,7 @@ class ShardLinkTest : public testing::Test {
     options.on_ack = [this](const FrameHeader& ack) { acks_.TryPush(ack); };
     options.on_weights = [](const ReceivedFrame&) { return Arrival::kMore; };
     options.on_gone = [this](int64_t current) { gone_.TryPush(current); };
+    options.on_foreign = [this](const std::string& why) { foreign_.TryPush(why); };
     options.on_sent = [this](const FrameHeader& header) { sent_.TryPush(header); };
     return options;
   }
@@ -59,6 +60,7 @@ class ShardLinkTest : public testing::Test {
 
   BoundedQueue<FrameHeader> acks_{100};
   BoundedQueue<int64_t> gone_{100};
+  BoundedQueue<std::string> foreign_{100};
   BoundedQueue<FrameHeader> sent_{100};
 };
 
@@ -198,6 +200,26 @@ TEST_F(ShardLinkTest, DamagedWeightsArePulledAgain) {
   EXPECT_EQ(arrivals.PopFor(kPatience), 1);
   EXPECT_EQ(arrivals.PopFor(kPatience), 2);
   EXPECT_EQ(shard.WaitForFrame(FrameType::kPull, 1).header.step, 6u);
+}
+
+TEST_F(ShardLinkTest, WeightsOfAnotherReleaseAreReportedWithTheShard) {
+  FakeShard shard([](const FakeShard::Frame& frame) -> std::vector<grpc::ByteBuffer> {
+    if (frame.header.type != FrameType::kPull) return {};
+    FrameHeader weights = frame.header;
+    weights.type = FrameType::kWeights;
+    // An encoding that this build has no name for, on the wire as a later release would send it.
+    weights.encoding = static_cast<FrameEncoding>(4);
+    return {MakeSmallFrame(weights, AsBytes("0123"))};
+  });
+  ShardLink link(OptionsFor(shard));
+
+  link.Pull(6);
+
+  const std::optional<std::string> why = foreign_.PopFor(kPatience);
+  ASSERT_TRUE(why.has_value());
+  EXPECT_NE(why->find("shard/shard-0"), std::string::npos) << *why;
+  EXPECT_NE(why->find("encoding is 4"), std::string::npos) << *why;
+  EXPECT_NE(why->find("run the same release"), std::string::npos) << *why;
 }
 
 TEST_F(ShardLinkTest, VersionThatHasArrivedIsNotPulledAgainAfterABreak) {

@@ -127,8 +127,8 @@ TEST_F(WeightsInboxTest, DamagedOrForeignFramesAreRefused) {
   const BlockRange blocks = chunks_->chunks[0].blocks;
 
   EXPECT_EQ(inbox_.Receive(0, Frame(blocks, 7, kEpoch, /*damaged=*/true)), Arrival::kDamaged);
-  EXPECT_EQ(inbox_.Receive(1, Frame(blocks)), Arrival::kDamaged) << "blocks of another shard";
-  EXPECT_EQ(inbox_.Receive(0, Frame({0, 3})), Arrival::kDamaged) << "no chunk";
+  EXPECT_EQ(inbox_.Receive(1, Frame(blocks)), Arrival::kForeign) << "blocks of another shard";
+  EXPECT_EQ(inbox_.Receive(0, Frame({0, 3})), Arrival::kForeign) << "no chunk";
   EXPECT_EQ(inbox_.Receive(0, Frame(blocks)), Arrival::kMore) << "the right one still counts";
   EXPECT_EQ(inbox_.Receive(0, Chunk(1)), Arrival::kPartComplete);
 }

@@ -48,6 +48,7 @@ class ScriptedShard {
   std::atomic<int64_t> newest = 0;
   std::atomic<int64_t> oldest = 0;
   std::atomic<Verdict> verdict = Verdict::kStored;  // kNone: silence.
+  std::atomic<bool> foreign = false;                // Weights in an encoding of no known release.
 
  private:
   std::vector<grpc::ByteBuffer> Answer(const FakeShard::Frame& frame) {
@@ -57,6 +58,7 @@ class ScriptedShard {
       last_pull_ = frame.header;
       if (step < oldest) return {GoneFrame(frame.header, newest)};
       if (step > newest) return {};
+      if (foreign) return {ForeignWeights(frame.header)};
       return {Weights(step, frame.header.epoch)};
     }
     if (verdict.load() == Verdict::kNone) return {};
@@ -64,6 +66,12 @@ class ScriptedShard {
   }
   grpc::ByteBuffer Weights(int64_t version, uint32_t epoch) const {
     return WeightsFrame(*layout_, blocks_, SmallWeights(*layout_, version), version, epoch);
+  }
+
+  static grpc::ByteBuffer ForeignWeights(FrameHeader header) {
+    header.type = FrameType::kWeights;
+    header.encoding = static_cast<FrameEncoding>(4);
+    return MakeSmallFrame(header, AsBytes("0123"));
   }
 
   const std::shared_ptr<const Layout> layout_;
@@ -455,6 +463,18 @@ TEST_F(TrainLoopTest, ShardsThatDoNotHoldEveryBlockAreRefused) {
   });
   EXPECT_EQ(Await(Kind::kDescribe).describe().error(), "");
   EXPECT_NE(Await(Kind::kDescribe).describe().error().find("from block 3"), std::string::npos);
+}
+
+TEST_F(TrainLoopTest, WeightsOfAnotherReleaseEndTheServiceWithAMessage) {
+  two_.foreign = true;
+  Start();
+  Assign(1, 0);
+  EXPECT_EQ(Await(Kind::kDescribe).describe().error(), "");
+
+  const std::string why = Await(Kind::kDescribe).describe().error();
+
+  EXPECT_NE(why.find("encoding is 4"), std::string::npos) << why;
+  EXPECT_NE(why.find("run the same release"), std::string::npos) << why;
 }
 
 TEST_F(TrainLoopTest, LeavesAtOnceWithoutWork) {
