@@ -21,6 +21,8 @@ namespace drover {
 
 // Name of a committed checkpoint's directory under its root: "0000000000000050-3" (version, epoch).
 std::string CheckpointName(int64_t version, uint32_t epoch);
+// Of folders that are being written: no checkpoints yet.
+inline constexpr std::string_view kStagingPrefix = ".tmp-";
 
 // Name for a shard's file: "shard-1-of-3.bin".
 std::string CheckpointShardName(uint32_t index, uint32_t count);

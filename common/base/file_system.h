@@ -41,9 +41,14 @@ class FileSystem {
                                                        uint64_t reserve_bytes) = 0;
   // Creates or continues at the end.
   virtual Result<std::unique_ptr<WritableFile>> OpenForAppend(const std::string& path) = 0;
-  // Regular files only; no symbolic link as the last part of the path.
+  // Regular files only; no symbolic link as the last part of the path. For what lies in our own
+  // directories: state, checkpoints.
   virtual Result<std::unique_ptr<ReadableFile>> OpenForRead(const std::string& path) = 0;
   virtual Result<std::string> ReadWhole(const std::string& path, uint64_t bytes_max) = 0;
+  // The same, but symbolic links are followed. For files that a user names, which are often links:
+  // job files, data sets, certificates (Kubernetes mounts secrets and configuration that way).
+  virtual Result<std::unique_ptr<ReadableFile>> OpenUserFile(const std::string& path) = 0;
+  virtual Result<std::string> ReadUserFile(const std::string& path, uint64_t bytes_max) = 0;
 
   virtual bool Exists(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> List(const std::string& directory) = 0;  // Sorted names.

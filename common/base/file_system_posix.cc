@@ -91,11 +91,15 @@ class Descriptor {
   int number_;
 };
 
+enum class Links { kRefuse, kFollow };  // As the last part of a path.
+
 // O_NONBLOCK has no effect on regular files and keeps a FIFO from blocking the open.
-Result<Descriptor> Open(const std::string& path, int flags, const char* verb) {
+Result<Descriptor> Open(const std::string& path, int flags, const char* verb,
+                        Links links = Links::kRefuse) {
   DROVER_RETURN_IF_ERROR(CheckPath(path));
-  const int number = RetryOnInterrupt(
-      [&] { return open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644); });
+  if (links == Links::kRefuse) flags |= O_NOFOLLOW;
+  const int number =
+      RetryOnInterrupt([&] { return open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0644); });
   if (number < 0) return ErrnoStatus(verb, path, errno);
   return Descriptor(number);
 }
@@ -235,31 +239,17 @@ class PosixFileSystem : public FileSystem {
   }
 
   Result<std::unique_ptr<ReadableFile>> OpenForRead(const std::string& path) override {
-    Result<Descriptor> file = Open(path, O_RDONLY, "open");
-    if (!file.ok()) return file.status();
-    struct stat info = {};
-    if (fstat(file.value().number(), &info) != 0) return ErrnoStatus("inspect", path, errno);
-    if (!S_ISREG(info.st_mode)) {
-      return Status(Code::kFailedPrecondition,
-                    fmt::format("cannot read {}: expected a regular file", Quote(path)));
-    }
-    return std::unique_ptr<ReadableFile>(std::make_unique<PosixReadableFile>(
-        path, std::move(file).value(), static_cast<uint64_t>(info.st_size)));
+    return OpenToRead(path, Links::kRefuse);
   }
-
   Result<std::string> ReadWhole(const std::string& path, uint64_t bytes_max) override {
-    const Result<std::unique_ptr<ReadableFile>> file = OpenForRead(path);
-    if (!file.ok()) return file.status();
-    if (file.value()->size() > bytes_max) {
-      return Status(Code::kInvalidArgument,
-                    fmt::format("{} has {} bytes: expected at most {}", Quote(path),
-                                file.value()->size(), bytes_max));
-    }
-    std::string content(file.value()->size(), '\0');
-    DROVER_RETURN_IF_ERROR(file.value()->ReadAt(0, content.data(), content.size()));
-    return content;
+    return ReadAll(path, bytes_max, OpenForRead(path));
   }
-
+  Result<std::unique_ptr<ReadableFile>> OpenUserFile(const std::string& path) override {
+    return OpenToRead(path, Links::kFollow);
+  }
+  Result<std::string> ReadUserFile(const std::string& path, uint64_t bytes_max) override {
+    return ReadAll(path, bytes_max, OpenUserFile(path));
+  }
   bool Exists(const std::string& path) override {
     struct stat info = {};
     return CheckPath(path).ok() && lstat(path.c_str(), &info) == 0;
@@ -320,6 +310,33 @@ class PosixFileSystem : public FileSystem {
     if (!directory.ok()) return directory.status();
     const int result = RetryOnInterrupt([&] { return fsync(directory.value().number()); });
     return result == 0 ? Status() : ErrnoStatus("sync directory", path, errno);
+  }
+
+ private:
+  static Result<std::unique_ptr<ReadableFile>> OpenToRead(const std::string& path, Links links) {
+    Result<Descriptor> file = Open(path, O_RDONLY, "open", links);
+    if (!file.ok()) return file.status();
+    struct stat info = {};
+    if (fstat(file.value().number(), &info) != 0) return ErrnoStatus("inspect", path, errno);
+    if (!S_ISREG(info.st_mode)) {
+      return Status(Code::kFailedPrecondition,
+                    fmt::format("cannot read {}: expected a regular file", Quote(path)));
+    }
+    return std::unique_ptr<ReadableFile>(std::make_unique<PosixReadableFile>(
+        path, std::move(file).value(), static_cast<uint64_t>(info.st_size)));
+  }
+
+  static Result<std::string> ReadAll(const std::string& path, uint64_t bytes_max,
+                                     const Result<std::unique_ptr<ReadableFile>>& file) {
+    if (!file.ok()) return file.status();
+    if (file.value()->size() > bytes_max) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("{} has {} bytes: expected at most {}", Quote(path),
+                                file.value()->size(), bytes_max));
+    }
+    std::string content(file.value()->size(), '\0');
+    DROVER_RETURN_IF_ERROR(file.value()->ReadAt(0, content.data(), content.size()));
+    return content;
   }
 };
 

@@ -134,7 +134,7 @@ Result<JobFile> ParseJobFile(const std::string& name, std::string_view text,
 
 Result<JobFile> ReadJobFile(const std::string& path, std::span<const std::string> overrides) {
   const Result<std::string> text =
-      path == "-" ? ReadStandardInput() : FileSystem::Real().ReadWhole(path, kYamlBytesMax);
+      path == "-" ? ReadStandardInput() : FileSystem::Real().ReadUserFile(path, kYamlBytesMax);
   if (!text.ok()) return text.status();
   return ParseJobFile(path == "-" ? "standard input" : path, text.value(), overrides);
 }

@@ -20,7 +20,7 @@ TextFile::TextFile(std::string path, std::unique_ptr<ReadableFile> file)
     : path_(std::move(path)), file_(std::move(file)) {}
 
 Result<std::unique_ptr<TextFile>> TextFile::Open(FileSystem& fs, const std::string& path) {
-  Result<std::unique_ptr<ReadableFile>> file = fs.OpenForRead(path);
+  Result<std::unique_ptr<ReadableFile>> file = fs.OpenUserFile(path);
   if (!file.ok()) return file.status();
   if (file.value()->size() == 0) {
     return Status(Code::kInvalidArgument,

@@ -16,7 +16,7 @@ namespace drover {
 
 class TextFile {
  public:
-  // Errors of FileSystem::OpenForRead; kInvalidArgument when the file is empty.
+  // Errors of FileSystem::OpenUserFile; kInvalidArgument when the file is empty.
   static Result<std::unique_ptr<TextFile>> Open(FileSystem& fs, const std::string& path);
 
   // The next line without "\n" or "\r\n"; false at the end of the file. A byte order mark at the

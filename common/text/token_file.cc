@@ -94,7 +94,7 @@ class TokenFileReader {
   TokenFileReader(FileSystem& fs, const std::string& path) : fs_(fs), path_(path) {}
 
   Result<TokenText> Read() {
-    Result<std::unique_ptr<ReadableFile>> file = fs_.OpenForRead(path_);
+    Result<std::unique_ptr<ReadableFile>> file = fs_.OpenUserFile(path_);
     if (!file.ok()) return file.status();
     file_ = std::move(file).value();
     DROVER_RETURN_IF_ERROR(ReadHeader());

@@ -152,7 +152,7 @@ void AddJobVerbs(CLI::App* app, CommandLine* line) {
   add("cancel", "End a job after its open step; a checkpoint is kept", JobVerbName::kCancel);
   add("suspend", "Save a job at a step boundary and free its devices", JobVerbName::kSuspend);
   add("resume", "Let a suspended job go on", JobVerbName::kResume);
-  AddVerb(app, line, "delete", "Forget a finished job",
+  AddVerb(app, line, "delete", "Forget a finished job and remove its checkpoints",
           [line] { return DeleteCommand(line->global, line->name); })
       ->add_option("JOB", line->name, "Name, id, or unique start of an id")
       ->required();

@@ -75,7 +75,7 @@ nlohmann::ordered_json PartOf(const char* name, const TokenText& text) {
 Result<Vocabulary> PrepareVocabulary(const TokenizeOptions& options) {
   if (!options.vocabulary_path.empty()) {
     const Result<std::string> text =
-        FileSystem::Real().ReadWhole(options.vocabulary_path, kVocabularyBytesMax);
+        FileSystem::Real().ReadUserFile(options.vocabulary_path, kVocabularyBytesMax);
     if (!text.ok()) return text.status();
     Result<Vocabulary> vocabulary = Vocabulary::FromText(text.value());
     if (!vocabulary.ok()) return vocabulary.status().Annotate(Quote(options.vocabulary_path));

@@ -25,7 +25,7 @@ bool CanWriteJson(const std::string& path) {
 }  // namespace
 
 int CheckOptimizersCommand(const std::string& answers_path, const std::string& rule) {
-  const Result<std::string> text = FileSystem::Real().ReadWhole(answers_path, kAnswersBytesMax);
+  const Result<std::string> text = FileSystem::Real().ReadUserFile(answers_path, kAnswersBytesMax);
   if (!text.ok()) {
     ReportError(text.status());
     return kExitUsage;

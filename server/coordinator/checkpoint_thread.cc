@@ -100,8 +100,14 @@ CheckpointThread::~CheckpointThread() {
 }
 
 void CheckpointThread::Loop() {
-  while (const std::optional<CheckpointTask> task = tasks_.Pop()) {
-    answer_(CommitCheckpointTask(*fs_, *task, clock_->UnixMilliseconds()));
+  while (const auto next = tasks_.Pop()) {
+    if (const auto* folder = std::get_if<std::string>(&*next)) {
+      const Status removed = fs_->RemoveAll(*folder);
+      if (!removed.ok()) LogWarning("of a deleted job: {}", removed.message());
+      continue;
+    }
+    const CheckpointTask& task = std::get<CheckpointTask>(*next);
+    answer_(CommitCheckpointTask(*fs_, task, clock_->UnixMilliseconds()));
   }
 }
 

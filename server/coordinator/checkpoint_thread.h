@@ -1,12 +1,14 @@
 // Commits checkpoints whose files the shards have written: weights digest, manifest, rename, then
-// removal of the oldest. Reads every weight once, so it has a thread of its own and the core waits
-// for an event instead. Thread-safe.
+// removal of the oldest; and removes the folders of deleted jobs. Reads every weight once, so it
+// has a thread of its own and the core waits for an event instead. Thread-safe.
 
 #ifndef DROVER_SERVER_COORDINATOR_CHECKPOINT_THREAD_H_
 #define DROVER_SERVER_COORDINATOR_CHECKPOINT_THREAD_H_
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "common/base/bounded_queue.h"
 #include "common/base/clock.h"
@@ -35,6 +37,8 @@ class CheckpointThread {
 
   // Never blocks; false when more tasks wait than any job can want, and then nothing is answered.
   bool Add(CheckpointTask task) { return tasks_.TryPush(std::move(task)); }
+  // A folder that nobody looks at any more. False as above: the next start removes it.
+  bool Remove(std::string folder) { return tasks_.TryPush(std::move(folder)); }
 
  private:
   void Loop();
@@ -42,7 +46,7 @@ class CheckpointThread {
   FileSystem* const fs_;
   const Clock* const clock_;
   const std::function<void(ManifestCommitted)> answer_;
-  BoundedQueue<CheckpointTask> tasks_{8};
+  BoundedQueue<std::variant<CheckpointTask, std::string>> tasks_{8};
   Thread thread_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "common/base/logging.h"
 #include "common/base/mutex.h"
+#include "server/coordinator/checkpoint_folders.h"
 #include "server/coordinator/worker_messages_proto.h"
 #include "server/step_messages_proto.h"
 
@@ -81,6 +82,11 @@ CoordinatorRuntime::CoordinatorRuntime(const CoordinatorOptions& options, const 
 Status CoordinatorRuntime::Start() {
   Result<std::vector<JobRecord>> records = book_.Load();
   if (!records.ok()) return records.status();
+  std::vector<uint64_t> jobs;
+  for (const JobRecord& record : records.value()) jobs.push_back(record.id);
+  for (const std::string& note : TidyJobFolders(*parts_.fs, checkpoint_directory_, jobs)) {
+    LogInfo("checkpoint directory: {}", note);
+  }
   for (JobRecord& record : records.value()) Handle(JobAdded{std::move(record), /*restored=*/true});
   thread_ = Thread("coordinator", [this] { Loop(); });
   return Status();

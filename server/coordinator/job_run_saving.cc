@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "server/checkpoint_file.h"
 #include "server/coordinator/job_run.h"
 
 namespace drover {
@@ -122,8 +123,8 @@ void JobRun::BeginSaving(Turn* turn) {
   saving.applied = record_->applied;
   saving.ledger = record_->ledger;
   saving.schedule = record_->schedule;
-  saving.directory = fmt::format("{}/{:016x}/ckpt/.tmp-{:016d}-{}", checkpoint_directory_,
-                                 record_->id, record_->version, record_->epoch);
+  saving.directory = fmt::format("{}/{:016x}/ckpt/{}{:016d}-{}", checkpoint_directory_, record_->id,
+                                 kStagingPrefix, record_->version, record_->epoch);
   saving.parts.resize(slots_.size());
   saving.started = turn->now;
   turn->actions.push_back(MakeCheckpointFolder{record_->id, saving.directory});

@@ -105,7 +105,7 @@ struct CheckpointRow {
 };
 
 struct EventRow {
-  int64_t sequence = 0;  // Counts from 1 in each job, no gaps.
+  int64_t sequence = 0;  // Counts from 1 in each job, no gaps; old ones are forgotten.
   int64_t time_unix_ms = 0;
   std::string event;  // Serialized drover.v1.JobEvent.
 
@@ -162,7 +162,9 @@ class JobStore {
   Result<std::vector<CheckpointRow>> ListCheckpoints();   // Newest first, all jobs.
   Result<std::vector<CheckpointRow>> ListCheckpoints(uint64_t id);
 
+  // Here and in all that takes events: the newest kEventsKept of a job are kept.
   Status AppendEvents(uint64_t id, const std::vector<EventRow>& events);
+  static constexpr int64_t kEventsKept = 16'384;
   // Events after `after_sequence`, oldest first, at most `count_max`.
   Result<std::vector<EventRow>> ReadEvents(uint64_t id, int64_t after_sequence, int64_t count_max);
   Result<int64_t> LastSequence(uint64_t id);  // 0 when there is none.

@@ -134,7 +134,8 @@ Status JobStore::PutEvents(uint64_t id, const std::vector<EventRow>& events) {
     insert.Text(Hex(id)).Integer(event.sequence).Integer(event.time_unix_ms).Blob(event.event);
     DROVER_RETURN_IF_ERROR(insert.Run("append an event"));
   }
-  return Status();
+  SqliteStatement forget(db_, "DELETE FROM events WHERE job = ? AND sequence <= ?");
+  return forget.Text(Hex(id)).Integer(expected - kEventsKept).Run("forget old events");
 }
 
 Status JobStore::AppendEvents(uint64_t id, const std::vector<EventRow>& events) {

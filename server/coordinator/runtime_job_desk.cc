@@ -8,8 +8,10 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/logging.h"
 #include "common/base/mutex.h"
 #include "common/base/quote.h"
+#include "server/coordinator/checkpoint_folders.h"
 #include "server/coordinator/coordinator_runtime.h"
 #include "server/coordinator/job_rows.h"
 
@@ -230,8 +232,15 @@ Status CoordinatorRuntime::DeleteHere(const std::string& job) {
                   fmt::format("job {} is {}: cancel it first", JobIdText(id),
                               JobStateName(record.value()->state)));
   }
-  DROVER_RETURN_IF_ERROR(book_.Delete(id));
+  DROVER_RETURN_IF_ERROR(HideJobFolder(*parts_.fs, checkpoint_directory_, id)
+                             .Annotate("the job's checkpoints cannot be removed"));
+  if (const Status deleted = book_.Delete(id); !deleted.ok()) {
+    (void)ShowJobFolder(*parts_.fs, checkpoint_directory_, id);  // If not now, at the next start.
+    return deleted;
+  }
   Handle(JobDeleted{id});
+  const std::string hidden = HiddenJobFolder(checkpoint_directory_, id);
+  if (!checkpoints_.Remove(hidden)) LogInfo("{} is removed at the next start", Quote(hidden));
   return Status();
 }
 

@@ -68,6 +68,14 @@ class FaultyFileSystem : public FileSystem {
     DROVER_RETURN_IF_ERROR(Alive());
     return base_.ReadWhole(path, bytes_max);
   }
+  Result<std::unique_ptr<ReadableFile>> OpenUserFile(const std::string& path) override {
+    DROVER_RETURN_IF_ERROR(Alive());
+    return base_.OpenUserFile(path);
+  }
+  Result<std::string> ReadUserFile(const std::string& path, uint64_t bytes_max) override {
+    DROVER_RETURN_IF_ERROR(Alive());
+    return base_.ReadUserFile(path, bytes_max);
+  }
   bool Exists(const std::string& path) override { return base_.Exists(path); }
   Result<std::vector<std::string>> List(const std::string& directory) override {
     DROVER_RETURN_IF_ERROR(Alive());

@@ -208,6 +208,25 @@ TEST_F(FileSystemTest, SymbolicLinkIsNotFollowed) {
   EXPECT_EQ(Read(Path("real")), "x");
 }
 
+// As Kubernetes mounts a secret: the name leads to a link, which leads to a folder.
+TEST_F(FileSystemTest, SymbolicLinksToAUsersFileAreFollowed) {
+  ASSERT_TRUE(files_.MakeDirectories(Path("..2026")).ok());
+  Write(Path("..2026/key"), "x");
+  ASSERT_EQ(symlink("..2026", Path("..data").c_str()), 0);
+  ASSERT_EQ(symlink("..data/key", Path("key").c_str()), 0);
+  ASSERT_EQ(symlink("nowhere", Path("dangling").c_str()), 0);
+  ASSERT_EQ(symlink("loop", Path("loop").c_str()), 0);
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  ASSERT_EQ(symlink("fifo", Path("to_fifo").c_str()), 0);
+
+  EXPECT_EQ(files_.ReadUserFile(Path("key"), 10).value(), "x");
+  EXPECT_EQ(files_.OpenUserFile(Path("key")).value()->size(), 1u);
+  EXPECT_EQ(files_.ReadWhole(Path("key"), 10).status().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(files_.ReadUserFile(Path("dangling"), 10).status().code(), Code::kNotFound);
+  EXPECT_EQ(files_.ReadUserFile(Path("loop"), 10).status().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(files_.ReadUserFile(Path("to_fifo"), 10).status().code(), Code::kFailedPrecondition);
+}
+
 TEST_F(FileSystemTest, OnlyRegularFilesAreReadAndAFifoDoesNotHang) {
   ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -156,6 +157,25 @@ TEST_F(CoordinatorRuntimeTest, OnlyEndedJobsAreDeleted) {
   EXPECT_EQ(runtime_->Delete(id).code(), Code::kNotFound);
   Restart();
   EXPECT_EQ(runtime_->List().value().size(), 1u);
+}
+
+TEST_F(CoordinatorRuntimeTest, ADeletedJobTakesItsCheckpointsWithIt) {
+  Leave(0xab, "old", JobState::kSucceeded);
+  Leave(0xcd, "kept", JobState::kSucceeded);
+  const std::string root = folder_.path() + "/checkpoints";
+  for (const char* job : {"/00000000000000ab", "/00000000000000cd"}) {
+    std::filesystem::create_directories(root + job + "/ckpt/0000000000000005-1");
+  }
+  std::filesystem::create_directories(root + "/00000000000000cd/ckpt/.tmp-0000000000000009-1");
+  Start();
+  EXPECT_FALSE(std::filesystem::exists(root + "/00000000000000cd/ckpt/.tmp-0000000000000009-1"));
+
+  ASSERT_TRUE(runtime_->Delete("old").ok());
+  runtime_.reset();  // Finishes what its threads have begun.
+
+  EXPECT_FALSE(std::filesystem::exists(root + "/00000000000000ab"));
+  EXPECT_FALSE(std::filesystem::exists(root + "/00000000000000ab.deleted"));
+  EXPECT_TRUE(std::filesystem::exists(root + "/00000000000000cd/ckpt/0000000000000005-1"));
 }
 
 TEST_F(CoordinatorRuntimeTest, AJobThatRanGoesOnAfterARestart) {

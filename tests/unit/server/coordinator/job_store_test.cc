@@ -393,6 +393,21 @@ TEST_F(JobStoreTest, ADamagedFileIsNoticedWhenOpened) {
   EXPECT_EQ(JobStore::Open(path_).status().code(), Code::kDataLoss);
 }
 
+TEST_F(JobStoreTest, KeepsABoundedNumberOfEvents) {
+  ASSERT_TRUE(store_->CreateJob(NewRow(1), {Event(1)}).ok());
+  ASSERT_TRUE(store_->CreateJob(NewRow(2), {Event(1)}).ok());
+  std::vector<EventRow> events;
+  for (int64_t i = 2; i <= JobStore::kEventsKept; ++i) events.push_back(Event(i));
+  ASSERT_TRUE(store_->AppendEvents(1, events).ok());
+  EXPECT_EQ(store_->ReadEvents(1, 0, 1).value(), (std::vector<EventRow>{Event(1)}));
+
+  ASSERT_TRUE(store_->AppendEvents(1, {Event(JobStore::kEventsKept + 1)}).ok());
+
+  EXPECT_EQ(store_->ReadEvents(1, 0, 1).value(), (std::vector<EventRow>{Event(2)}));
+  EXPECT_EQ(store_->LastSequence(1).value(), JobStore::kEventsKept + 1);
+  EXPECT_EQ(store_->ReadEvents(2, 0, 1).value(), (std::vector<EventRow>{Event(1)}));
+}
+
 TEST_F(JobStoreTest, KeepsABoundedNumberOfCommits) {
   const JobRow job = NewRow(1);
   ASSERT_TRUE(store_->CreateJob(job, {}).ok());
