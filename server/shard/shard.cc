@@ -123,11 +123,13 @@ std::vector<ShardAction> Shard::OnStable(const StableOrder& order) {
 }
 
 std::vector<ShardAction> Shard::OnCheckpoint(const WriteCheckpointOrder& order) {
-  std::string why = CheckFence(order.fence);
-  if (why.empty() && order.fence.step != version_) {
-    why = fmt::format("checkpoint of version {}, here {}", order.fence.step, version_);
-  }
+  const std::string why = CheckFence(order.fence);
   if (!why.empty()) return {RefuseOrder{order.fence, why}};
+  // The coordinator waits for this epoch's answer, and would wait long for none.
+  if (order.fence.step != version_) {
+    return {RefuseCheckpoint{
+        order, fmt::format("checkpoint of version {}, here {}", order.fence.step, version_)}};
+  }
   return {RunCheckpoint{order}};
 }
 

@@ -66,6 +66,11 @@ struct DropPrevious {  // Version `step` may go: all shards hold step + 1.
 struct RunCheckpoint {  // Writes the held version, sends CheckpointWritten.
   WriteCheckpointOrder order;
 };
+struct RefuseCheckpoint {  // Not the held version: CheckpointWritten says why, unless it was
+                           // written.
+  WriteCheckpointOrder order;
+  std::string reason;
+};
 struct ForgetJob {  // Memory and local files.
   uint64_t job = 0;
 };
@@ -73,9 +78,10 @@ struct RefuseOrder {  // Old epoch, wrong step: counted and logged, nothing else
   Fence fence;
   std::string reason;
 };
-using ShardAction = std::variant<LoadRange, OpenStep, AdoptEpoch, CloseStep, AppendGradient,
-                                 SendPlaced, SendPrepared, RunMeasure, AppendCommit, ApplyStep,
-                                 SendApplied, DropPrevious, RunCheckpoint, ForgetJob, RefuseOrder>;
+using ShardAction =
+    std::variant<LoadRange, OpenStep, AdoptEpoch, CloseStep, AppendGradient, SendPlaced,
+                 SendPrepared, RunMeasure, AppendCommit, ApplyStep, SendApplied, DropPrevious,
+                 RunCheckpoint, RefuseCheckpoint, ForgetJob, RefuseOrder>;
 
 }  // namespace drover
 

@@ -243,10 +243,7 @@ Status ShardRuntime::Do(const DropPrevious& action) {
 
 Status ShardRuntime::Do(const RunCheckpoint& action) {
   const WriteCheckpointOrder& order = action.order;
-  const bool repeated = checkpoint_.has_value() && checkpoint_->fence.job == order.fence.job &&
-                        checkpoint_->fence.step == order.fence.step &&
-                        checkpoint_directory_ == order.directory;
-  if (!repeated) {
+  if (!HasWritten(order)) {
     checkpoint_.reset();
     CheckpointWrittenReply reply = WriteCheckpoint(order);
     if (!reply.error.empty()) {
@@ -258,6 +255,22 @@ Status ShardRuntime::Do(const RunCheckpoint& action) {
   }
   checkpoint_->fence = order.fence;
   send_(*checkpoint_);
+  return Status();
+}
+
+Status ShardRuntime::Do(const RefuseCheckpoint& action) {
+  const WriteCheckpointOrder& order = action.order;
+  if (HasWritten(order)) {  // Repeated, though the job has gone on.
+    checkpoint_->fence = order.fence;
+    send_(*checkpoint_);
+    return Status();
+  }
+  LogWarning("checkpoint refused: job={:016x} epoch={} reason=\"{}\"", order.fence.job,
+             order.fence.epoch, action.reason);
+  CheckpointWrittenReply reply;
+  reply.fence = order.fence;
+  reply.error = action.reason;
+  send_(std::move(reply));
   return Status();
 }
 
@@ -323,6 +336,11 @@ void ShardRuntime::Fail(const Status& status) {
 void ShardRuntime::SetAccumulator(std::shared_ptr<Accumulator> accumulator) {
   MutexLock lock(&mutex_);
   accumulator_.swap(accumulator);
+}
+
+bool ShardRuntime::HasWritten(const WriteCheckpointOrder& order) const {
+  return checkpoint_.has_value() && checkpoint_->fence.job == order.fence.job &&
+         checkpoint_->fence.step == order.fence.step && checkpoint_directory_ == order.directory;
 }
 
 CheckpointWrittenReply ShardRuntime::WriteCheckpoint(const WriteCheckpointOrder& order) const {

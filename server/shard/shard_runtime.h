@@ -87,6 +87,7 @@ class ShardRuntime {
   Status Do(const SendApplied& action);
   Status Do(const DropPrevious& action);
   Status Do(const RunCheckpoint& action);
+  Status Do(const RefuseCheckpoint& action);
   Status Do(const ForgetJob& action);
   Status Do(const RefuseOrder& action);
 
@@ -96,6 +97,7 @@ class ShardRuntime {
   void Fail(const Status& status);
   void SetAccumulator(std::shared_ptr<Accumulator> accumulator) DROVER_EXCLUDES(mutex_);
   CheckpointWrittenReply WriteCheckpoint(const WriteCheckpointOrder& order) const;
+  bool HasWritten(const WriteCheckpointOrder& order) const;
 
   FileSystem& fs_;
   const Clock& clock_;

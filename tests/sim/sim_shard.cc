@@ -79,6 +79,8 @@ void SimShard::Do(const ShardAction& action) {
       (*hooks_.storage)[save->order.directory][block] = value;
     }
     hooks_.reply(CheckpointWrittenReply{save->order.fence, name_, 1, "", ""});
+  } else if (const auto* refuse = std::get_if<RefuseCheckpoint>(&action)) {
+    hooks_.reply(CheckpointWrittenReply{refuse->order.fence, "", 0, "", refuse->reason});
   } else if (std::get_if<ForgetJob>(&action) != nullptr) {
     disk_.reset();
   }

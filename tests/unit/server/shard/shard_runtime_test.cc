@@ -325,6 +325,36 @@ TEST_F(ShardRuntimeTest, ACheckpointThatCannotBeWrittenIsReportedAndTheJobGoesOn
   EXPECT_EQ(driver_.Pull(*layout_, 2), slow_.weights());
 }
 
+TEST_F(ShardRuntimeTest, ACheckpointOfAnotherVersionIsRefusedAtOnce) {
+  Place();
+  Step();
+  const std::string directory = driver_.state_dir() + "/staging";
+  std::filesystem::create_directories(directory);
+
+  driver_.runtime().Post(WriteCheckpointOrder{{kSlowJobId, 1, 2}, directory});
+
+  const CheckpointWrittenReply refused = driver_.Await<CheckpointWrittenReply>();
+  EXPECT_EQ(refused.fence, (Fence{kSlowJobId, 1, 2}));
+  EXPECT_EQ(refused.error, "checkpoint of version 2, here 1");
+  EXPECT_TRUE(std::filesystem::is_empty(directory));
+}
+
+TEST_F(ShardRuntimeTest, ACheckpointThatWasWrittenIsConfirmedThoughTheJobHasGoneOn) {
+  Place();
+  Step();
+  const std::string directory = driver_.state_dir() + "/staging";
+  std::filesystem::create_directories(directory);
+  driver_.runtime().Post(WriteCheckpointOrder{{kSlowJobId, 1, 1}, directory});
+  const CheckpointWrittenReply written = driver_.Await<CheckpointWrittenReply>();
+  Step();
+
+  driver_.runtime().Post(WriteCheckpointOrder{{kSlowJobId, 1, 1}, directory});
+
+  const CheckpointWrittenReply again = driver_.Await<CheckpointWrittenReply>();
+  EXPECT_EQ(again.error, "");
+  EXPECT_EQ(again.xxh3, written.xxh3);
+}
+
 TEST_F(ShardRuntimeTest, AReleasedJobIsForgotten) {
   Place();
   Step();

@@ -155,7 +155,9 @@ TEST(ShardTest, MeasureAndCheckpointOnlyOfTheHeldVersion) {
   EXPECT_TRUE(Has<RunMeasure>(shard.Handle(MeasureOrder{In(1, 3), {}})));
   EXPECT_TRUE(Has<RefuseOrder>(shard.Handle(MeasureOrder{In(1, 4), {}})));
   EXPECT_TRUE(Has<RunCheckpoint>(shard.Handle(WriteCheckpointOrder{In(1, 3), "d"})));
-  EXPECT_TRUE(Has<RefuseOrder>(shard.Handle(WriteCheckpointOrder{In(1, 2), "d"})));
+  EXPECT_TRUE(Has<RefuseCheckpoint>(shard.Handle(WriteCheckpointOrder{In(1, 2), "d"})));
+  EXPECT_TRUE(Has<RefuseCheckpoint>(shard.Handle(WriteCheckpointOrder{In(1, 4), "d"})));
+  EXPECT_TRUE(Has<RefuseOrder>(shard.Handle(WriteCheckpointOrder{In(2, 3), "d"}))) << "epoch";
 }
 
 }  // namespace
