@@ -41,6 +41,7 @@ class Session {
     Out hello;      // First message of every connection.
     Out heartbeat;  // Written when nothing else was for so long.
     Duration heartbeat_every = std::chrono::milliseconds(kHeartbeatEveryMs);
+    std::function<void(const Status&)> on_ended;  // After every stream: why. May be empty.
   };
 
   explicit Session(Options options) : options_(std::move(options)) {}
@@ -90,6 +91,9 @@ class Session {
   }
 
  private:
+  // How long a writer may go on after the stream's last order.
+  static constexpr Duration kLastWrite = std::chrono::seconds(1);
+
   // What belongs to one stream; Send may still hold it when the stream is over.
   struct Connection {
     grpc::ClientContext context;
@@ -110,6 +114,7 @@ class Session {
       ending.status = Converse(connection.get(), &ending.useful);
       ending.lasted = Clock::Real().Now() - begin;
       if (Disconnected()) return;
+      if (options_.on_ended != nullptr) options_.on_ended(ending.status);
       const Duration pause = redial.PauseAfter(ending);
       if (redial.is_news()) {
         LogWarning("coordinator: stream ended, dialling again: {}", ending.status.ToString());
@@ -139,11 +144,17 @@ class Session {
     const std::unique_ptr<Stream> stream = options_.open(&connection->context);
     if (!stream->Write(options_.hello)) return FromGrpc(stream->Finish());
     connection->greeted = true;
-    Thread writer("coord-write", [this, connection, &stream] {
-      while (const std::optional<Out> message = NextMessage(&connection->queue)) {
-        if (!stream->Write(*message)) return connection->queue.Close();
+    BoundedQueue<bool> written(1);
+    Thread writer("coord-write", [this, connection, &stream, &written] {
+      bool open = true;
+      while (open) {
+        const std::optional<Out> message = NextMessage(&connection->queue);
+        if (!message.has_value()) break;
+        open = stream->Write(*message);
       }
-      stream->WritesDone();
+      connection->queue.Close();
+      if (open) stream->WritesDone();
+      written.TryPush(true);
     });
     In order;
     while (stream->Read(&order)) {
@@ -151,8 +162,9 @@ class Session {
       on_order_(std::move(order));
     }
     connection->queue.Close();
-    // A writer in the middle of a message to a coordinator that does not read.
-    connection->context.TryCancel();
+    // A writer in the middle of a message to a coordinator that does not read. Not before it must
+    // be: then the reason would be "cancelled", whatever it was.
+    if (!written.PopFor(kLastWrite).has_value()) connection->context.TryCancel();
     writer.Join();
     return FromGrpc(stream->Finish());
   }

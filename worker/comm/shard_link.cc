@@ -5,12 +5,16 @@
 
 #include <utility>
 
+#include "common/base/bounded_queue.h"
 #include "common/base/clock.h"
 #include "common/base/logging.h"
 #include "common/rpc/channel.h"
 
 namespace drover {
 namespace {
+
+// How long a writer may go on after the shard has ended the stream.
+constexpr Duration kLastWrite = std::chrono::seconds(1);
 
 // Why a stream is broken by this side.
 Status Foreign(const std::string& what) {
@@ -106,14 +110,20 @@ Redial::Ending ShardLink::Connect() {
     for (const auto& [key, pushed] : pushed_) to_write_.push_back(key);
   }
   if (stream.Write(MakeSmallFrame(NewHeader(FrameType::kHello), AsBytes(options_.worker)))) {
-    Thread writer("link-write", [this, &stream] { WriteAll(&stream); });
+    BoundedQueue<bool> written(1);
+    Thread writer("link-write", [this, &stream, &written] {
+      WriteAll(&stream);
+      written.TryPush(true);
+    });
     ending.status = ReadAll(&stream, &ending.useful);
     {
       MutexLock lock(&mutex_);
       stream_ = nullptr;
       changed_.NotifyAll();
     }
-    stream.TryCancel();  // Wakes a writer that is blocked by the peer.
+    // Wakes a writer that is blocked by the peer. Where the peer has ended the stream, not before
+    // it must be: then the reason would be "cancelled", whatever it was.
+    if (!ending.status.ok() || !written.PopFor(kLastWrite).has_value()) stream.TryCancel();
   }
   {
     MutexLock lock(&mutex_);

@@ -46,9 +46,15 @@ class FakeCoordinator : public Service {
         // An order without a kind: break the stream here.
         if (order->kind_case() == Order::KIND_NOT_SET || !stream->Write(*order)) break;
       }
-      context->TryCancel();
+      if (refusal.ok()) context->TryCancel();
     });
     Message message;
+    if (!refusal.ok()) {
+      if (stream->Read(&message)) messages.Push(message);
+      orders.Close();
+      writer.Join();
+      return refusal;
+    }
     while (stream->Read(&message)) {
       if (message.has_heartbeat()) {
         heartbeats.TryPush(true);
@@ -70,6 +76,7 @@ class FakeCoordinator : public Service {
     return message.value_or(Message());
   }
 
+  grpc::Status refusal;  // Not OK, before anybody dials: what every session is ended with.
   BoundedQueue<Order> orders{10};
   BoundedQueue<Message> messages{1000};
   BoundedQueue<bool> heartbeats{10};  // Come at any time, so they are no messages here.

@@ -41,6 +41,7 @@ class SessionTest : public testing::Test {
     WorkerSession::Options options;
     options.heartbeat.mutable_heartbeat();
     options.heartbeat_every = heartbeat_every;
+    options.on_ended = [this](const Status& why) { endings_.TryPush(why); };
     options.open = [stub = std::shared_ptr(
                         v1::WorkerService::NewStub(MakeChannel(address, ChannelKind::kControl)))](
                        grpc::ClientContext* context) { return stub->Session(context); };
@@ -51,6 +52,7 @@ class SessionTest : public testing::Test {
   }
 
   BoundedQueue<v1::WorkerOrder> orders_{100};
+  BoundedQueue<Status> endings_{100};
 };
 
 TEST_F(SessionTest, SaysHelloAndCarriesOrdersAndMessages) {
@@ -95,6 +97,24 @@ TEST_F(SessionTest, SaysHelloAgainAfterEveryBreak) {
     EXPECT_EQ(coordinator.Await().register_().name(), "worker-7");
     coordinator.orders.Push(v1::WorkerOrder());  // Breaks the stream.
   }
+}
+
+TEST_F(SessionTest, TheReasonOfARefusalArrivesAndTheCoordinatorIsNotHammered) {
+  Coordinator coordinator;
+  coordinator.refusal = {grpc::StatusCode::INVALID_ARGUMENT, "no such name"};
+  const Instant begin = Clock::Real().Now();
+  const auto session = Dial(coordinator.address());
+
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(coordinator.Await().register_().name(), "worker-7");
+    const std::optional<Status> why = endings_.PopFor(kPatience);
+    ASSERT_TRUE(why.has_value());
+    EXPECT_EQ(why->code(), Code::kInvalidArgument) << why->ToString();
+    EXPECT_EQ(why->message(), "no such name");
+  }
+
+  // 100, 200, 400 and 800 ms between the five.
+  EXPECT_GE(Clock::Real().Now() - begin, std::chrono::milliseconds(1500));
 }
 
 TEST_F(SessionTest, FindsACoordinatorThatWasStartedAgain) {
