@@ -81,11 +81,11 @@ void ShardLink::Run() {
     const Redial::Ending ending = Connect();
     const Duration pause = redial.PauseAfter(ending);
     const bool broken = !ending.status.ok() && ending.status.code() != Code::kUnavailable;
-    if (broken && redial.is_news()) {
+    MutexLock lock(&mutex_);
+    if (broken && redial.is_news() && !closed_) {
       LogWarning("shard/{}: stream ended, dialling again: {}", options_.shard,
                  ending.status.ToString());
     }
-    MutexLock lock(&mutex_);
     const Instant until = Clock::Real().Now() + pause;
     // Pushes and pulls notify too; they do not shorten the pause.
     while (!closed_) {
