@@ -24,7 +24,6 @@ constexpr int64_t kKeepMax = 10'000;
 constexpr int64_t kSkipsMax = 1'000'000;
 constexpr int64_t kLeavesDefault = 32;
 constexpr int64_t kMicroBatchDefault = 256;
-constexpr int64_t kSequenceLengthDefault = 128;
 constexpr int64_t kSequenceLengthMin = 8;  // As worker/data/sentence_pairs.h.
 constexpr int64_t kSequenceLengthMax = 4096;
 constexpr int kLabelsMax = 64;
@@ -97,6 +96,16 @@ void CheckMlp(const v1::Mlp& mlp, SpecChecker* checker) {
 }
 
 void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, SpecChecker* checker) {
+  if (model.layers_size() > 0) {
+    if (model.kind_case() == v1::ModelSpec::KIND_NOT_SET) {
+      return CheckLayers(model, dataset, checker);
+    }
+    checker->Add("model.layers", "stands beside another model, expected one of them");
+    return;
+  }
+  if (model.loss() != v1::ModelSpec::LOSS_UNSPECIFIED) {
+    checker->Add("model.loss", "is set, expected only with model.layers");
+  }
   switch (model.kind_case()) {
     case v1::ModelSpec::kBert:
       return CheckBert(model.bert(), dataset, checker);
@@ -109,7 +118,8 @@ void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, Spec
     case v1::ModelSpec::kBiLstm:
       break;
     case v1::ModelSpec::KIND_NOT_SET:
-      checker->Add("model", "is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert");
+      checker->Add("model",
+                   "is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert, layers");
       return;
   }
   if (dataset.has_text()) {
@@ -434,6 +444,7 @@ v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   full.mutable_checkpoint()->set_keep(plan.checkpoint_keep);
   full.mutable_evaluation()->set_every_steps(plan.evaluation_every_steps);
   if (full.model().has_bert()) WriteBert(full.mutable_model()->mutable_bert());
+  if (full.model().layers_size() > 0) WriteLayers(full.dataset(), full.mutable_model());
   v1::DatasetSpec* const dataset = full.mutable_dataset();
   if (dataset->has_synthetic_digits() && !dataset->synthetic_digits().has_seed()) {
     dataset->mutable_synthetic_digits()->set_seed(1);

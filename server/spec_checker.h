@@ -49,6 +49,19 @@ v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& settings, std::string_
 void CheckBert(const v1::Bert& bert, const v1::DatasetSpec& dataset, SpecChecker* checker);
 void WriteBert(v1::Bert* bert);
 
+// Tokens of a sample of a text, with the default.
+inline constexpr int64_t kSequenceLengthDefault = 128;
+inline int64_t SequenceLength(const v1::TextDataset& text) {
+  return text.has_sequence_length() ? text.sequence_length() : kSequenceLengthDefault;
+}
+
+// A network of layers: each by itself and, if that is fine, whether they fit together, the dataset
+// and the loss (CheckLayerShapes, for layers with their defaults). And every field of it set.
+void CheckLayers(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, SpecChecker* checker);
+void CheckLayerShapes(const v1::ModelSpec& model, const v1::DatasetSpec& dataset,
+                      SpecChecker* checker);
+void WriteLayers(const v1::DatasetSpec& dataset, v1::ModelSpec* model);
+
 // The schedule of a job or phase of `steps` steps of `batch` samples, both in range. `path` of the
 // message, such as "schedule". And what the defaults are, back into the message.
 Schedule ReadSchedule(const std::string& path, const v1::ScheduleSpec& spec, int64_t steps,

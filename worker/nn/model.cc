@@ -16,7 +16,25 @@ namespace {
 
 constexpr int64_t kMicroBatchMax = 65536;
 constexpr int64_t kInputSizeMax = int64_t{1} << 20;
-constexpr size_t kLayersMax = 1000;
+constexpr size_t kLayersMax = 1000;  // Nested ones included.
+constexpr size_t kNestingMax = 8;
+
+struct Extent {
+  size_t layers = 0;
+  size_t nesting = 0;  // Residual blocks inside each other.
+};
+
+Extent ExtentOf(const std::vector<LayerSpec>& layers) {
+  Extent extent = {.layers = layers.size(), .nesting = 0};
+  for (const LayerSpec& layer : layers) {
+    const auto* const residual = std::get_if<ResidualSpec>(&layer.kind);
+    if (residual == nullptr) continue;
+    const Extent inner = ExtentOf(residual->layers);
+    extent.layers += inner.layers;
+    extent.nesting = std::max(extent.nesting, inner.nesting + 1);
+  }
+  return extent;
+}
 
 Status CheckNetwork(const NetworkSpec& network, int64_t micro_batch) {
   if (micro_batch < 1 || micro_batch > kMicroBatchMax) {
@@ -31,9 +49,15 @@ Status CheckNetwork(const NetworkSpec& network, int64_t micro_batch) {
                   fmt::format("input {}, expected 1 to 3 extents of at most {} values in all",
                               DimsText(network.input), kInputSizeMax));
   }
-  if (network.layers.size() > kLayersMax) {
+  const Extent extent = ExtentOf(network.layers);
+  if (extent.layers > kLayersMax) {
     return Status(Code::kInvalidArgument,
-                  fmt::format("{} layers, expected at most {}", network.layers.size(), kLayersMax));
+                  fmt::format("{} layers, expected at most {}", extent.layers, kLayersMax));
+  }
+  if (extent.nesting > kNestingMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{} residual blocks inside each other, expected at most {}",
+                              extent.nesting, kNestingMax));
   }
   // Nothing else reads tokens, and an embedding reads nothing else.
   for (size_t i = 0; i < std::max<size_t>(network.layers.size(), 1); ++i) {

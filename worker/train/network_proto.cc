@@ -2,6 +2,7 @@
 
 #include "worker/nn/bert.h"
 #include "worker/nn/presets.h"
+#include "worker/train/network_layers.h"
 
 namespace drover {
 namespace {
@@ -47,6 +48,7 @@ NetworkSpec ImageNetwork(const v1::ModelSpec& model, const SampleShape& sample) 
 }  // namespace
 
 Result<NetworkSpec> NetworkOf(const v1::ModelSpec& model, const SampleShape& sample) {
+  if (model.layers_size() > 0) return NetworkOfLayers(model, sample);
   switch (model.kind_case()) {
     case v1::ModelSpec::kMlp:
     case v1::ModelSpec::kCnn:

@@ -300,7 +300,7 @@ TEST(PlanJobTest, NoAdaptFollowsNoDecayUnlessThePresetSaysNone) {
 TEST(PlanJobTest, AnEmptySpecNamesEverythingThatIsMissing) {
   EXPECT_EQ(Violations(v1::JobSpec()),
             "name: is missing, expected [A-Za-z0-9_-]{1,63}\n"
-            "model: is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert\n"
+            "model: is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert, layers\n"
             "dataset: is missing, expected one of idx, synthetic_digits, text\n"
             "batch: is missing: samples per step, such as 32Ki\n"
             "steps: is missing: the number of optimizer updates\n"
@@ -574,7 +574,7 @@ INSTANTIATE_TEST_SUITE_P(
                   s->clear_model();
                   s->mutable_dataset()->mutable_text()->set_sequence_length(7);
                 },
-                "model: is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert\n"
+                "model: is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert, layers\n"
                 "dataset.text.path: is missing: the folder with train.tokens and test.tokens; make "
                 "it with drover data tokenize\n"
                 "dataset.text.sequence_length: is 7, expected 8 to 4096"},
@@ -584,7 +584,7 @@ INSTANTIATE_TEST_SUITE_P(
                   s->mutable_dataset()->mutable_text()->set_path("/a\n");
                   s->mutable_dataset()->mutable_text()->set_sequence_length(4097);
                 },
-                "model: is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert\n"
+                "model: is missing, expected one of mlp, cnn, bi_rnn, bi_gru, bi_lstm, bert, layers\n"
                 "dataset.text.path: is \"/a\\x0a\", expected the path of a folder\n"
                 "dataset.text.sequence_length: is 4097, expected 8 to 4096"},
         BadSpec{"KeepOne", [](v1::JobSpec* s) { s->mutable_checkpoint()->set_keep(1); },

@@ -35,6 +35,8 @@ void AddPaths(const Descriptor& type, const std::string& prefix, std::vector<Fie
     paths->push_back({prefix + field.name(), &field});
     // A phase's schedule has the fields of the job's.
     if (prefix + field.name() == "phases.schedule") continue;
+    // A residual's layers are layers.
+    if (prefix + field.name() == "model.layers.residual.layers") continue;
     if (!IsScalarField(field) && !field.is_map()) {
       AddPaths(*field.message_type(), prefix + field.name() + ".", paths);
     }

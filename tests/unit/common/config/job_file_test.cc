@@ -35,6 +35,34 @@ v1::JobSpec Spec(const std::string& text, const std::vector<std::string>& overri
   return file.ok() ? file.value().spec : v1::JobSpec();
 }
 
+TEST(JobFileTest, ReadsLayersByNameAloneAndNested) {
+  const v1::JobSpec spec = Spec(
+      "model:\n"
+      "  layers:\n"
+      "    - dense: {size: 256}\n"
+      "    - relu\n"
+      "    - residual: {layers: [gelu, {name: inner, dense: {size: 256, init: lecun}}]}\n"
+      "    - {name: last, recurrent: {cell: lstm, output: sequence}}\n"
+      "  loss: mean_squared_error\n",
+      {"model.loss=softmax_cross_entropy"});
+
+  ASSERT_EQ(spec.model().layers_size(), 4);
+  EXPECT_EQ(spec.model().layers(0).dense().size(), 256);
+  EXPECT_TRUE(spec.model().layers(1).has_relu());
+  EXPECT_TRUE(spec.model().layers(2).residual().layers(0).has_gelu());
+  EXPECT_EQ(spec.model().layers(2).residual().layers(1).name(), "inner");
+  EXPECT_EQ(spec.model().layers(3).recurrent().output(), v1::Layer::Recurrent::OUTPUT_SEQUENCE);
+  EXPECT_EQ(spec.model().loss(), v1::ModelSpec::LOSS_SOFTMAX_CROSS_ENTROPY);
+}
+
+TEST(JobFileTest, ALayerIsOneKindByItsName) {
+  EXPECT_EQ(Errors("model: {layers: [drop_out, name, {relu: {}, gelu: {}}]}\n"),
+            "digits.yaml:1:18: model.layers[0]: \"drop_out\"; did you mean \"dropout\"?\n"
+            "digits.yaml:1:28: model.layers[1]: \"name\"\n"
+            "digits.yaml:1:45: model.layers[2] holds both \"relu\" and \"gelu\", expected one of "
+            "them");
+}
+
 TEST(JobFileTest, ReadsEveryKindOfField) {
   const v1::JobSpec spec = Spec(
       "name: digits-lamb\n"

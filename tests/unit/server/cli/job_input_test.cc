@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 const std::string kExamples = DROVER_SOURCE_DIR "/docs/examples/";
 
 TEST(ExamplesTest, AreGoodJobs) {
-  for (const char* name : {"quickstart.yaml", "adamw.yaml"}) {
+  for (const char* name : {"quickstart.yaml", "adamw.yaml", "layers.yaml"}) {
     const Result<JobFile> file = ReadCheckedJobFile(kExamples + name, {});
     EXPECT_TRUE(file.ok()) << file.status().message();
   }

@@ -70,6 +70,12 @@ TEST(ModelTest, RefusesNetworksThatDoNotFitAndNamesTheLayer) {
   network.layers.insert(network.layers.begin(), {.name = "", .kind = ResidualSpec{network.layers}});
   EXPECT_EQ(refusal(network, 8),
             "model: layer 1: residual: its layers make 3 of 6, expected the same shape");
+  network = SmallMlp();
+  for (int i = 0; i < 9; ++i) network.layers = {{.name = "", .kind = ResidualSpec{network.layers}}};
+  EXPECT_EQ(refusal(network, 8), "model: 9 residual blocks inside each other, expected at most 8");
+  network.layers = {
+      {.name = "", .kind = ResidualSpec{std::vector<LayerSpec>(1000, {"", ReluSpec{}})}}};
+  EXPECT_EQ(refusal(network, 8), "model: 1001 layers, expected at most 1000");
 }
 
 TEST(ModelTest, RefusesBadBatchesAndWritesNothing) {
