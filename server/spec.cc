@@ -256,6 +256,22 @@ v1::PhaseSpec WithFieldsOfJob(const v1::PhaseSpec& phase, const v1::PhaseSpec& w
   return full;
 }
 
+// Of samples that a phase trains on, when it has its own.
+void CheckSequenceLength(const std::string& field, const v1::JobSpec& spec, int phase,
+                         SpecChecker* checker) {
+  if (!spec.phases(phase).has_sequence_length()) return;
+  const int64_t length = spec.phases(phase).sequence_length();
+  if (!spec.dataset().has_text()) {
+    checker->Add(field, "is {}, and the dataset is not text; expected no such field", length);
+    return;
+  }
+  v1::Bert bert = spec.model().bert();
+  WriteBert(&bert);
+  const int64_t most =
+      spec.model().has_bert() ? std::min(bert.positions(), kSequenceLengthMax) : kSequenceLengthMax;
+  checker->InRange(field, length, kSequenceLengthMin, most);
+}
+
 void ReadPhases(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
   const v1::PhaseSpec whole = WholeJob(spec);
   if (spec.phases_size() == 0) {
@@ -269,6 +285,7 @@ void ReadPhases(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
   for (int i = 0; i < std::min(spec.phases_size(), kPhasesMax); ++i) {
     plan->phases.push_back(
         ReadPhase(fmt::format("phases[{}].", i), WithFieldsOfJob(spec.phases(i), whole), checker));
+    CheckSequenceLength(fmt::format("phases[{}].sequence_length", i), spec, i, checker);
     plan->phases.back().first_step = plan->steps;
     plan->steps += plan->phases.back().steps;
   }

@@ -91,6 +91,27 @@ Result<std::vector<JobPhase>> PhasesOf(const v1::JobSpec& spec) {
   return phases;
 }
 
+// Phases whose sequences are of another length than the dataset's.
+Status SetUpLengths(const v1::JobSpec& spec, JobSetup* setup) {
+  for (int i = 0; i < spec.phases_size(); ++i) {
+    if (!spec.phases(i).has_sequence_length()) continue;
+    JobPhase& phase = setup->phases[static_cast<size_t>(i)];
+    if (!spec.dataset().has_text()) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("phases[{}].sequence_length: the dataset is not text", i));
+    }
+    v1::DatasetSpec dataset = spec.dataset();
+    dataset.mutable_text()->set_sequence_length(spec.phases(i).sequence_length());
+    DatasetResult train = OpenSplit(dataset, Split::kTrain, setup->seed);
+    if (!train.ok()) return train.status().Annotate(fmt::format("phases[{}]", i));
+    phase.own_train = std::move(train).value();
+    Result<NetworkSpec> network = NetworkOf(spec.model(), phase.own_train->shape());
+    if (!network.ok()) return network.status().Annotate(fmt::format("phases[{}]", i));
+    phase.own_network = std::make_shared<const NetworkSpec>(std::move(network).value());
+  }
+  return Status();
+}
+
 }  // namespace
 
 Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
@@ -112,6 +133,7 @@ Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
   Result<NetworkSpec> network = NetworkOf(spec.model(), setup.train->shape());
   if (!network.ok()) return network.status();
   setup.network = std::move(network).value();
+  DROVER_RETURN_IF_ERROR(SetUpLengths(spec, &setup));
   return setup;
 }
 

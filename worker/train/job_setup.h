@@ -16,13 +16,16 @@
 
 namespace drover {
 
-// Consecutive steps with one batch.
+// Consecutive steps with one batch, and one length of sequences.
 struct JobPhase {
   int64_t first_step = 0;
   uint64_t first_position = 0;  // Of its first sample in the endless row of data passes.
   int64_t batch = 0;
   uint32_t leaves = 0;
   int64_t micro_batch = 0;
+  // Of a phase with a sequence length of its own; null: the job's.
+  std::shared_ptr<const Dataset> own_train = nullptr;
+  std::shared_ptr<const NetworkSpec> own_network = nullptr;
 
   int64_t leaf_samples() const { return batch / leaves; }
   // Of the first sample of a leaf of `step`, which is one of this phase.
@@ -33,7 +36,7 @@ struct JobPhase {
 };
 
 struct JobSetup {
-  NetworkSpec network;
+  NetworkSpec network;  // For samples of `test`, and of `train` but for phases with their own.
   Precision precision = Precision::kF32;
   std::vector<JobPhase> phases;  // At least one, in order, the first one of step 0.
   uint64_t seed = 0;
@@ -42,6 +45,12 @@ struct JobSetup {
   std::shared_ptr<const Dataset> test;
   std::string dataset;  // Its kind and path, for people.
 
+  const Dataset& TrainOf(const JobPhase& phase) const {
+    return phase.own_train != nullptr ? *phase.own_train : *train;
+  }
+  const NetworkSpec& NetworkOf(const JobPhase& phase) const {
+    return phase.own_network != nullptr ? *phase.own_network : network;
+  }
   // The phase of step `step`; the last one for the version after the last step.
   const JobPhase& PhaseAt(int64_t step) const {
     size_t index = phases.size() - 1;

@@ -43,18 +43,33 @@ Result<std::unique_ptr<LeafRunner>> LeafRunner::Make(const JobSetup& setup) {
       Model::Make(setup.network,
                   {.micro_batch = setup.phases.front().micro_batch, .precision = setup.precision});
   if (!model.ok()) return model.status();
+  for (const JobPhase& phase : setup.phases) {
+    if (phase.own_network == nullptr) continue;
+    const Result<std::unique_ptr<Model>> own =
+        Model::Make(*phase.own_network, {.micro_batch = 1, .precision = setup.precision});
+    if (!own.ok()) return own.status();
+    if (own.value()->tensors() != model.value()->tensors()) {
+      return Status(Code::kInvalidArgument,
+                    "model: a phase's sequence_length changes its tensors, expected layers whose "
+                    "weights do not depend on the length");
+    }
+  }
   return std::unique_ptr<LeafRunner>(new LeafRunner(setup, std::move(model).value()));
 }
 
 LeafRunner::LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model)
-    : setup_(setup), layout_(model->layout()), model_(std::move(model)) {}
+    : setup_(setup),
+      layout_(model->layout()),
+      model_(std::move(model)),
+      network_(&setup_.network) {}
 
-Status LeafRunner::SetMicroBatch(int64_t micro_batch) {
-  if (model_->micro_batch() == micro_batch) return Status();
+Status LeafRunner::UseModel(const NetworkSpec& network, int64_t micro_batch) {
+  if (network_ == &network && model_->micro_batch() == micro_batch) return Status();
   Result<std::unique_ptr<Model>> model =
-      Model::Make(setup_.network, {.micro_batch = micro_batch, .precision = setup_.precision});
+      Model::Make(network, {.micro_batch = micro_batch, .precision = setup_.precision});
   if (!model.ok()) return model.status();
   model_ = std::move(model).value();
+  network_ = &network;
   return Status();
 }
 
@@ -85,9 +100,10 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
                                       const std::function<void(size_t tensor)>& on_final,
                                       const std::atomic<bool>& cancelled, LeafTimes* times) {
   const JobPhase& phase = setup_.PhaseAt(step);
-  DROVER_RETURN_IF_ERROR(SetMicroBatch(phase.micro_batch));
+  const Dataset& train = setup_.TrainOf(phase);
+  DROVER_RETURN_IF_ERROR(UseModel(setup_.NetworkOf(phase), phase.micro_batch));
   const uint64_t first_position = phase.LeafPosition(step, leaf);
-  SamplePositions(setup_.seed, setup_.train->size(), first_position,
+  SamplePositions(setup_.seed, train.size(), first_position,
                   static_cast<uint64_t>(phase.leaf_samples()), &indices_);
   const size_t micro_batch = static_cast<size_t>(phase.micro_batch);
   StepStats stats;
@@ -97,7 +113,7 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
     if (cancelled.load(std::memory_order_relaxed)) {
       return Status(Code::kCancelled, "the lease is void");
     }
-    const Batch batch = Read(*setup_.train, begin, micro_batch, first_position + begin);
+    const Batch batch = Read(train, begin, micro_batch, first_position + begin);
     spent.data += watch.Lap();
     const bool last = begin + micro_batch == indices_.size();
     GradientSink sink;
@@ -122,7 +138,7 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
 
 Result<EvalStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t end,
                                        const float* weights) {
-  DROVER_RETURN_IF_ERROR(SetMicroBatch(setup_.PhaseAt(version).micro_batch));
+  DROVER_RETURN_IF_ERROR(UseModel(setup_.network, setup_.PhaseAt(version).micro_batch));
   indices_.resize(static_cast<size_t>(end - begin));
   std::iota(indices_.begin(), indices_.end(), static_cast<uint64_t>(begin));
   const Batch batch = Read(*setup_.test, 0, indices_.size(), static_cast<uint64_t>(begin));

@@ -61,8 +61,9 @@ class LeafRunner {
  private:
   LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model);
 
-  // A phase with another micro-batch needs a model with other buffers; its layout is the same.
-  Status SetMicroBatch(int64_t micro_batch);
+  // A phase with another micro-batch or network needs a model with other buffers; its layout is the
+  // same. `network` is one of setup_.
+  Status UseModel(const NetworkSpec& network, int64_t micro_batch);
 
   // `samples` samples, the first one dataset index indices_[begin] at position `position`. What is
   // returned is valid until the next call.
@@ -70,7 +71,8 @@ class LeafRunner {
 
   const JobSetup setup_;
   const Layout layout_;
-  std::unique_ptr<Model> model_;     // For the micro-batch of the phase computed last.
+  std::unique_ptr<Model> model_;     // What was used last,
+  const NetworkSpec* network_;       // which has this network.
   std::vector<uint64_t> indices_;    // Of the leaf.
   std::vector<uint64_t> positions_;  // Of the micro-batch, as the dataset and the model take them.
   std::vector<SampleRef> refs_;

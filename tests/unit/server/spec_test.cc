@@ -212,6 +212,22 @@ TEST(PlanJobTest, NamesThePhaseThatIsWrong) {
                         "steps: is 5, expected the sum of the phases ("));
 }
 
+TEST(PlanJobTest, APhasesSequenceLengthFitsTextAndModel) {
+  v1::JobSpec spec = TwoPhases();
+  spec.mutable_phases(1)->set_sequence_length(512);
+  EXPECT_EQ(
+      PlanJob(spec).status().message(),
+      "phases[1].sequence_length: is 512, and the dataset is not text; expected no such field");
+
+  spec.mutable_model()->mutable_bert()->set_size(v1::Bert::SIZE_TINY);
+  spec.mutable_dataset()->mutable_text()->set_path("/text");
+  EXPECT_TRUE(PlanJob(spec).ok()) << PlanJob(spec).status().message();
+
+  spec.mutable_phases(1)->set_sequence_length(513);
+  EXPECT_EQ(PlanJob(spec).status().message(),
+            "phases[1].sequence_length: is 513, expected 8 to 512");
+}
+
 TEST(PlanJobTest, RefusesMorePhasesThanAShardTakes) {
   v1::JobSpec spec = TwoPhases();
   for (int i = 0; i < kPhasesMax; ++i) spec.add_phases()->set_steps(10);

@@ -4,11 +4,15 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "common/text/token_file.h"
 #include "tests/unit/worker/data/sample_text.h"
+#include "worker/train/leaf_runner.h"
 
 namespace drover {
 namespace {
@@ -83,6 +87,42 @@ TEST_F(TextJobTest, ABertTakesVocabularyAndLengthOfTheText) {
   EXPECT_EQ(setup.network.vocabulary % 8, 0);
   EXPECT_GE(setup.network.vocabulary, setup.train->shape().vocabulary);
   EXPECT_LT(setup.network.vocabulary, setup.train->shape().vocabulary + 8);
+}
+
+TEST_F(TextJobTest, APhaseTrainsOnSamplesOfItsOwnLength) {
+  for (const char* name : {"/train.tokens", "/test.tokens"}) {
+    ASSERT_TRUE(WriteTokenFile(FileSystem::Real(), directory_ + name, SampleText(9)).ok());
+  }
+  v1::JobSpec spec = Spec("text { path: '" + directory_ + "' sequence_length: 12 }");
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "size: SIZE_TINY layers: 1 hidden: 4 heads: 1 intermediate: 8 positions: 16 "
+      "vocabulary_multiple: 8 dropout: 0.1",
+      spec.mutable_model()->mutable_bert()));
+  for (int phase = 0; phase < 2; ++phase) {
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        "steps: 1 batch: 4 leaves: 2 micro_batch: 2", spec.add_phases()));
+  }
+  spec.mutable_phases(1)->set_sequence_length(16);
+
+  const JobSetup setup = SetUpJob(spec).value();
+
+  EXPECT_EQ(setup.TrainOf(setup.phases[0]).shape().extents, Dims{12});
+  EXPECT_EQ(setup.TrainOf(setup.phases[1]).shape().extents, Dims{16});
+  EXPECT_EQ(setup.NetworkOf(setup.phases[0]).input, Dims{12});
+  EXPECT_EQ(setup.NetworkOf(setup.phases[1]).input, Dims{16});
+  const std::unique_ptr<LeafRunner> runner = LeafRunner::Make(setup).value();
+  std::vector<float> weights(runner->layout().SpanElements(runner->layout().all_blocks()), 0.01f);
+  std::vector<float> gradient(weights.size());
+  const std::atomic<bool> cancelled = false;
+  for (int64_t step = 0; step < 2; ++step) {
+    EXPECT_EQ(
+        runner->RunLeaf(step, 1, weights.data(), gradient.data(), {}, cancelled).value().samples,
+        2);
+    EXPECT_EQ(runner->Evaluate(step, 0, 1, weights.data()).value().samples, 1);
+  }
+
+  spec.mutable_phases(1)->set_sequence_length(20);
+  EXPECT_THAT(LeafRunner::Make(SetUpJob(spec).value()).status().message(), HasSubstr("positions"));
 }
 
 TEST_F(TextJobTest, ABertDoesNotReadImages) {
