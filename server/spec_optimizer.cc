@@ -2,6 +2,8 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
+
 #include "common/base/quote.h"
 #include "server/spec_checker.h"
 
@@ -16,6 +18,7 @@ constexpr double kNumberMax = 1e30;
 constexpr double kEpsMin = 1e-30;
 constexpr size_t kExclusionsMax = 64;
 constexpr size_t kExclusionBytesMax = 200;
+constexpr int kGroupsMax = 64;
 constexpr int64_t kLookaheadEveryMax = int64_t{1} << 31;
 
 bool IsNotNegative(double value) { return value >= 0.0 && value <= kNumberMax; }
@@ -200,6 +203,54 @@ void ReadLookahead(const v1::Lookahead& lookahead, OptimizerSettings* settings,
                  "0 <= alpha <= 1");
 }
 
+// One group; `chosen` is the rule's message.
+void ReadGroup(const std::string& path, const v1::ParameterGroup& group,
+               const FieldDescriptor& chosen, Rule rule, OptimizerSettings* settings,
+               SpecChecker* checker) {
+  Result<NamePattern> match = NamePattern::Compile(group.match());
+  if (!match.ok()) return checker->Add(path + ".match", "{}", match.status().message());
+  const bool decays = group.has_decay() || group.has_weight_decay();
+  if (!decays && !group.has_adapt() && !group.has_learning_rate_scale()) {
+    return checker->Add(path,
+                        "sets nothing for {}, expected decay, weight_decay, adapt or "
+                        "learning_rate_scale",
+                        Quote(group.match()));
+  }
+  if (decays && chosen.message_type()->FindFieldByName("weight_decay") == nullptr) {
+    checker->Add(path, "is about weight decay, which rule {} has not", chosen.name());
+  }
+  if (group.has_adapt() && !InfoOf(rule).trust_ratio) {
+    checker->Add(path + ".adapt", "is set, but rule {} has no trust ratio", chosen.name());
+  }
+  if (group.has_decay() && !group.decay() && group.weight_decay() != 0.0) {
+    checker->Add(path, "has decay: false and a weight_decay, expected one of them");
+  }
+  ParameterGroup read{std::move(match).value(), {}, {}, {}, 1.0};
+  if (group.has_decay()) read.decay = group.decay();
+  if (group.has_adapt()) read.adapt = group.adapt();
+  if (group.has_weight_decay()) {
+    read.weight_decay = group.weight_decay();
+    CheckNumber(path + ".weight_decay", "weight_decay", group.weight_decay(), checker);
+  }
+  if (group.has_learning_rate_scale()) {
+    read.learning_rate_scale = group.learning_rate_scale();
+    CheckNumber(path + ".learning_rate_scale", "learning_rate_scale", read.learning_rate_scale,
+                checker);
+  }
+  settings->groups.push_back(std::move(read));
+}
+
+void WriteGroups(const std::vector<ParameterGroup>& groups, v1::OptimizerSpec* spec) {
+  for (const ParameterGroup& group : groups) {
+    v1::ParameterGroup& out = *spec->add_groups();
+    out.set_match(group.match.text());
+    if (group.decay) out.set_decay(*group.decay);
+    if (group.weight_decay) out.set_weight_decay(*group.weight_decay);
+    if (group.adapt) out.set_adapt(*group.adapt);
+    out.set_learning_rate_scale(group.learning_rate_scale);
+  }
+}
+
 // The row of the rule table that the message of a rule stands for.
 Rule RuleOf(const v1::OptimizerSpec& spec) {
   switch (spec.rule_case()) {
@@ -323,6 +374,11 @@ OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* chec
   }
   OptimizerSettings settings = ReadRule(spec, checker);
   if (spec.has_lookahead()) ReadLookahead(spec.lookahead(), &settings, checker);
+  checker->InRange("optimizer.groups", spec.groups_size(), 0, kGroupsMax);
+  for (int i = 0; set != nullptr && i < std::min(spec.groups_size(), kGroupsMax); ++i) {
+    ReadGroup(fmt::format("optimizer.groups[{}]", i), spec.groups(i), *set, settings.rule,
+              &settings, checker);
+  }
   // What only several fields together can break, such as limits in the wrong order.
   const Status together = Validate(settings);
   if (!together.ok() && set != nullptr && checker->violations().size() == violations) {
@@ -342,6 +398,7 @@ v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& s, std::string_view pr
       spec.mutable_lars()->set_always_adapt(s.adapt == Adapt::kAlways);
     }
   }
+  WriteGroups(s.groups, &spec);
   if (s.lookahead_every != 0) {
     spec.mutable_lookahead()->set_k(s.lookahead_every);
     spec.mutable_lookahead()->set_alpha(s.lookahead_alpha);

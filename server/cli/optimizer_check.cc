@@ -97,7 +97,7 @@ class ExactModel {
     }
     const TrustRatio ratio = ComputeTrustRatio(settings_, tensor.group, std::sqrt(weight_squares),
                                                std::sqrt(direction_squares));
-    const double scale = UpdateScale(settings_, update_, learning_rate, ratio.ratio);
+    const double scale = UpdateScale(settings_, tensor.group, update_, learning_rate, ratio.ratio);
     const StepScalarsOf<double> scaled = rule_.with_scale(s, scale);
     double step_max = 0.0;
     for (size_t i = 0; i < gradient.size(); ++i) {

@@ -68,6 +68,7 @@ struct StepSummary {
   std::vector<double> direction_norms;
   std::vector<double> trust_ratios;  // 1 where not adapted.
   std::vector<bool> adapted;
+  double update_norm = 0;   // Of the whole model, for /metrics; 0 when it was not measured.
   int64_t limited_min = 0;  // Tensors whose ratio hit a bound.
   int64_t limited_max = 0;
   int64_t limited_zero_norm = 0;

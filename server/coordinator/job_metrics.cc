@@ -139,12 +139,7 @@ void JobMetrics::SetStep(const StepSummary& summary) {
   registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "ratio"})
       .Observe(summary.ratio_seconds);
   Set(Metric::kWeightNorm, NormOf(summary.weight_norms));
-  if (!measures_update_) return;
-  std::vector<double> updates;
-  for (size_t i = 0; i < summary.direction_norms.size(); ++i) {
-    updates.push_back(summary.learning_rate * summary.trust_ratios[i] * summary.direction_norms[i]);
-  }
-  Set(Metric::kUpdateNorm, NormOf(updates));
+  if (measures_update_) Set(Metric::kUpdateNorm, summary.update_norm);
 }
 
 void JobMetrics::SetTensors(const StepSummary& summary) {

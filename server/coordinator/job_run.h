@@ -154,8 +154,9 @@ class JobRun {
   Stopping stopping_ = Stopping::kNo;
   std::optional<CountEvent::What> cause_;  // Of the next placing; none for a job's first.
   bool discard_next_ = false;
-  std::vector<ShardSlot> slots_;             // As record_->placement.
-  std::map<std::string, std::string> gone_;  // Placed shards lost since, and why.
+  std::vector<ShardSlot> slots_;                // As record_->placement.
+  std::map<std::string, std::string> gone_;     // Placed shards lost since, and why.
+  std::shared_ptr<const TensorGroups> groups_;  // Of the layout; null before the first step.
   std::unique_ptr<StepCommit> step_;
   std::optional<StepCommit::Outcome> outcome_;  // While applying: sent again to who lacks it.
   std::unique_ptr<LeaseTable> leases_;

@@ -14,7 +14,11 @@ void JobRun::OpenStep(const LeafSet& done, bool singles, Turn* turn) {
   step_.reset();
   leases_.reset();
   if (record_->version < record_->plan.steps) {
-    step_ = std::make_unique<StepCommit>(*record_);
+    if (groups_ == nullptr) {
+      groups_ = std::make_shared<const TensorGroups>(
+          GroupTensors(record_->plan.optimizer, *record_->layout));
+    }
+    step_ = std::make_unique<StepCommit>(*record_, groups_);
     leases_ = std::make_unique<LeaseTable>(done, singles, last_lease_);
     last_lease_ = leases_->last_id();
   }

@@ -52,6 +52,10 @@ void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
   worker.heard = turn->now;
   std::string refusal = event.error;
   if (refusal.empty() && record_->layout == nullptr) {
+    std::vector<std::string> tensors;
+    for (const TensorSpec& tensor : event.layout->tensors()) tensors.push_back(tensor.name);
+    const Status groups = CheckGroupsApply(record_->plan.optimizer, tensors);
+    if (!groups.ok()) return Fail("GROUP_WITHOUT_TENSORS", groups.message(), turn);
     record_->layout = event.layout;
     record_->train_samples = event.train_samples;
     record_->eval_samples = event.eval_samples;

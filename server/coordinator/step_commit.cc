@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "server/optim/lookahead.h"
 #include "server/optim/schedule.h"
@@ -22,7 +23,18 @@ bool AllFinite(const std::vector<double>& values) {
 
 }  // namespace
 
-StepCommit::StepCommit(const JobRecord& record)
+TensorGroups GroupTensors(const OptimizerSettings& settings, const Layout& layout) {
+  TensorGroups groups;
+  for (const TensorSpec& tensor : layout.tensors()) {
+    const GroupSettings group = GroupOf(settings, tensor.name);
+    const auto found = std::find(groups.groups.begin(), groups.groups.end(), group);
+    groups.of_tensor.push_back(static_cast<uint32_t>(found - groups.groups.begin()));
+    if (found == groups.groups.end()) groups.groups.push_back(group);
+  }
+  return groups;
+}
+
+StepCommit::StepCommit(const JobRecord& record, std::shared_ptr<const TensorGroups> groups)
     : plan_(record.plan),
       phase_(plan_.PhaseAt(record.version)),
       layout_(record.layout),
@@ -31,14 +43,10 @@ StepCommit::StepCommit(const JobRecord& record)
       applied_before_(record.applied),
       update_number_(record.applied - record.schedule.updates_applied + 1),
       learning_rate_(LearningRateOf(record)),
-      shards_(record.placement.size()) {
-  for (const TensorSpec& tensor : layout_->tensors()) {
-    const GroupSettings group = GroupOf(plan_.optimizer, tensor.name);
-    const auto found = std::find(groups_.begin(), groups_.end(), group);
-    tensor_groups_.push_back(static_cast<uint32_t>(found - groups_.begin()));
-    if (found == groups_.end()) groups_.push_back(group);
-  }
-}
+      groups_(groups != nullptr
+                  ? std::move(groups)
+                  : std::make_shared<const TensorGroups>(GroupTensors(plan_.optimizer, *layout_))),
+      shards_(record.placement.size()) {}
 
 Status StepCommit::AddPrepared(uint32_t index, const PreparedReply& reply) {
   if (shards_[index].prepared) return Status();
@@ -145,11 +153,11 @@ double StepCommit::ClipFactorHere() const { return ClipFactor(plan_.optimizer, G
 UpdateNumbers StepCommit::NumbersForMeasure() const {
   UpdateNumbers numbers;
   const double clip = ClipFactorHere();
-  for (const GroupSettings& group : groups_) {
+  for (const GroupSettings& group : groups_->groups) {
     numbers.groups.push_back(
         ComputeStepScalars(plan_.optimizer, group, update_number_, learning_rate_, clip));
   }
-  numbers.tensor_groups = tensor_groups_;
+  numbers.tensor_groups = groups_->of_tensor;
   return numbers;
 }
 
@@ -157,8 +165,9 @@ void StepCommit::AddRatios(StepSummary* summary, UpdateNumbers* numbers) const {
   summary->weight_norms = TensorNorms(Gather(&MeasuredReply::weight_squares));
   summary->direction_norms = TensorNorms(Gather(&MeasuredReply::direction_squares));
   std::vector<double> adapted;
+  double update_squares = 0.0;
   for (size_t tensor = 0; tensor < layout_->tensors().size(); ++tensor) {
-    const GroupSettings& group = groups_[tensor_groups_[tensor]];
+    const GroupSettings& group = GroupOfTensor(tensor);
     const TrustRatio ratio = ComputeTrustRatio(
         plan_.optimizer, group, summary->weight_norms[tensor], summary->direction_norms[tensor]);
     summary->trust_ratios.push_back(ratio.ratio);
@@ -168,8 +177,13 @@ void StepCommit::AddRatios(StepSummary* summary, UpdateNumbers* numbers) const {
     if (ratio.limit == RatioLimit::kMax) ++summary->limited_max;
     if (ratio.limit == RatioLimit::kZeroNorm) ++summary->limited_zero_norm;
     numbers->tensor_scales.push_back(static_cast<float>(
-        UpdateScale(plan_.optimizer, update_number_, learning_rate_, ratio.ratio)));
+        UpdateScale(plan_.optimizer, group, update_number_, learning_rate_, ratio.ratio)));
+    if (!InfoOf(plan_.optimizer.rule).ratio_on_gradient) {
+      const double moved = double{numbers->tensor_scales.back()} * summary->direction_norms[tensor];
+      update_squares += moved * moved;
+    }
   }
+  summary->update_norm = std::sqrt(update_squares);
   if (adapted.empty()) return;
   std::sort(adapted.begin(), adapted.end());
   summary->trust_ratio_min = adapted.front();
@@ -196,9 +210,11 @@ StepCommit::Outcome StepCommit::Commit(const Fence& fence, Ledger* ledger) const
   if (InfoOf(plan_.optimizer.rule).trust_ratio) {
     AddRatios(&summary, &outcome.commit.numbers);
   } else {
-    const float scale = static_cast<float>(
-        UpdateScale(plan_.optimizer, update_number_, learning_rate_, /*trust_ratio=*/1.0));
-    outcome.commit.numbers.tensor_scales.assign(layout_->tensors().size(), scale);
+    for (size_t tensor = 0; tensor < layout_->tensors().size(); ++tensor) {
+      outcome.commit.numbers.tensor_scales.push_back(static_cast<float>(
+          UpdateScale(plan_.optimizer, GroupOfTensor(tensor), update_number_, learning_rate_,
+                      /*trust_ratio=*/1.0)));
+    }
   }
   outcome.commit.numbers.lookahead = LookaheadStepOf(plan_.optimizer, applied_before_ + 1);
   ledger->leaves_expected += phase_.leaves;

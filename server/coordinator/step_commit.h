@@ -7,6 +7,7 @@
 #define DROVER_SERVER_COORDINATOR_STEP_COMMIT_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,10 +19,19 @@
 
 namespace drover {
 
+// Which tensors are treated alike.
+struct TensorGroups {
+  std::vector<GroupSettings> groups;  // Distinct.
+  std::vector<uint32_t> of_tensor;    // [tensors] index into groups.
+};
+TensorGroups GroupTensors(const OptimizerSettings& settings, const Layout& layout);
+
 class StepCommit {
  public:
-  // The open step of `record`, which is placed and has a layout. Copies what it needs.
-  explicit StepCommit(const JobRecord& record);
+  // The open step of `record`, which is placed and has a layout. Copies what it needs. `groups` are
+  // those of GroupTensors, which a job needs once; null: it calls that.
+  explicit StepCommit(const JobRecord& record,
+                      std::shared_ptr<const TensorGroups> groups = nullptr);
 
   int64_t step() const { return step_; }
 
@@ -68,6 +78,9 @@ class StepCommit {
   std::vector<double> TensorNorms(const std::vector<double>& block_squares) const;
   double GlobalNorm() const;
   double ClipFactorHere() const;
+  const GroupSettings& GroupOfTensor(size_t tensor) const {
+    return groups_->groups[groups_->of_tensor[tensor]];
+  }
   void AddRatios(StepSummary* summary, UpdateNumbers* numbers) const;
 
   const JobPlan plan_;
@@ -78,8 +91,7 @@ class StepCommit {
   const int64_t applied_before_;
   const int64_t update_number_;  // n of the rules: 1 for the first update.
   double learning_rate_;
-  std::vector<GroupSettings> groups_;
-  std::vector<uint32_t> tensor_groups_;
+  const std::shared_ptr<const TensorGroups> groups_;
   std::vector<ShardVotes> shards_;
 };
 

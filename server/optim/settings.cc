@@ -1,8 +1,12 @@
 #include "server/optim/settings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "common/base/quote.h"
 
 namespace drover {
 namespace {
@@ -52,6 +56,26 @@ bool ContainsAny(std::string_view tensor_name, const std::vector<std::string>& p
     if (tensor_name.find(part) != std::string_view::npos) return true;
   }
   return false;
+}
+
+Status ValidateGroups(const std::vector<ParameterGroup>& groups) {
+  for (const ParameterGroup& group : groups) {
+    if (!IsNotNegative(group.learning_rate_scale)) {
+      return OutOfRange("groups: learning_rate_scale", group.learning_rate_scale, "a number >= 0");
+    }
+    if (group.weight_decay && !IsNotNegative(*group.weight_decay)) {
+      return OutOfRange("groups: weight_decay", *group.weight_decay, "a number >= 0");
+    }
+  }
+  return Status();
+}
+
+// The index of the group of a tensor; their number when it is in none.
+size_t IndexOfGroup(const OptimizerSettings& settings, std::string_view tensor_name) {
+  const auto found =
+      std::find_if(settings.groups.begin(), settings.groups.end(),
+                   [&](const ParameterGroup& group) { return group.match.Matches(tensor_name); });
+  return static_cast<size_t>(found - settings.groups.begin());
 }
 
 OptimizerSettings LambBase() {
@@ -196,13 +220,25 @@ Status Validate(const OptimizerSettings& s) {
     return OutOfRange("lookahead alpha", s.lookahead_alpha, "0 <= alpha <= 1");
   }
   DROVER_RETURN_IF_ERROR(ValidateLimits(s));
+  DROVER_RETURN_IF_ERROR(ValidateGroups(s.groups));
   DROVER_RETURN_IF_ERROR(ValidateNames("no_decay", s.no_decay));
   return ValidateNames("no_adapt", s.no_adapt);
 }
 
 GroupSettings GroupOf(const OptimizerSettings& settings, std::string_view tensor_name) {
-  return MakeGroup(settings, /*may_decay=*/!ContainsAny(tensor_name, settings.no_decay),
-                   /*may_adapt=*/!ContainsAny(tensor_name, settings.no_adapt));
+  const bool may_decay = !ContainsAny(tensor_name, settings.no_decay);
+  const bool may_adapt = !ContainsAny(tensor_name, settings.no_adapt);
+  const size_t index = IndexOfGroup(settings, tensor_name);
+  if (index == settings.groups.size()) return MakeGroup(settings, may_decay, may_adapt);
+  const ParameterGroup& apart = settings.groups[index];
+  OptimizerSettings own = settings;
+  own.weight_decay = apart.weight_decay.value_or(settings.weight_decay);
+  GroupSettings group =
+      MakeGroup(own, apart.decay.value_or(may_decay || apart.weight_decay.has_value()), may_adapt);
+  if (apart.adapt) group.adapt = InfoOf(settings.rule).trust_ratio && *apart.adapt;
+  group.learning_rate_scale = apart.learning_rate_scale;
+  if (group.decay) group.weight_decay = apart.weight_decay;
+  return group;
 }
 
 GroupSettings MakeGroup(const OptimizerSettings& settings, bool may_decay, bool may_adapt) {
@@ -219,6 +255,35 @@ GroupSettings MakeGroup(const OptimizerSettings& settings, bool may_decay, bool 
       break;
   }
   return group;
+}
+
+double WeightDecayOf(const OptimizerSettings& settings, const GroupSettings& group) {
+  return group.decay ? group.weight_decay.value_or(settings.weight_decay) : 0.0;
+}
+
+Status CheckGroupsApply(const OptimizerSettings& settings, std::span<const std::string> tensors) {
+  std::vector<bool> applies(settings.groups.size(), false);
+  for (const std::string& tensor : tensors) {
+    const size_t index = IndexOfGroup(settings, tensor);
+    if (index < applies.size()) applies[index] = true;
+  }
+  for (size_t i = 0; i < applies.size(); ++i) {
+    if (applies[i]) continue;
+    const NamePattern& match = settings.groups[i].match;
+    const bool taken = std::any_of(tensors.begin(), tensors.end(), [&](const std::string& tensor) {
+      return match.Matches(tensor);
+    });
+    constexpr size_t kShown = 8;
+    const auto shown = tensors.first(std::min(kShown, tensors.size()));
+    return Status(
+        Code::kInvalidArgument,
+        fmt::format("optimizer.groups[{}].match: {} {}; the tensors are {}{}", i,
+                    Quote(match.text()),
+                    taken ? "matches only tensors that a group before it matches"
+                          : "matches no tensor of the model",
+                    fmt::join(shown, ", "), shown.size() < tensors.size() ? ", ..." : ""));
+  }
+  return Status();
 }
 
 }  // namespace drover

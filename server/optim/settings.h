@@ -6,11 +6,14 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/status.h"
+#include "server/optim/name_pattern.h"
 #include "server/optim/rule_state.h"
 
 namespace drover {
@@ -32,6 +35,18 @@ enum class Adapt { kIfDecay, kAlways, kNever };
 // Biases and the parameters of normalisation layers: neither decayed nor adapted by default. A
 // zero-initialised bias would get a ratio near 1e-3 and never move.
 std::vector<std::string> DefaultExclusions();
+
+// Tensors that are treated apart: those whose name matches, and no group before does. What is not
+// set is as for the others.
+struct ParameterGroup {
+  NamePattern match;
+  std::optional<bool> decay;           // Whether they are decayed, whatever no_decay says.
+  std::optional<double> weight_decay;  // >= 0. Instead of the rule's, whatever no_decay says.
+  std::optional<bool> adapt;           // Have a trust ratio, whatever no_adapt and the mode say.
+  double learning_rate_scale = 1.0;    // >= 0. Factor on the learning rate; 0 freezes them.
+
+  friend bool operator==(const ParameterGroup&, const ParameterGroup&) = default;
+};
 
 // Fields that a rule does not use are ignored. The defaults here are those of no rule: begin with
 // DefaultSettings or LambPreset.
@@ -78,6 +93,9 @@ struct OptimizerSettings {
   // Tensors whose name contains one of these, case-sensitive, are not decayed or not adapted.
   std::vector<std::string> no_decay = DefaultExclusions();
   std::vector<std::string> no_adapt = DefaultExclusions();
+
+  // Before both lists; the first one whose pattern matches a name counts.
+  std::vector<ParameterGroup> groups;
 
   friend bool operator==(const OptimizerSettings&, const OptimizerSettings&) = default;
 };
@@ -140,17 +158,26 @@ Status Validate(const OptimizerSettings& settings);
 
 // How one tensor is treated.
 struct GroupSettings {
-  bool decay;  // Weight decay applies.
-  bool adapt;  // The trust ratio applies.
+  bool decay;                                         // Weight decay applies.
+  bool adapt;                                         // The trust ratio applies.
+  double learning_rate_scale = 1.0;                   // Factor on the learning rate.
+  std::optional<double> weight_decay = std::nullopt;  // Instead of the settings' when `decay`.
 
   friend bool operator==(const GroupSettings&, const GroupSettings&) = default;
 };
 
-// By the tensor's name. adapt is final: rule, mode and both lists are accounted for.
+// By the tensor's name. adapt is final: rule, mode, groups and both lists are accounted for.
 GroupSettings GroupOf(const OptimizerSettings& settings, std::string_view tensor_name);
 
-// As GroupOf, with the verdict of the two lists given.
+// As GroupOf, with the verdict of the two lists given and no groups.
 GroupSettings MakeGroup(const OptimizerSettings& settings, bool may_decay, bool may_adapt);
+
+// Weight decay of a tensor, 0 without.
+double WeightDecayOf(const OptimizerSettings& settings, const GroupSettings& group);
+
+// kInvalidArgument naming the first group that would change nothing of a model with these tensors,
+// because it matches none or only such that a group before it matches.
+Status CheckGroupsApply(const OptimizerSettings& settings, std::span<const std::string> tensors);
 
 }  // namespace drover
 

@@ -94,7 +94,8 @@ StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settin
                                                  const GroupSettings& group, int64_t update,
                                                  double learning_rate, double clip_factor) {
   DROVER_CHECK(update >= 1);
-  const double weight_decay = group.decay ? settings.weight_decay : 0.0;
+  learning_rate *= group.learning_rate_scale;
+  const double weight_decay = WeightDecayOf(settings, group);
   Scalars s{};
   s.clip = clip_factor;
   switch (settings.rule) {
@@ -176,11 +177,11 @@ StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSet
   return rounded;
 }
 
-double UpdateScale(const OptimizerSettings& settings, int64_t update, double learning_rate,
-                   double trust_ratio) {
+double UpdateScale(const OptimizerSettings& settings, const GroupSettings& group, int64_t update,
+                   double learning_rate, double trust_ratio) {
   DROVER_CHECK(update >= 1);
   if (InfoOf(settings.rule).rate_inside) return trust_ratio;
-  double scale = learning_rate * trust_ratio;
+  double scale = learning_rate * group.learning_rate_scale * trust_ratio;
   if (settings.rule == Rule::kAdagrad) {
     scale /= 1.0 + static_cast<double>(update - 1) * settings.lr_decay;
   }

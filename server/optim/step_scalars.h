@@ -39,9 +39,9 @@ inline constexpr std::array kStepScalarFields = {
 inline constexpr size_t kStepScalarCount = kStepScalarFields<float>.size();
 static_assert(sizeof(StepScalars) == kStepScalarCount * sizeof(float), "a field is not listed");
 
-// `update` counts applied updates from 1; `learning_rate` is used by DecayMode::kDecoupledBefore
-// and by rules with the rate inside;
-// `clip_factor` is ClipFactor's. All of it from valid settings.
+// `update` counts applied updates from 1; `learning_rate`, without the scale of the group, is used
+// by DecayMode::kDecoupledBefore and by rules with the rate inside; `clip_factor` is ClipFactor's.
+// All of it from valid settings.
 StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSettings& group,
                                int64_t update, double learning_rate, double clip_factor);
 
@@ -53,8 +53,8 @@ StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settin
 // What multiplies the direction, or the gradient: learning rate (unless it is inside), trust ratio
 // (1 for rules without), the bias correction of BiasCorrection::kInLr, and Adagrad's own decay.
 // Round to float32 once, for CpuPasses::apply.
-double UpdateScale(const OptimizerSettings& settings, int64_t update, double learning_rate,
-                   double trust_ratio);
+double UpdateScale(const OptimizerSettings& settings, const GroupSettings& group, int64_t update,
+                   double learning_rate, double trust_ratio);
 
 // Factor on the gradient, in (0, 1]. `global_norm`: finite root of the sum of squares of the mean
 // gradient over the whole model.

@@ -22,7 +22,7 @@ TrustRatio ComputeTrustRatio(const OptimizerSettings& settings, const GroupSetti
   if (!group.adapt) return {1.0, RatioLimit::kNone};
   if (weight_norm == 0.0 || direction_norm == 0.0) return {1.0, RatioLimit::kZeroNorm};
   if (settings.rule == Rule::kLars) {
-    const double decay = group.decay ? settings.weight_decay : 0.0;
+    const double decay = WeightDecayOf(settings, group);
     return {settings.trust_coefficient * weight_norm /
                 (direction_norm + decay * weight_norm + settings.eps),
             RatioLimit::kNone};

@@ -84,8 +84,8 @@ std::vector<TrustRatio> WholeModel::Update(double learning_rate,
       ratios[i] = ComputeTrustRatio(settings_, tensor.group, std::sqrt(norms.weight),
                                     std::sqrt(norms.direction));
     }
-    const auto scale =
-        static_cast<float>(UpdateScale(settings_, update_, learning_rate, ratios[i].ratio));
+    const auto scale = static_cast<float>(
+        UpdateScale(settings_, tensor.group, update_, learning_rate, ratios[i].ratio));
     std::vector<float> next_weight(tensor.weight.size());
     for (size_t begin = 0; begin < tensor.weight.size(); begin += kBlockElements) {
       const BlockView block = BlockOf(tensor, gradients[i], begin, &next_weight);

@@ -640,6 +640,8 @@ TEST(PlanJobTest, AFieldOfANewerClientIsNotIgnored) {
 TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
   for (const char* rule :
        {"sgd {}", "momentum {}", "adam {}", "adamw {}", "lamb {}", "lars {}",
+        "sgd { no_decay: \"none\" } groups { match: \"a\" decay: true }",
+        "lamb {} groups { match: \"^a$\" adapt: false weight_decay: 0.5 learning_rate_scale: 2 }",
         "adam {} lookahead {}", "lamb {} lookahead { k: 6 alpha: 0.25 }",
         "lars { nesterov: true always_adapt: true no_adapt: \"none\" no_decay: \"b\" }"}) {
     v1::JobSpec spec = SmallestSpec();
@@ -657,6 +659,67 @@ TEST(WithDefaultsTest, PlansToTheSamePlanAndHasNothingLeftToFillIn) {
     EXPECT_EQ(again.value().fraction_bits, plan.fraction_bits);
     EXPECT_EQ(WithDefaults(full, again.value()).SerializeAsString(), full.SerializeAsString());
   }
+}
+
+TEST(PlanJobTest, EveryRuleWithDecayHasAListOfTensorsWithout) {
+  for (const char* rule : {"sgd", "momentum", "nag", "adagrad", "rmsprop", "adam", "adamw", "radam",
+                           "nadam", "lion", "adabound", "lamb", "lars"}) {
+    v1::JobSpec spec = SmallestSpec();
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        std::string(rule) + " { weight_decay: 0.5 no_decay: \"scale\" }",
+        spec.mutable_optimizer()));
+    const OptimizerSettings settings = PlanJob(spec).value().optimizer;
+    EXPECT_TRUE(GroupOf(settings, "bias").decay) << rule;
+    EXPECT_FALSE(GroupOf(settings, "scale").decay) << rule;
+  }
+}
+
+TEST(PlanJobTest, GroupsAreReadInOrder) {
+  v1::JobSpec spec = SmallestSpec();
+  ASSERT_TRUE(google::protobuf::TextFormat::MergeFromString(R"(
+    optimizer { groups { match: "^head" learning_rate_scale: 10 }
+                groups { match: "emb" decay: false adapt: false }
+                groups { match: "out" weight_decay: 0.5 } })",
+                                                            &spec));
+
+  const std::vector<ParameterGroup> groups = PlanJob(spec).value().optimizer.groups;
+
+  ASSERT_EQ(groups.size(), 3u);
+  EXPECT_EQ(groups[0].match.text(), "^head");
+  EXPECT_EQ(groups[0].learning_rate_scale, 10.0);
+  EXPECT_EQ(groups[0].decay, std::nullopt);
+  EXPECT_EQ(groups[1].decay, false);
+  EXPECT_EQ(groups[1].adapt, false);
+  EXPECT_EQ(groups[2].weight_decay, 0.5);
+}
+
+TEST(PlanJobTest, GroupsThatCannotMeanAnythingAreNamed) {
+  v1::JobSpec spec = SmallestSpec();
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(R"(
+    momentum_classic {}
+    groups { match: "(" decay: false }
+    groups { match: "a" }
+    groups { match: "b" decay: false }
+    groups { match: "c" adapt: false }
+    groups { match: "d" learning_rate_scale: -1 })",
+                                                            spec.mutable_optimizer()));
+  EXPECT_EQ(Violations(spec),
+            "optimizer.groups[0].match: is \"(\", expected a regular expression: \"missing ): (\"\n"
+            "optimizer.groups[1]: sets nothing for \"a\", expected decay, weight_decay, adapt or "
+            "learning_rate_scale\n"
+            "optimizer.groups[2]: is about weight decay, which rule momentum_classic has not\n"
+            "optimizer.groups[3].adapt: is set, but rule momentum_classic has no trust ratio\n"
+            "optimizer.groups[4].learning_rate_scale: is -1, expected 0 <= learning_rate_scale <= "
+            "1e30");
+
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "sgd {} groups { match: \"a\" decay: false weight_decay: 1 }", spec.mutable_optimizer()));
+  EXPECT_EQ(Violations(spec),
+            "optimizer.groups[0]: has decay: false and a weight_decay, expected one of them");
+
+  for (int i = 0; i < 64; ++i)
+    spec.mutable_optimizer()->add_groups()->CopyFrom(spec.optimizer().groups(0));
+  EXPECT_THAT(Violations(spec), HasSubstr("optimizer.groups: is 65, expected 0 to 64"));
 }
 
 TEST(PlanJobTest, LookaheadGoesAroundAnyRule) {

@@ -68,6 +68,25 @@ class JobRunWorkersTest : public testing::Test {
   DataFingerprint data_{0xaaa, 0xbbb};  // Of the first worker.
 };
 
+TEST_F(JobRunWorkersTest, AGroupThatMatchesNoTensorFailsTheJob) {
+  JobRecord record = job();
+  record.id = kJob + 1;
+  record.plan.optimizer.groups = {{NamePattern::Compile("bias").value(), false, {}, {}, 1.0}};
+  Coordinator core{{1, "/ckpt"}};
+  core.Handle(JobAdded{record, false}, now_);
+  core.Handle(ShardJoined{kShard, "shard-0", 11, "here"}, now_);
+  core.Handle(WorkerJoined{2, "first", "cpu", 1}, now_);
+
+  core.Handle(ModelDescribed{2, record.id, record.epoch, LayoutOf(4), 100, 10, ""}, now_);
+
+  const JobRecord& failed = *core.FindJob(record.id);
+  EXPECT_EQ(failed.state, JobState::kFailed);
+  EXPECT_EQ(failed.reason, "GROUP_WITHOUT_TENSORS");
+  EXPECT_EQ(
+      failed.message,
+      "optimizer.groups[0].match: \"bias\" matches no tensor of the model; the tensors are w");
+}
+
 TEST_F(JobRunWorkersTest, WhenAllAreRefusedTheJobNamesOneAndWhy) {
   Run();
   Join(3, "other", 5);

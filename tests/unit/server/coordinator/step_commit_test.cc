@@ -257,6 +257,34 @@ TEST(StepCommitTest, LookaheadSynchronisesByAppliedUpdates) {
   }
 }
 
+TEST(StepCommitTest, GroupsHaveScalarsAndScalesOfTheirOwn) {
+  for (const Rule rule : {Rule::kAdamW, Rule::kLamb}) {
+    JobRecord record = RecordOf(1, rule);
+    ParameterGroup apart{NamePattern::Compile("^b/").value(), {}, {}, false, 0.5};
+    record.plan.optimizer.groups = {apart};
+    StepCommit step(record);
+    ASSERT_TRUE(step.AddPrepared(0, VoteOf(record, 0)).ok());
+    const BlockRange blocks = record.placement[0].blocks;
+    ASSERT_TRUE(step.AddMeasured(0, {{}, Values(2, blocks), Values(3, blocks)}).ok());
+    Ledger ledger;
+
+    const StepCommit::Outcome outcome = step.Commit({}, &ledger);
+
+    const UpdateNumbers& numbers = outcome.commit.numbers;
+    EXPECT_EQ(numbers.groups.size(), 4u);
+    EXPECT_EQ(numbers.tensor_scales[1], 0.02f);
+    EXPECT_EQ(numbers.tensor_scales[2], 0.01f) << "half the rate, and not adapted";
+    EXPECT_EQ(numbers.tensor_scales[3], 0.01f);
+    if (rule != Rule::kLamb) continue;
+    double squares = 0.0;
+    for (size_t tensor = 0; tensor < 4; ++tensor) {
+      squares += std::pow(
+          double{numbers.tensor_scales[tensor]} * outcome.summary.direction_norms[tensor], 2);
+    }
+    EXPECT_DOUBLE_EQ(outcome.summary.update_norm, std::sqrt(squares));
+  }
+}
+
 TEST(ScheduleStateTest, APlateauReducesTheRateOfTheOpenStepOnce) {
   JobRecord record = RecordOf(1, Rule::kAdamW);
   Schedule& schedule = record.plan.phases[0].schedule;

@@ -164,5 +164,84 @@ TEST(GroupTest, ApexWithoutDecayIsPlainAdamAndTensorFlowAddonsIsNot) {
   EXPECT_EQ(GroupOf(tfa, "w"), (GroupSettings{false, true}));
 }
 
+ParameterGroup Apart(const char* pattern) {
+  return {NamePattern::Compile(pattern).value(), {}, {}, {}, 1.0};
+}
+
+TEST(GroupTest, TheFirstPatternThatMatchesCounts) {
+  OptimizerSettings settings = DefaultSettings(Rule::kAdamW);
+  settings.groups = {Apart("^head"), Apart("weight$")};
+  settings.groups[0].learning_rate_scale = 10.0;
+  settings.groups[1].learning_rate_scale = 0.5;
+
+  EXPECT_EQ(GroupOf(settings, "head.weight").learning_rate_scale, 10.0);
+  EXPECT_EQ(GroupOf(settings, "body.weight").learning_rate_scale, 0.5);
+  EXPECT_EQ(GroupOf(settings, "body.kernel"), (GroupSettings{true, false}));
+  EXPECT_EQ(GroupOf(settings, "head.bias"), (GroupSettings{false, false, 10.0, {}}))
+      << "what a group does not say is as for the others";
+}
+
+TEST(GroupTest, GroupsGoBeforeTheLists) {
+  OptimizerSettings settings = DefaultSettings(Rule::kLamb);
+  settings.groups = {Apart("decayed"), Apart("own"), Apart("bare"), Apart("adapted"),
+                     Apart("still")};
+  settings.groups[0].decay = true;
+  settings.groups[1].weight_decay = 0.5;
+  settings.groups[2].decay = false;
+  settings.groups[3].adapt = true;
+  settings.groups[4].adapt = false;
+
+  EXPECT_EQ(GroupOf(settings, "decayed.bias"), (GroupSettings{true, false}));
+  EXPECT_EQ(GroupOf(settings, "own.bias"), (GroupSettings{true, false, 1.0, 0.5}));
+  EXPECT_EQ(GroupOf(settings, "bare.weight"), (GroupSettings{false, true}));
+  EXPECT_EQ(GroupOf(settings, "adapted.bias"), (GroupSettings{false, true}));
+  EXPECT_EQ(GroupOf(settings, "still.weight"), (GroupSettings{true, false}));
+
+  settings.groups[1].weight_decay = 0.0;
+  EXPECT_EQ(GroupOf(settings, "own.weight"), (GroupSettings{false, true}));
+  settings.adapt = Adapt::kIfDecay;
+  EXPECT_EQ(GroupOf(settings, "own.weight"), (GroupSettings{false, false}));
+  EXPECT_EQ(GroupOf(settings, "adapted.bias"), (GroupSettings{false, true}));
+  settings.rule = Rule::kAdamW;
+  EXPECT_FALSE(GroupOf(settings, "adapted.bias").adapt);
+}
+
+TEST(GroupTest, ADecayOfItsOwnWorksBesideNone) {
+  OptimizerSettings settings = DefaultSettings(Rule::kSgd);
+  settings.groups = {Apart("head")};
+  settings.groups[0].weight_decay = 0.25;
+
+  EXPECT_EQ(WeightDecayOf(settings, GroupOf(settings, "head.weight")), 0.25);
+  EXPECT_EQ(WeightDecayOf(settings, GroupOf(settings, "body.weight")), 0.0);
+}
+
+TEST(GroupTest, EachMustApplyToATensor) {
+  const std::vector<std::string> tensors = {"fc1.weight", "fc1.bias", "fc2.weight"};
+  OptimizerSettings settings = DefaultSettings(Rule::kSgd);
+  settings.groups = {Apart("fc2"), Apart("fc")};
+  EXPECT_TRUE(CheckGroupsApply(settings, tensors).ok());
+
+  settings.groups.push_back(Apart("weight"));
+  EXPECT_EQ(CheckGroupsApply(settings, tensors).message(),
+            "optimizer.groups[2].match: \"weight\" matches only tensors that a group before it "
+            "matches; the tensors are fc1.weight, fc1.bias, fc2.weight");
+
+  settings.groups = {Apart("conv")};
+  EXPECT_EQ(
+      CheckGroupsApply(settings, std::vector<std::string>(10, "x")).message(),
+      "optimizer.groups[0].match: \"conv\" matches no tensor of the model; the tensors are x, "
+      "x, x, x, x, x, x, x, ...");
+}
+
+TEST(ValidateTest, NumbersOfGroupsAreFinite) {
+  OptimizerSettings settings = DefaultSettings(Rule::kSgd);
+  settings.groups = {Apart("a")};
+  settings.groups[0].learning_rate_scale = -1.0;
+  EXPECT_THAT(Validate(settings).message(), HasSubstr("learning_rate_scale"));
+  settings.groups[0].learning_rate_scale = 1.0;
+  settings.groups[0].weight_decay = std::nan("");
+  EXPECT_THAT(Validate(settings).message(), HasSubstr("weight_decay"));
+}
+
 }  // namespace
 }  // namespace drover

@@ -76,6 +76,28 @@ TEST(StepScalarsTest, DecayGoesWhereTheRuleWantsItAndNowhereForExcludedTensors) 
   }
 }
 
+// Wherever the rate of a rule is: as if the whole schedule were that many times as high.
+TEST(StepScalarsTest, AGroupScalesTheLearningRate) {
+  for (const RuleInfo& info : kRules) {
+    OptimizerSettings settings = DefaultSettings(info.rule);
+    settings.decay_mode = DecayMode::kDecoupledBefore;
+    const GroupSettings scaled{true, true, 0.5, {}};
+    EXPECT_EQ(ToFloats(ComputeStepScalars(settings, scaled, 3, 0.25, 1.0)),
+              ToFloats(ComputeStepScalars(settings, kAll, 3, 0.125, 1.0)))
+        << info.name;
+    EXPECT_EQ(UpdateScale(settings, scaled, 3, 0.25, 1.5),
+              UpdateScale(settings, kAll, 3, 0.125, 1.5))
+        << info.name;
+  }
+}
+
+TEST(StepScalarsTest, AGroupMayHaveADecayOfItsOwn) {
+  const OptimizerSettings adamw = DefaultSettings(Rule::kAdamW);
+  EXPECT_EQ(ComputeStepScalars(adamw, {true, false, 1.0, 0.5}, 1, 1e-3, 1.0).decay_in_update, 0.5f);
+  EXPECT_EQ(ComputeStepScalars(adamw, {false, false, 1.0, 0.5}, 1, 1e-3, 1.0).decay_in_update,
+            0.0f);
+}
+
 TEST(StepScalarsTest, EpsilonIsInOnePlace) {
   OptimizerSettings lamb = DefaultSettings(Rule::kLamb);
   EXPECT_EQ(ComputeStepScalars(lamb, kAll, 1, 1e-3, 1.0).eps_outside, 1e-6f);
@@ -93,8 +115,8 @@ TEST(StepScalarsTest, BiasCorrectionInTheLearningRateLeavesTheMomentsAlone) {
   EXPECT_EQ(s.inv_bias1, 1.0f);
   EXPECT_EQ(s.inv_bias2, 1.0f);
   // sqrt(1 - 0.999) / (1 - 0.9) = 0.31623 in the first update.
-  EXPECT_NEAR(UpdateScale(deepspeed, 1, 1.0, 2.0), 2.0 * std::sqrt(0.001) / 0.1, 1e-12);
-  EXPECT_EQ(UpdateScale(DefaultSettings(Rule::kLamb), 1, 0.5, 2.0), 1.0);
+  EXPECT_NEAR(UpdateScale(deepspeed, kAll, 1, 1.0, 2.0), 2.0 * std::sqrt(0.001) / 0.1, 1e-12);
+  EXPECT_EQ(UpdateScale(DefaultSettings(Rule::kLamb), kAll, 1, 0.5, 2.0), 1.0);
 }
 
 TEST(StepScalarsTest, FieldsSurviveTheWireAndNothingElseDoes) {
