@@ -378,6 +378,12 @@ JobPlan ReadSpec(const v1::JobSpec& spec, SpecChecker* checker) {
   ReadFractionBits(spec, &plan, checker);
   if (spec.has_seed()) plan.seed = spec.seed();
   plan.optimizer = ReadOptimizer(spec.optimizer(), checker);
+  const v1::OptimizerSpec& rule = spec.optimizer();
+  if (rule.has_adabound() && !rule.adabound().has_base_learning_rate() &&
+      checker->violations().empty()) {
+    plan.optimizer.base_learning_rate =
+        std::max(kAdaBoundMin, HighestRate(plan.phases.front().schedule));
+  }
   ReadPolicies(spec, &plan, checker);
   const bool plateau =
       std::any_of(plan.phases.begin(), plan.phases.end(),

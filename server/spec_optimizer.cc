@@ -33,8 +33,10 @@ void CheckNumber(const std::string& path, const std::string& name, double value,
     checker->Holds(path, value, value >= kEpsMin && value <= 1.0, "1e-30 <= eps <= 1");
   } else if (name == "phi_max" || name == "ratio_max") {
     checker->Holds(path, value, value > 0.0, "a number > 0; leave it out for no limit");
-  } else if (name == "final_lr" || name == "gamma" || name == "base_learning_rate" ||
-             name == "trust_coefficient") {
+  } else if (name == "gamma" || name == "base_learning_rate") {
+    checker->Holds(path, value, value >= kAdaBoundMin && value <= kNumberMax,
+                   "1e-12 <= " + name + " <= 1e30");
+  } else if (name == "final_lr" || name == "trust_coefficient") {
     checker->Holds(path, value, value > 0.0 && value <= kNumberMax, "0 < " + name + " <= 1e30");
   } else {
     checker->Holds(path, value, IsNotNegative(value), "0 <= " + name + " <= 1e30");

@@ -105,6 +105,7 @@ class JobRun {
   // A step.
   void OpenStep(const LeafSet& done, bool singles, Turn* turn);
   void Commit(Turn* turn);
+  void FailByNumbers(const Status& finite, Turn* turn);
   void TryFinishCollecting(Turn* turn);
   void SendCommit(StepCommit::Outcome outcome, Turn* turn);
   void FinishStep(Turn* turn);

@@ -37,15 +37,31 @@ void JobRun::TryFinishCollecting(Turn* turn) {
   if (!step_->all_prepared()) return;
   prepared_at_ = turn->now;
   if (!InfoOf(record_->plan.optimizer.rule).trust_ratio) return Commit(turn);
+  const UpdateNumbers numbers = step_->NumbersForMeasure();
+  const Status finite = CheckFinite(numbers);
+  if (!finite.ok()) return FailByNumbers(finite, turn);
   phase_ = Phase::kMeasuring;
   phase_since_ = turn->now;
   reminded_ = turn->now;
-  SendToAllShards(MeasureOrder{Here(), step_->NumbersForMeasure()}, turn);
+  SendToAllShards(MeasureOrder{Here(), numbers}, turn);
+}
+
+void JobRun::FailByNumbers(const Status& finite, Turn* turn) {
+  Fail("NUMBERS_OUT_OF_RANGE",
+       fmt::format("step {}: the constants of the update leave the range of float32: {}; expected "
+                   "settings of the optimizer and a learning rate nearer to 1",
+                   record_->version, finite.message()),
+       turn);
 }
 
 void JobRun::Commit(Turn* turn) {
+  Ledger ledger = record_->ledger;
+  StepCommit::Outcome outcome = step_->Commit(Here(), &ledger);
+  const Status finite = CheckFinite(outcome.commit.numbers);
+  if (!finite.ok()) return FailByNumbers(finite, turn);
+  record_->ledger = ledger;
   record_->consecutive_skips = 0;
-  SendCommit(step_->Commit(Here(), &record_->ledger), turn);
+  SendCommit(std::move(outcome), turn);
 }
 
 void JobRun::SendCommit(StepCommit::Outcome outcome, Turn* turn) {

@@ -34,6 +34,19 @@ TensorGroups GroupTensors(const OptimizerSettings& settings, const Layout& layou
   return groups;
 }
 
+Status CheckFinite(const UpdateNumbers& numbers) {
+  for (const StepScalars& group : numbers.groups) {
+    const Result<StepScalars> checked = StepScalarsFromFloats(ToFloats(group));
+    if (!checked.ok()) return checked.status();
+  }
+  for (size_t tensor = 0; tensor < numbers.tensor_scales.size(); ++tensor) {
+    if (std::isfinite(numbers.tensor_scales[tensor])) continue;
+    return Status(Code::kInvalidArgument, fmt::format("the scale of tensor {} is {}", tensor,
+                                                      numbers.tensor_scales[tensor]));
+  }
+  return Status();
+}
+
 StepCommit::StepCommit(const JobRecord& record, std::shared_ptr<const TensorGroups> groups)
     : plan_(record.plan),
       phase_(plan_.PhaseAt(record.version)),

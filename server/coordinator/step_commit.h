@@ -26,6 +26,9 @@ struct TensorGroups {
 };
 TensorGroups GroupTensors(const OptimizerSettings& settings, const Layout& layout);
 
+// kInvalidArgument naming the first number that is not finite in float32: no shard would take it.
+Status CheckFinite(const UpdateNumbers& numbers);
+
 class StepCommit {
  public:
   // The open step of `record`, which is placed and has a layout. Copies what it needs. `groups` are

@@ -154,6 +154,8 @@ Status Validate(const Schedule& s) {
   return Status();
 }
 
+double HighestRate(const Schedule& s) { return ScalingFactor(s) * s.peak; }
+
 double LearningRate(const Schedule& s, const SchedulePoint& at) {
   DROVER_CHECK(at.step >= 0);
   const double factor = ScalingFactor(s);

@@ -80,6 +80,9 @@ bool ReachesTotalSteps(Decay decay);  // total_steps.
 // kInvalidArgument naming the first field that is not finite or out of the range given above.
 Status Validate(const Schedule& schedule);
 
+// The highest learning rate of a valid schedule: peak, scaled by the batch.
+double HighestRate(const Schedule& schedule);
+
 // Learning rate of a valid schedule.
 double LearningRate(const Schedule& schedule, const SchedulePoint& point);
 

@@ -197,9 +197,12 @@ Status Validate(const OptimizerSettings& s) {
     return OutOfRange("momentum_decay", s.momentum_decay, "a number >= 0");
   }
   if (!IsPositive(s.final_lr)) return OutOfRange("final_lr", s.final_lr, "a number > 0");
-  if (!IsPositive(s.gamma)) return OutOfRange("gamma", s.gamma, "a number > 0");
-  if (!IsPositive(s.base_learning_rate)) {
-    return OutOfRange("base_learning_rate", s.base_learning_rate, "a number > 0");
+  // The bounds are divided by these two: smaller ones would leave float32.
+  if (!(s.gamma >= kAdaBoundMin && std::isfinite(s.gamma))) {
+    return OutOfRange("gamma", s.gamma, "a number >= 1e-12");
+  }
+  if (!(s.base_learning_rate >= kAdaBoundMin && std::isfinite(s.base_learning_rate))) {
+    return OutOfRange("base_learning_rate", s.base_learning_rate, "a number >= 1e-12");
   }
   if (!IsPositive(s.trust_coefficient)) {
     return OutOfRange("trust_coefficient", s.trust_coefficient, "a number > 0");

@@ -48,6 +48,9 @@ struct ParameterGroup {
   friend bool operator==(const ParameterGroup&, const ParameterGroup&) = default;
 };
 
+// Least gamma and base_learning_rate of adabound.
+inline constexpr double kAdaBoundMin = 1e-12;
+
 // Fields that a rule does not use are ignored. The defaults here are those of no rule: begin with
 // DefaultSettings or LambPreset.
 struct OptimizerSettings {
@@ -61,8 +64,8 @@ struct OptimizerSettings {
   double initial_accumulator = 0.0;  // >= 0. adagrad: what the sum of squares begins at.
   double momentum_decay = 0.004;     // >= 0. nadam.
   double final_lr = 0.1;             // > 0. adabound: the rate that the bounds close in on ...
-  double gamma = 1e-3;               // > 0, and how fast they do.
-  double base_learning_rate = 1e-3;  // > 0. adabound: rate for which final_lr is meant.
+  double gamma = 1e-3;               // >= 1e-12, and how fast they do.
+  double base_learning_rate = 1e-3;  // >= 1e-12. adabound: rate for which final_lr is meant.
   double trust_coefficient = 1e-3;   // > 0. lars: factor on the ratio.
   double beta1 = 0.9;                // [0, 1). The Adam family, lion, lamb.
   double beta2 = 0.999;              // [0, 1).

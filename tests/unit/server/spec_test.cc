@@ -722,6 +722,25 @@ TEST(PlanJobTest, GroupsThatCannotMeanAnythingAreNamed) {
   EXPECT_THAT(Violations(spec), HasSubstr("optimizer.groups: is 65, expected 0 to 64"));
 }
 
+TEST(PlanJobTest, AdaBoundIsMeantForTheHighestRateOfItsSchedule) {
+  v1::JobSpec spec = SmallestSpec();
+  v1::AdaBound& adabound = *spec.mutable_optimizer()->mutable_adabound();
+  spec.mutable_schedule()->set_peak(0.25);
+  spec.mutable_schedule()->set_lr_scaling(v1::ScheduleSpec::LR_SCALING_LINEAR);
+  spec.mutable_schedule()->set_base_batch(spec.batch() / 2);
+  EXPECT_EQ(PlanJob(spec).value().optimizer.base_learning_rate, 0.5);
+
+  adabound.set_base_learning_rate(0.125);
+  EXPECT_EQ(PlanJob(spec).value().optimizer.base_learning_rate, 0.125);
+
+  adabound.set_base_learning_rate(1e-44);
+  adabound.set_gamma(9e-13);
+  EXPECT_EQ(Violations(spec),
+            "optimizer.adabound.gamma: is 9e-13, expected 1e-12 <= gamma <= 1e30\n"
+            "optimizer.adabound.base_learning_rate: is 1e-44, expected 1e-12 <= base_learning_rate "
+            "<= 1e30");
+}
+
 TEST(PlanJobTest, LookaheadGoesAroundAnyRule) {
   v1::JobSpec spec = SmallestSpec();
   EXPECT_EQ(PlanJob(spec).value().optimizer.lookahead_every, 0);

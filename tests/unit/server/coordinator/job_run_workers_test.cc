@@ -24,7 +24,7 @@ std::shared_ptr<const Layout> LayoutOf(int64_t width) {
 
 class JobRunWorkersTest : public testing::Test {
  protected:
-  JobRunWorkersTest() {
+  static JobRecord NewJob() {
     JobRecord record;
     record.id = kJob;
     record.plan.name = "toy";
@@ -37,7 +37,11 @@ class JobRunWorkersTest : public testing::Test {
     record.plan.steps = 3;
     record.plan.fraction_bits = 40;
     record.plan.optimizer = DefaultSettings(Rule::kAdamW);
-    Tell(JobAdded{record, false});
+    return record;
+  }
+
+  JobRunWorkersTest() {
+    Tell(JobAdded{NewJob(), false});
     Tell(ShardJoined{kShard, "shard-0", 11, "here"});
   }
 
@@ -69,8 +73,7 @@ class JobRunWorkersTest : public testing::Test {
 };
 
 TEST_F(JobRunWorkersTest, AGroupThatMatchesNoTensorFailsTheJob) {
-  JobRecord record = job();
-  record.id = kJob + 1;
+  JobRecord record = NewJob();
   record.plan.optimizer.groups = {{NamePattern::Compile("bias").value(), false, {}, {}, 1.0}};
   Coordinator core{{1, "/ckpt"}};
   core.Handle(JobAdded{record, false}, now_);
@@ -85,6 +88,43 @@ TEST_F(JobRunWorkersTest, AGroupThatMatchesNoTensorFailsTheJob) {
   EXPECT_EQ(
       failed.message,
       "optimizer.groups[0].match: \"bias\" matches no tensor of the model; the tensors are w");
+}
+
+// A shard refuses such a message, so the job would wait for it for ever.
+TEST_F(JobRunWorkersTest, NumbersThatFloat32CannotHoldFailTheJob) {
+  for (const Rule rule : {Rule::kAdaBound, Rule::kLamb, Rule::kSgd}) {
+    SCOPED_TRACE(InfoOf(rule).name);
+    JobRecord record = NewJob();
+    record.plan.optimizer = DefaultSettings(rule);
+    record.plan.optimizer.weight_decay = rule == Rule::kLamb ? 1e300 : 0.0;
+    record.plan.optimizer.final_lr = 1e30;
+    record.plan.optimizer.gamma = 1e-12;
+    record.plan.phases[0].schedule.peak = rule == Rule::kSgd ? 1e300 : 1.0;
+    Coordinator core{{1, "/ckpt"}};
+    core.Handle(JobAdded{record, false}, now_);
+    core.Handle(ShardJoined{kShard, "shard-0", 11, "here"}, now_);
+    core.Handle(WorkerJoined{2, "first", "cpu", 1}, now_);
+    core.Handle(ModelDescribed{2, record.id, record.epoch, LayoutOf(4), 100, 10, ""}, now_);
+    PlacedReply placed;
+    placed.fence = {record.id, core.FindJob(record.id)->epoch, 0};
+    placed.leaves = {0};
+    core.Handle(ShardReplied{kShard, placed}, now_);
+    ASSERT_EQ(core.FindJob(record.id)->state, JobState::kRunning);
+
+    PreparedReply prepared;
+    prepared.fence = placed.fence;
+    prepared.stats = {0, 0, 8};
+    prepared.gradient_squares = {1.0};
+    prepared.leaf_chunks = 2;
+    core.Handle(ShardReplied{kShard, prepared}, now_);
+
+    const JobRecord& failed = *core.FindJob(record.id);
+    EXPECT_EQ(failed.state, JobState::kFailed);
+    EXPECT_EQ(failed.reason, "NUMBERS_OUT_OF_RANGE");
+    EXPECT_NE(failed.message.find("inf"), std::string::npos) << failed.message;
+    EXPECT_EQ(failed.version, 0);
+    EXPECT_EQ(failed.ledger.leaves_counted, 0);
+  }
 }
 
 TEST_F(JobRunWorkersTest, WhenAllAreRefusedTheJobNamesOneAndWhy) {
