@@ -22,7 +22,7 @@ constexpr Duration kSilenceTimeout = milliseconds(kHeartbeatTimeoutMs);
 // Two phases of another batch and other leaves. In the first one the rate falls when an evaluation
 // is no better than the one before, as all after the first are: at version 4, between two
 // checkpoints. In the second the updates count from 1 again.
-JobPlan ToyPlan(bool trust_ratio) {
+JobPlan ToyPlan(const HistoryOptions& options) {
   JobPlan plan;
   plan.name = "toy";
   PhasePlan first;
@@ -46,7 +46,10 @@ JobPlan ToyPlan(bool trust_ratio) {
   plan.steps = 8;
   plan.seed = 3;
   plan.fraction_bits = 40;
-  if (trust_ratio) {
+  if (options.lookahead) {
+    plan.optimizer = DefaultSettings(options.trust_ratio ? Rule::kLars : Rule::kAmsGrad);
+    plan.optimizer.lookahead_every = 3;
+  } else if (options.trust_ratio) {
     plan.optimizer = LambPreset("tfa").value();
   } else {
     plan.optimizer = DefaultSettings(Rule::kAdamW);
@@ -73,7 +76,7 @@ class Cluster {
       : options_(options),
         clock_(options.seed),
         faults_(options.faults),
-        plan_(ToyPlan(options.trust_ratio)),
+        plan_(ToyPlan(options)),
         layout_(ToyLayout()) {
     for (uint32_t i = 0; i < options.shards; ++i) AddShard(fmt::format("shard-{}", i));
     for (uint32_t i = 0; i < options.workers; ++i) AddWorker(fmt::format("worker-{}", i));

@@ -29,6 +29,7 @@ struct HistoryOptions {
   Duration faults_last = std::chrono::seconds(3);
   Mutant mutant = Mutant::kNone;
   bool trust_ratio = true;  // LAMB, else AdamW.
+  bool lookahead = false;   // LARS, else AMSGrad, with Lookahead around it.
 };
 
 struct HistoryResult {

@@ -161,7 +161,9 @@ BlockValues SimShard::Applied(const BlockValues& weights, const BlockValues& gra
     const uint32_t tensor = place.layout->blocks()[block].tensor;
     const uint32_t scale = std::bit_cast<uint32_t>(order.numbers.tensor_scales[tensor]);
     const uint32_t clip = std::bit_cast<uint32_t>(order.numbers.groups.front().clip);
-    next[block] = Mix({value, gradient.at(block), scale, clip});
+    const LookaheadStep& lookahead = order.numbers.lookahead;
+    next[block] = Mix({value, gradient.at(block), scale, clip, uint64_t{lookahead.begin},
+                       uint64_t{lookahead.sync}, std::bit_cast<uint32_t>(lookahead.gain)});
   }
   return next;
 }

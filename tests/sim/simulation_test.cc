@@ -20,11 +20,12 @@ std::string Describe(const HistoryOptions& options, const HistoryResult& result)
   return text;
 }
 
-uint64_t UndisturbedDigest(bool trust_ratio) {
+uint64_t UndisturbedDigest(bool trust_ratio, bool lookahead = false) {
   HistoryOptions calm;
   calm.shards = 1;
   calm.workers = 1;
   calm.trust_ratio = trust_ratio;
+  calm.lookahead = lookahead;
   return RunHistory(calm).weights_digest;
 }
 
@@ -63,8 +64,10 @@ TEST(SimulationTest, TheSecondPhaseBeginsItsScheduleAndItsUpdatesAgain) {
 }
 
 TEST(SimulationTest, AnyNumberOfWorkersAndShardsGivesTheSameWeights) {
-  for (const bool trust_ratio : {false, true}) {
-    const uint64_t digest = UndisturbedDigest(trust_ratio);
+  for (const int rule : {0, 1, 2, 3}) {
+    const bool trust_ratio = rule % 2 == 1;
+    const bool lookahead = rule / 2 == 1;
+    const uint64_t digest = UndisturbedDigest(trust_ratio, lookahead);
     EXPECT_NE(digest, 0u);
     for (uint32_t shards = 1; shards <= 5; ++shards) {
       for (uint32_t workers = 1; workers <= 8; ++workers) {
@@ -73,6 +76,7 @@ TEST(SimulationTest, AnyNumberOfWorkersAndShardsGivesTheSameWeights) {
         options.shards = shards;
         options.workers = workers;
         options.trust_ratio = trust_ratio;
+        options.lookahead = lookahead;
         const HistoryResult result = RunHistory(options);
         EXPECT_TRUE(Holds(options, result, digest)) << Describe(options, result);
       }
@@ -81,7 +85,8 @@ TEST(SimulationTest, AnyNumberOfWorkersAndShardsGivesTheSameWeights) {
 }
 
 TEST(SimulationTest, FiveHundredStormsEndWithTheUndisturbedWeights) {
-  const uint64_t digests[2] = {UndisturbedDigest(false), UndisturbedDigest(true)};
+  const uint64_t digests[4] = {UndisturbedDigest(false), UndisturbedDigest(true),
+                               UndisturbedDigest(false, true), UndisturbedDigest(true, true)};
   int64_t crashes = 0;
   int64_t shard_freezes = 0;
   for (uint64_t seed = 1; seed <= 500; ++seed) {
@@ -90,9 +95,10 @@ TEST(SimulationTest, FiveHundredStormsEndWithTheUndisturbedWeights) {
     options.shards = 1 + static_cast<uint32_t>(seed % 3);
     options.workers = 1 + static_cast<uint32_t>(seed / 3 % 4);
     options.trust_ratio = seed % 2 == 1;
+    options.lookahead = seed / 2 % 2 == 1;
     options.faults = Storm();
     const HistoryResult result = RunHistory(options);
-    ASSERT_TRUE(Holds(options, result, digests[seed % 2])) << Describe(options, result);
+    ASSERT_TRUE(Holds(options, result, digests[seed % 4])) << Describe(options, result);
     crashes += result.crashes;
     shard_freezes += result.shard_freezes;
   }
