@@ -58,7 +58,7 @@ class JobBookTest : public ::testing::Test {
     commit.skip = skip;
     if (!skip) {
       const std::vector<float> floats(kStepScalarCount, 0.5f);
-      commit.numbers = {{StepScalarsFromFloats(floats).value()}, {0, 0}, {0.25f, 0.5f}};
+      commit.numbers = {{StepScalarsFromFloats(floats).value()}, {0, 0}, {0.25f, 0.5f}, {}};
     }
     StepSummary summary;
     summary.step = record->version++;
