@@ -229,7 +229,7 @@ inline constexpr std::array<MetricRow, 98> kMetricTable = {{
     {Metric::kWeightNorm, "drover_weight_norm", MetricType::kGauge, "coordinator", "train_job", "",
      BucketSet::kNone, "L2 norm of all weights."},
     {Metric::kUpdateNorm, "drover_update_norm", MetricType::kGauge, "coordinator", "train_job", "",
-     BucketSet::kNone, "L2 norm of the applied update."},
+     BucketSet::kNone, "L2 norm of the applied update, of rules that measure it (LAMB)."},
     {Metric::kGradientClipsTotal, "drover_gradient_clips_total", MetricType::kCounter,
      "coordinator", "train_job", "", BucketSet::kNone, "Steps in which the gradient was clipped."},
     {Metric::kGradientNoiseScale, "drover_gradient_noise_scale", MetricType::kGauge, "coordinator",

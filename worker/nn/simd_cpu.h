@@ -1,8 +1,8 @@
-// DROVER_SIMD in front of a function of worker/nn/*_cpu.cc: GCC compiles it once per instruction set
-// and the loader takes the widest that this CPU has. All give the same bits: float operations are
-// rounded one by one on each (-ffp-contract=off), and GCC does not reorder sums. Functions that such a
-// function inlines are part of it. The kernels of server/optim do the same file by file, because
-// tests call each of their versions.
+// DROVER_SIMD in front of a function of worker/nn/*_cpu.cc: GCC compiles it once per instruction
+// set and the loader takes the widest that this CPU has. All give the same bits: float operations
+// are rounded one by one on each (-ffp-contract=off), and GCC does not reorder sums. Functions that
+// such a function inlines are part of it. The kernels of server/optim do the same file by file,
+// because tests call each of their versions.
 
 #ifndef DROVER_WORKER_NN_SIMD_CPU_H_
 #define DROVER_WORKER_NN_SIMD_CPU_H_

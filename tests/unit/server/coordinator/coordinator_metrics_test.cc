@@ -84,7 +84,7 @@ TEST_F(CoordinatorMetricsTest, EveryValueOfAStepComesFromItsCommit) {
   EXPECT_THAT(text, HasSubstr(Line("drover_learning_rate", "", "0.5")));
   EXPECT_THAT(text, HasSubstr(Line("drover_gradient_norm", "", "4")));
   EXPECT_THAT(text, HasSubstr(Line("drover_gradient_clips_total", "", "1")));
-  EXPECT_THAT(text, HasSubstr(Line("drover_weight_norm", "", "5")));        // sqrt(3^2 + 4^2)
+  EXPECT_THAT(text, HasSubstr(Line("drover_weight_norm", "", "5")));  // sqrt(3^2 + 4^2)
   EXPECT_THAT(text, HasSubstr(Line("drover_update_norm", "", "5")));
   EXPECT_THAT(text, HasSubstr(Line("drover_trust_ratio_count", "", "1")));  // Adapted ones.
   EXPECT_THAT(text, HasSubstr(Line("drover_trust_ratio_limited_total", "limit=\"max\"", "1")));
