@@ -6,9 +6,12 @@ usage: digest_test.py BIN_DIR [unittest arguments]
 
 import functools
 import itertools
+import pathlib
 import tempfile
 
 import cluster
+
+LAYERS = pathlib.Path(__file__).resolve().parents[2] / "docs/examples/layers.yaml"
 
 # AdamW trains on the generated digits, LAMB on pictures from files: both kinds of data.
 ADAMW = {"optimizer.adamw.weight_decay": 0.01, "optimizer.adamw.max_grad_norm": 1.0,
@@ -36,6 +39,17 @@ class DigestTest(cluster.TestCase):
         self.assertEqual((summary["steps"], summary["samples"]), (14, 14 * 2048))
         self.assertEqual((summary["workers_lost"], summary["shards_restarted"]), (0, 0))
         self.assertEqual(summary["ledger"]["refused"], 0)
+
+    def test_layers_of_a_job_file(self):
+        # Random weights miss the example's target.
+        fields = cluster.on_pictures(batch=64, leaves=4, micro_batch=16, steps=4,
+                                     target__at_least=0.001)
+        digests = set()
+        for workers, shards in ((1, 1), (2, 2)):
+            result = self.run_to_end(f"run{workers}", fields, job=LAYERS,
+                                     workers=workers, shards=shards)
+            digests.add(result.summary["weights_digest"])
+        self.assertEqual(len(digests), 1)
 
     def test_rules_differ(self):
         self.assertNotEqual(digest_of_one_worker_and_shard("lamb"),
