@@ -25,10 +25,10 @@ inline constexpr int kMetadataBytesMax = 8192;
 inline constexpr int kConcurrentStreamsMax = 256;  // Per connection.
 
 // Keepalive. Off by default in gRPC: a frozen or cut-off peer would look alive for ever. With these
-// a daemon's stream fails after 3 s. A server must permit what its clients send, or it answers
+// a daemon's stream fails after 5 s. A server must permit what its clients send, or it answers
 // too_many_pings after 10 s of silence (its default minimum is 5 min).
 inline constexpr int kKeepaliveTimeMs = 2000;
-inline constexpr int kKeepaliveTimeoutMs = 1000;
+inline constexpr int kKeepaliveTimeoutMs = 3000;
 inline constexpr int kUserKeepaliveTimeMs = 20000;  // Command line and notebooks.
 inline constexpr int kUserKeepaliveTimeoutMs = 10000;
 inline constexpr int kPingIntervalMinMs = 1000;  // Server.

@@ -42,7 +42,7 @@ class DigestTest(cluster.TestCase):
 
     def test_layers_of_a_job_file(self):
         # Random weights miss the example's target.
-        fields = cluster.on_pictures(batch=64, leaves=4, micro_batch=16, steps=4,
+        fields = cluster.on_pictures(batch=64, leaves=16, micro_batch=4, steps=4,
                                      target__at_least=0.001)
         digests = set()
         for workers, shards in ((1, 1), (2, 2)):
