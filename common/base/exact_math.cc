@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
+#include <numbers>
 
 namespace drover {
 namespace {
@@ -55,6 +57,45 @@ constexpr Polynomial kFarB = {1.0,
                               2.04426310338993978564e-15};
 
 }  // namespace
+
+double ExactExp(double x) {
+  if (std::isnan(x)) return x;
+  if (x < -745.0) return 0.0;
+  if (x > 709.7) return std::numeric_limits<double>::infinity();
+  constexpr double kLn2High = 0x1.62e42fee00000p-1;  // Its products with n are exact.
+  constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
+  const double n = std::nearbyint(x / (kLn2High + kLn2Low));
+  const double r = (x - n * kLn2High) - n * kLn2Low;
+  double series = 1.0;
+  for (int k = 14; k >= 1; --k) series = series * r / k + 1.0;
+  return std::ldexp(series, static_cast<int>(n));
+}
+
+double ExactCos(double x) {
+  constexpr double kHalfPi = std::numbers::pi / 2.0;
+  if (x > kHalfPi) return -ExactCos(std::numbers::pi - x);
+  const double xx = x * x;
+  double series = 1.0;
+  for (int k = 22; k >= 2; k -= 2) series = 1.0 - series * xx / (k * (k - 1));
+  return series;
+}
+
+double ExactPower(double base, int64_t exponent) {
+  double power = 1.0;
+  for (; exponent > 0; exponent /= 2) {
+    if (exponent % 2 == 1) power *= base;
+    base *= base;
+  }
+  return power;
+}
+
+double ExactPower(double base, double exponent) {
+  constexpr double kWholeMax = 0x1p53;
+  if (exponent <= kWholeMax && exponent == std::floor(exponent)) {
+    return ExactPower(base, static_cast<int64_t>(exponent));
+  }
+  return base == 0.0 ? 0.0 : ExactExp(exponent * ExactLog(base));
+}
 
 double InverseNormal(double p) {
   const double q = p - 0.5;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/base/check.h"
+#include "common/base/exact_math.h"
 
 namespace drover {
 namespace {
@@ -35,16 +36,6 @@ double ScalingFactor(const Schedule& s) {
       return static_cast<double>(s.batch) / s.base_batch;
   }
   return 1.0;  // Not reached: the switch is complete.
-}
-
-// factor^exponent without libm, so that the bits are the same on every machine.
-double IntegerPower(double factor, int64_t exponent) {
-  double power = 1.0;
-  for (; exponent > 0; exponent /= 2) {
-    if (exponent % 2 == 1) power *= factor;
-    factor *= factor;
-  }
-  return power;
 }
 
 // Periods since the origin, whole and as a real number.
@@ -77,21 +68,21 @@ double DecayedRate(const Schedule& s, const SchedulePoint& at, int64_t warmup_en
       return s.peak;
     case Decay::kPolynomial:
       if (at.step >= s.total_steps) return s.end;
-      return s.end + (s.peak - s.end) * std::pow(Remaining(s, at.step, origin), s.power);
+      return s.end + (s.peak - s.end) * ExactPower(Remaining(s, at.step, origin), s.power);
     case Decay::kCosine: {
       const double x = 1.0 - Remaining(s, at.step, origin);
-      return s.end + (s.peak - s.end) * (1.0 + std::cos(std::numbers::pi * x)) / 2.0;
+      return s.end + (s.peak - s.end) * (1.0 + ExactCos(std::numbers::pi * x)) / 2.0;
     }
     case Decay::kStep:
-      return std::max(s.end, s.peak * IntegerPower(s.factor, PeriodsAt(s, at, origin).whole));
+      return std::max(s.end, s.peak * ExactPower(s.factor, PeriodsAt(s, at, origin).whole));
     case Decay::kExponential:
-      return std::max(s.end, s.peak * std::pow(s.factor, PeriodsAt(s, at, origin).real));
+      return std::max(s.end, s.peak * ExactPower(s.factor, PeriodsAt(s, at, origin).real));
     case Decay::kInverseTime:
       return std::max(s.end, s.peak / (1.0 + PeriodsAt(s, at, origin).real));
     case Decay::kInverseSqrt:
       return std::max(s.end, s.peak / std::sqrt(1.0 + PeriodsAt(s, at, origin).real));
     case Decay::kPlateau:
-      return std::max(s.end, s.peak * IntegerPower(s.factor, at.reductions));
+      return std::max(s.end, s.peak * ExactPower(s.factor, at.reductions));
   }
   return s.peak;  // Not reached: the switch is complete.
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/exact_math.h"
 
 namespace drover {
 namespace {
@@ -14,9 +15,7 @@ namespace {
 using Scalars = StepScalarsOf<double>;
 
 // 1 - beta^n: the share of the true mean that a moment which began at zero holds after n updates.
-double Bias(double beta, int64_t update) {
-  return 1.0 - std::pow(beta, static_cast<double>(update));
-}
+double Bias(double beta, int64_t update) { return 1.0 - ExactPower(beta, update); }
 
 void SetAdaptiveMoments(const OptimizerSettings& settings, int64_t update, Scalars& s) {
   s.keep1 = settings.beta1;
@@ -63,7 +62,7 @@ void SetRectification(const OptimizerSettings& settings, int64_t update, Scalars
 void SetNesterovMoments(const OptimizerSettings& settings, int64_t update, Scalars& s) {
   const auto mu = [&](int64_t n) {
     return settings.beta1 *
-           (1.0 - 0.5 * std::pow(0.96, static_cast<double>(n) * settings.momentum_decay));
+           (1.0 - 0.5 * ExactPower(0.96, static_cast<double>(n) * settings.momentum_decay));
   };
   double product = 1.0;
   for (int64_t n = 1; n <= update && product > 1e-20; ++n) product *= mu(n);
