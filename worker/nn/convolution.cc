@@ -42,11 +42,9 @@ Status Convolution::Backward(const BackwardPass& pass) {
   DROVER_CHECK(pass.weights.size() == 2 && pass.weight_gradients.size() == 2);
   const GradientSum& weight = pass.weight_gradients[0];
   const GradientSum& bias = pass.weight_gradients[1];
-  DROVER_RETURN_IF_ERROR(cpu_.BackwardWeights(pass.input, pass.output_gradient, weight.accumulate,
-                                              weight.values, bias.values)
-                             .Annotate(name_));
-  if (pass.input_gradient == nullptr) return Status();
-  return cpu_.BackwardData(pass.output_gradient, pass.weights[0], pass.input_gradient)
+  return cpu_
+      .Backward(pass.input, pass.weights[0], pass.output_gradient, weight.accumulate, weight.values,
+                bias.values, pass.input_gradient)
       .Annotate(name_);
 }
 

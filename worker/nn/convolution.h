@@ -47,10 +47,9 @@ class ConvolutionCpu {
   // Once, before the rest: makes the kernels.
   Status Init();
   Status Forward(const float* x, const float* weight, const float* bias, float* y);
-  // Adds to dweight and dbias, or overwrites them.
-  Status BackwardWeights(const float* x, const float* dy, bool accumulate, float* dweight,
-                         float* dbias);
-  Status BackwardData(const float* dy, const float* weight, float* dx);
+  // Adds to dweight and dbias, or overwrites them; writes dx, unless it is null.
+  Status Backward(const float* x, const float* weight, const float* dy, bool accumulate,
+                  float* dweight, float* dbias, float* dx);
 
  private:
   struct Kernels;

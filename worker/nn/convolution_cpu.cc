@@ -116,8 +116,8 @@ Status ConvolutionCpu::Forward(const float* x, const float* weight, const float*
   });
 }
 
-Status ConvolutionCpu::BackwardWeights(const float* x, const float* dy, bool accumulate,
-                                       float* dweight, float* dbias) {
+Status ConvolutionCpu::Backward(const float* x, const float* weight, const float* dy,
+                                bool accumulate, float* dweight, float* dbias, float* dx) {
   Kernels& k = *kernels_;
   // A kernel overwrites; what is to be added comes from memory of our own.
   float* const weight_sums = accumulate ? k.filter_sums.data() : dweight;
@@ -125,29 +125,25 @@ Status ConvolutionCpu::BackwardWeights(const float* x, const float* dy, bool acc
   const Status status = TryOneDnn([&] {
     const memory::desc filters =
         Kernels::filters(shape_, memory::data_type::f32, memory::format_tag::oihw);
+    const memory result_gradient = k.result_in.Convert(dy, k.stream);
     memory dfilters = k.filters_gradient;
     memory summed(filters, k.engine, weight_sums);
     k.weights.execute(k.stream,
                       {{DNNL_ARG_SRC, k.source_in.Convert(x, k.stream)},
-                       {DNNL_ARG_DIFF_DST, k.result_in.Convert(dy, k.stream)},
+                       {DNNL_ARG_DIFF_DST, result_gradient},
                        {DNNL_ARG_DIFF_WEIGHTS, dfilters},
                        {DNNL_ARG_DIFF_BIAS, memory(Kernels::bias(shape_), k.engine, bias_sums)}});
     k.filters_out.execute(k.stream, {{DNNL_ARG_FROM, dfilters}, {DNNL_ARG_TO, summed}});
+    if (dx == nullptr) return;
+    k.data.execute(k.stream,
+                   {{DNNL_ARG_DIFF_DST, result_gradient},
+                    {DNNL_ARG_WEIGHTS, k.filters_data.Convert(weight, k.stream)},
+                    {DNNL_ARG_DIFF_SRC, memory(k.data_kind.diff_src_desc(), k.engine, dx)}});
   });
   if (!status.ok() || !accumulate) return status;
   for (size_t i = 0; i < k.filter_sums.size(); ++i) dweight[i] += k.filter_sums[i];
   for (size_t i = 0; i < k.bias_sums.size(); ++i) dbias[i] += k.bias_sums[i];
   return status;
-}
-
-Status ConvolutionCpu::BackwardData(const float* dy, const float* weight, float* dx) {
-  Kernels& k = *kernels_;
-  return TryOneDnn([&] {
-    k.data.execute(k.stream,
-                   {{DNNL_ARG_DIFF_DST, k.result_in.Convert(dy, k.stream)},
-                    {DNNL_ARG_WEIGHTS, k.filters_data.Convert(weight, k.stream)},
-                    {DNNL_ARG_DIFF_SRC, memory(k.data_kind.diff_src_desc(), k.engine, dx)}});
-  });
 }
 
 }  // namespace drover
