@@ -8,6 +8,7 @@
 #include "worker/nn/embedding.h"
 #include "worker/nn/gemm.h"
 #include "worker/nn/softmax_cross_entropy.h"
+#include "worker/nn/tanh.h"
 
 namespace drover {
 namespace {
@@ -205,7 +206,7 @@ Status BertPretraining::RunNextSentence(const HeadPass& pass, BatchResult* resul
   }
   DROVER_RETURN_IF_ERROR(LinearForwardCpu(pooler_shape_, first_.data(), pass.weights[kPooler],
                                           pass.weights[kPoolerBias], pooled_.data()));
-  TanhForwardCpu(micro_batch_ * size_, pooled_.data());
+  TanhForwardCpu(micro_batch_ * size_, pooled_.data(), pooled_.data());
   DROVER_RETURN_IF_ERROR(LinearForwardCpu(sentence_shape_, pooled_.data(), pass.weights[kSentence],
                                           pass.weights[kSentenceBias], sentence_logits_.data()));
   std::ranges::fill(sentence_gradient_, 0.0f);
@@ -227,7 +228,8 @@ Status BertPretraining::BackwardNextSentence(const HeadPass& pass) {
       sums[kSentence].values, sums[kSentenceBias].values));
   DROVER_RETURN_IF_ERROR(LinearBackwardDataCpu(sentence_shape_, sentence_gradient_.data(),
                                                pass.weights[kSentence], pooled_gradient_.data()));
-  TanhBackwardCpu(micro_batch_ * size_, pooled_.data(), pooled_gradient_.data());
+  TanhBackwardCpu(micro_batch_ * size_, pooled_.data(), pooled_gradient_.data(),
+                  pooled_gradient_.data());
   DROVER_RETURN_IF_ERROR(LinearBackwardWeightsCpu(pooler_shape_, first_.data(),
                                                   pooled_gradient_.data(), sums[kPooler].accumulate,
                                                   sums[kPooler].values, sums[kPoolerBias].values));

@@ -75,9 +75,6 @@ Result<std::unique_ptr<Head>> MakeBertPretraining(const BertPretrainingSpec& spe
 // `scale` times its gradient; sets *correct to whether the first of the largest is the label's.
 double MaskedTokenLossCpu(int64_t vocabulary, int32_t label, float scale, float* logits,
                           bool* correct);
-// values[i] = tanh(values[i]); gradient[i] *= 1 - output[i]^2.
-void TanhForwardCpu(int64_t count, float* values);
-void TanhBackwardCpu(int64_t count, const float* output, float* gradient);
 
 }  // namespace drover
 
