@@ -45,6 +45,8 @@ class SpecChecker {
 OptimizerSettings ReadOptimizer(const v1::OptimizerSpec& spec, SpecChecker* checker);
 v1::OptimizerSpec WriteOptimizer(const OptimizerSettings& settings, std::string_view preset);
 
+// Which model, its settings, and whether it reads what the dataset gives.
+void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, SpecChecker* checker);
 // A BERT's sizes, and whether they fit the dataset; and every field of it set.
 void CheckBert(const v1::Bert& bert, const v1::DatasetSpec& dataset, SpecChecker* checker);
 void WriteBert(v1::Bert* bert);
