@@ -1,10 +1,11 @@
-# The four kinds of target. Everything of ours is compiled with the same flags, so that a formula
-# gives the same bits in every file: no contraction to FMA, no errno from sqrt, no fast-math.
+# The kinds of target; those with GPU code are in DroverGpu.cmake. Everything of ours is compiled
+# with the same flags, so that a formula gives the same bits in every file: no contraction to FMA,
+# no errno from sqrt, no fast-math.
 
 add_library(drover_flags INTERFACE)
 target_compile_options(drover_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
-  -ffp-contract=off -fno-math-errno)
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Werror>"
+  "$<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off;-fno-math-errno>")
 target_include_directories(drover_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(DROVER_SANITIZE)
   target_compile_options(drover_flags INTERFACE

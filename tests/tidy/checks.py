@@ -26,7 +26,11 @@ BANNED_WORDS = BANNED_FLAGS + [
     (r"\b(secure_)?getenv\b", "a flag (no environment variables)", ["tests/*"]),
     (r"\bs?rand\s*\(", "Philox (common/base/philox.h)", []),
     (r"\bcudaDeviceSynchronize\b", "an event or a stream of one's own", []),
-    (r"\batomicAdd\b", "a sum in fixed order or in int64", []),
+    (r"\batomic(Add|Min|Max|CAS|Exch)\b",
+     "AddInteger or MinInteger (common/gpu/kernel.h), or a sum in fixed order",
+     ["common/gpu/kernel.h", "tests/support/cuda_emulator/*"]),
+    (r"<<<|__shared__", "DROVER_LAUNCH or DROVER_SHARED_ARRAY (common/gpu/kernel.h)",
+     ["common/gpu/kernel.h"]),
 ]
 BANNED_NOTES = r"\b(FIX[M]E|TOD[O]|XX[X])\b"  # The brackets hide this line from itself.
 

@@ -79,6 +79,7 @@ class SelfTest(unittest.TestCase):
         for word in ("throw 1;", "std::stoi(s)", "atof(s)", "std::mutex m;", "std::thread t;",
                      "std::jthread t;", "steady_clock::now()", "sleep_for(x)", 'getenv("HOME")',
                      "rand()", "cudaDeviceSynchronize()", "atomicAdd(p, v)", "strtoll(s)",
+                     "k<<<1, 2>>>();", "__shared__ int x;",
                      "std::lock_guard l(m);"):
             problems = checks.check_banned("a/b.cc", f"int x;\n{word}\n", checks.BANNED_WORDS)
             self.refused(problems, "a/b.cc:2: ")
@@ -89,6 +90,8 @@ class SelfTest(unittest.TestCase):
             return checks.check_banned(path, text, checks.BANNED_WORDS)
 
         self.accepted(check("common/base/mutex.h", "std::mutex m;"))
+        self.accepted(check("common/gpu/kernel.h", "atomicAdd(p, v); k<<<1, 2>>>();"))
+        self.refused(check("server/optim/update_gpu.cu", "atomicAdd(p, v);"), "AddInteger")
         self.accepted(check("tests/a.cc", 'getenv("X")'))
         self.refused(check("a.h", "using namespace std;"), "name what")
         self.accepted(check("a.cc", "using namespace x;"))
