@@ -79,4 +79,24 @@ function(drover_emulated_library name)
     endif()
   endforeach()
   drover_library(${name} SOURCES ${sources} DEPS ${deps} drover_cuda_emulator)
+  # Only tests link it.
+  set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+endfunction()
+
+# drover_gpu_test(<name> SOURCES a_test.cc b.cu ... DEPS ...)
+# A test program for machines with a GPU, built only with CUDA; packed by tests/gpu/bundle. Without a
+# GPU each of its tests must skip with a reason: CTest runs it under the label gpu, which ./test
+# leaves out.
+function(drover_gpu_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  if(NOT DROVER_HAVE_CUDA)
+    return()
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE
+    drover_flags ${ARG_DEPS} CUDA::cudart_static GTest::gtest GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/gpu)
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION "no GPU here")
 endfunction()
