@@ -110,6 +110,7 @@ class JobRun {
   void SendCommit(StepCommit::Outcome outcome, Turn* turn);
   void FinishStep(Turn* turn);
   void Dispatch(Turn* turn);
+  uint32_t LeavesFor(const WorkerMember& worker, uint32_t open, double leaf_samples) const;
   bool GiveWork(WorkerMember* worker, Turn* turn);
   void SendLease(const LeaseTable::Lease& lease, WorkerMember* worker, Turn* turn);
   void SendEvalLease(const LeaseTable::Lease& lease, WorkerMember* worker, Turn* turn);

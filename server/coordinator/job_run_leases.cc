@@ -15,6 +15,9 @@ constexpr Duration kLeaseTimeMin = seconds(10);
 constexpr Duration kLeaseTimeUnmeasured = seconds(120);
 constexpr Duration kOverdueMin = seconds(1);
 constexpr Duration kPullPatience = seconds(2);
+// Asking for a lease and pushing it costs some milliseconds in which a worker computes nothing: a
+// lease of less work than this is not worth them.
+constexpr double kWorthwhileSeconds = 0.1;
 
 }  // namespace
 
@@ -41,18 +44,24 @@ void JobRun::Dispatch(Turn* turn) {
   }
 }
 
-// Evaluation first, since the commit waits for it; then new leaves, half of this worker's share of
-// what is left, so that leases shrink towards the end; then copies of what is overdue.
+// Half of this worker's share of what is left, so that leases shrink towards the end: but as many
+// as are worthwhile or one per lane, and never more than the share then.
+uint32_t JobRun::LeavesFor(const WorkerMember& worker, uint32_t open, double leaf_samples) const {
+  const double share = members_->SpeedOf(worker) / std::max(members_->TotalSpeed(), 1e-9);
+  const double mine = static_cast<double>(open) * share;
+  const double worthwhile = worker.samples_per_second * kWorthwhileSeconds / leaf_samples;
+  const double count = std::max(mine / 2.0, std::min(mine, worthwhile));
+  return std::min(open, std::max(static_cast<uint32_t>(count + 0.999), std::max(worker.lanes, 1u)));
+}
+
+// Evaluation first, since the commit waits for it; then new leaves; then copies of what is overdue.
 bool JobRun::GiveWork(WorkerMember* worker, Turn* turn) {
-  const double share = members_->SpeedOf(*worker) / std::max(members_->TotalSpeed(), 1e-9);
   for (LeaseTable* table : {evaluation_.pieces.get(), leases_.get()}) {
     if (table == nullptr) continue;
     const bool evaluation = table == evaluation_.pieces.get();
     const double unit =
         static_cast<double>(evaluation ? record_->eval_samples : PhaseHere().leaf_samples());
-    const uint32_t open = table->open_count();
-    const uint32_t half = static_cast<uint32_t>(static_cast<double>(open) * share / 2.0 + 0.999);
-    const uint32_t count = std::min(open, std::max(half, std::max(worker->lanes, 1u)));
+    const uint32_t count = LeavesFor(*worker, table->open_count(), unit);
     const Duration expected = ExpectedTime(*worker, unit * std::max(count, 1u));
     const Instant overdue = turn->now + (expected.count() > 0 ? std::max(2 * expected, kOverdueMin)
                                                               : kLeaseTimeUnmeasured / 2);

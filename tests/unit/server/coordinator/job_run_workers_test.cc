@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "server/coordinator/coordinator.h"
@@ -205,6 +207,96 @@ TEST_F(JobRunWorkersTest, TheSameShardIsFencedWhenItComesBack) {
 
   EXPECT_EQ(job().epoch, before + 1);
   EXPECT_EQ(job().shards_restarted, 0);
+}
+
+// How much work one lease holds.
+class LeaseSizeTest : public testing::Test {
+ protected:
+  // 32 leaves of 10 samples; `workers` with a lane each ask for work one after the other.
+  explicit LeaseSizeTest(int workers = 1) {
+    JobRecord record;
+    record.id = kJob;
+    record.plan.name = "toy";
+    PhasePlan phase;
+    phase.steps = 3;
+    phase.batch = 320;
+    phase.leaves = 32;
+    phase.micro_batch = 10;
+    record.plan.phases = {phase};
+    record.plan.steps = 3;
+    record.plan.fraction_bits = 39;
+    record.plan.optimizer = DefaultSettings(Rule::kAdamW);
+    core_.Handle(JobAdded{record, false}, now_);
+    core_.Handle(ShardJoined{kShard, "shard-0", 11, "here"}, now_);
+    for (int worker = 0; worker < workers; ++worker) {
+      const SessionId session = kFirst + static_cast<SessionId>(worker);
+      core_.Handle(WorkerJoined{session, "w" + std::to_string(worker), "cpu", 1}, now_);
+      core_.Handle(ModelDescribed{session, kJob, 1, LayoutOf(4), 100, 10, ""}, now_);
+    }
+    PlacedReply placed;
+    placed.fence = {kJob, core_.FindJob(kJob)->epoch, 0};
+    placed.leaves = {0};
+    core_.Handle(ShardReplied{kShard, placed}, now_);
+  }
+
+  // The lease that `session` is given, if any.
+  std::optional<LeaseOrder> Ask(SessionId session) {
+    const Fence fence = {kJob, core_.FindJob(kJob)->epoch, 0};
+    for (const CoordinatorAction& action : core_.Handle(WorkRequested{session, fence}, now_)) {
+      const auto* send = std::get_if<SendToWorker>(&action);
+      if (send == nullptr || send->session != session) continue;
+      if (const auto* lease = std::get_if<LeaseOrder>(&send->order)) return *lease;
+    }
+    return std::nullopt;
+  }
+
+  // Asks and delivers until nothing is left; `seconds_per_leaf` is what the worker measures.
+  std::vector<uint32_t> SizesOf(SessionId session, double seconds_per_leaf) {
+    std::vector<uint32_t> sizes;
+    while (const std::optional<LeaseOrder> lease = Ask(session)) {
+      sizes.push_back(lease->leaves.size());
+      core_.Handle(
+          LeaseDone{session, lease->fence, lease->lease, seconds_per_leaf * lease->leaves.size()},
+          now_);
+    }
+    return sizes;
+  }
+
+  static constexpr SessionId kFirst = 2;
+  Coordinator core_{{1, "/ckpt"}};
+  Instant now_{};
+};
+
+class LeaseSizeOfTwoTest : public LeaseSizeTest {
+ protected:
+  LeaseSizeOfTwoTest() : LeaseSizeTest(2) {}
+};
+
+TEST_F(LeaseSizeTest, SlowLeavesComeInLeasesThatShrink) {
+  EXPECT_EQ(SizesOf(kFirst, /*seconds_per_leaf=*/1.0), (std::vector<uint32_t>{16, 8, 4, 2, 1, 1}));
+}
+
+TEST_F(LeaseSizeTest, QuickLeavesComeInOneLeaseOnceTheSpeedIsKnown) {
+  EXPECT_EQ(SizesOf(kFirst, /*seconds_per_leaf=*/0.001), (std::vector<uint32_t>{16, 16}));
+}
+
+TEST_F(LeaseSizeTest, ALeaseIsATenthOfASecondOfWorkAtLeast) {
+  EXPECT_EQ(SizesOf(kFirst, /*seconds_per_leaf=*/0.02), (std::vector<uint32_t>{16, 8, 5, 3}));
+}
+
+TEST_F(LeaseSizeOfTwoTest, QuickLeavesAreSharedOutEvenly) {
+  const std::optional<LeaseOrder> one = Ask(kFirst);
+  const std::optional<LeaseOrder> two = Ask(kFirst + 1);
+  ASSERT_TRUE(one && two);
+  for (const auto& [session, lease] : {std::pair(kFirst, *one), std::pair(kFirst + 1, *two)}) {
+    core_.Handle(LeaseDone{session, lease.fence, lease.lease, 0.001 * lease.leaves.size()}, now_);
+  }
+  const uint32_t left = 32 - one->leaves.size() - two->leaves.size();
+
+  const std::optional<LeaseOrder> next = Ask(kFirst);
+
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->leaves.size(), left / 2) << "half of " << left << " is its share";
 }
 
 }  // namespace
