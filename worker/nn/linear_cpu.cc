@@ -2,8 +2,21 @@
 
 #include "worker/nn/gemm.h"
 #include "worker/nn/linear.h"
+#include "worker/nn/simd_cpu.h"
 
 namespace drover {
+namespace {
+
+// Row after row, so that every sum has one order.
+DROVER_SIMD
+void AddRows(int64_t rows, int64_t columns, const float* values, float* sums) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = values + row * columns;
+    for (int64_t j = 0; j < columns; ++j) sums[j] += from[j];
+  }
+}
+
+}  // namespace
 
 Status LinearForwardCpu(const LinearShape& shape, const float* x, const float* weight,
                         const float* bias, float* y) {
@@ -19,10 +32,7 @@ Status LinearForwardCpu(const LinearShape& shape, const float* x, const float* w
 Status LinearBackwardWeightsCpu(const LinearShape& shape, const float* x, const float* dy,
                                 bool accumulate, float* dweight, float* dbias) {
   if (!accumulate) std::fill(dbias, dbias + shape.output_size, 0.0f);
-  for (int64_t row = 0; row < shape.rows; ++row) {
-    const float* dy_row = dy + row * shape.output_size;
-    for (int64_t j = 0; j < shape.output_size; ++j) dbias[j] += dy_row[j];
-  }
+  AddRows(shape.rows, shape.output_size, dy, dbias);
   return Gemm({shape.output_size, shape.input_size, shape.rows, shape.precision}, 1.0f,
               {dy, shape.output_size, /*transposed=*/true}, {x, shape.input_size},
               accumulate ? 1.0f : 0.0f, {dweight, shape.input_size});
