@@ -1,0 +1,51 @@
+// What tests may ask of the emulator of CUDA. It runs every kernel in an order that a seed chooses;
+// a kernel with a missing barrier, or one whose result depends on the order, is reported or gives
+// changing results. Any thread may call; kernels and copies run one at a time.
+//
+// The emulator cannot show: a missing __threadfence (its memory is sequentially consistent), races
+// on device memory between two accesses that no barrier, atomic or shared access separates, host
+// code that reads device memory, and loops that wait without LoadAcquire.
+
+#ifndef DROVER_TESTS_SUPPORT_CUDA_EMULATOR_EMULATOR_H_
+#define DROVER_TESTS_SUPPORT_CUDA_EMULATOR_EMULATOR_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace drover::emulator {
+
+// Chooses the order of threads, blocks and streams from now on. 0 runs them in order and streams as
+// late as possible; 1 in reverse order and streams at once; all others shuffle.
+void SetSeed(uint64_t seed);
+
+// Calls body(seed) for the seeds 0 to `seeds` - 1, each set before; then goes back to seed 0.
+template <typename Body>
+void ForEachSeed(uint64_t seeds, const Body& body) {
+  for (uint64_t seed = 0; seed < seeds; ++seed) {
+    SetSeed(seed);
+    body(seed);
+  }
+  SetSeed(0);
+}
+
+// What kernels and copies did wrong since the last call, each with the place; empty when all is
+// well. After an error every call of the runtime fails with cudaErrorLaunchFailure, as CUDA does;
+// TakeErrors makes the device usable again.
+std::vector<std::string> TakeErrors();
+
+// Kernels that have run so far, those inside graphs too.
+int64_t LaunchCount();
+
+// Allocations of device and pinned memory that are not freed yet.
+int64_t AllocationCount();
+
+// The next allocation, of either kind, fails with cudaErrorMemoryAllocation.
+void FailNextAllocation();
+
+// How many devices there are, 1 at first. With 0, the runtime says cudaErrorNoDevice.
+void SetDeviceCount(int count);
+
+}  // namespace drover::emulator
+
+#endif  // DROVER_TESTS_SUPPORT_CUDA_EMULATOR_EMULATOR_H_

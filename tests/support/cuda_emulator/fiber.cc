@@ -1,0 +1,105 @@
+#include "tests/support/cuda_emulator/fiber.h"
+
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <cstdlib>
+
+#include "common/base/check.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace drover::emulator {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t kStackBytes = 64 * kPageBytes;
+
+void LeaveStack(void** fake_stack, const void* next, size_t next_bytes) {
+  __sanitizer_start_switch_fiber(fake_stack, next, next_bytes);
+}
+void ArriveOnStack(void* fake_stack, const void** last, size_t* last_bytes) {
+  __sanitizer_finish_switch_fiber(fake_stack, last, last_bytes);
+}
+void ForgetFrames(char* stack) { __asan_unpoison_memory_region(stack, kStackBytes); }
+#else
+constexpr size_t kStackBytes = 16 * kPageBytes;
+
+void LeaveStack(void**, const void*, size_t) {}
+void ArriveOnStack(void*, const void**, size_t*) {}
+void ForgetFrames(char*) {}
+#endif
+
+char* MakeStack() {
+  void* memory = mmap(nullptr, kPageBytes + kStackBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  DROVER_CHECK(memory != MAP_FAILED);
+  DROVER_CHECK(mprotect(memory, kPageBytes, PROT_NONE) == 0);
+  return static_cast<char*>(memory);
+}
+
+// makecontext passes no pointer to Fiber::Main.
+thread_local Fiber* entering = nullptr;
+
+}  // namespace
+
+Fiber::Fiber() : memory_(MakeStack()) {}
+
+Fiber::~Fiber() { munmap(memory_, kPageBytes + kStackBytes); }
+
+void Fiber::Begin(void (*entry)(void*), void* argument) {
+  entry_ = entry;
+  argument_ = argument;
+}
+
+void Fiber::Resume() {
+  void* fake_stack = nullptr;
+  LeaveStack(&fake_stack, memory_ + kPageBytes, kStackBytes);
+  if (_setjmp(outside_) == 0) {
+    if (has_context_) _longjmp(inside_, 1);
+    EnterNewStack();
+  }
+  ArriveOnStack(fake_stack, nullptr, nullptr);
+}
+
+void Fiber::EnterNewStack() {
+  has_context_ = true;
+  entering = this;
+  ucontext_t context;
+  DROVER_CHECK(getcontext(&context) == 0);
+  context.uc_stack.ss_sp = memory_ + kPageBytes;
+  context.uc_stack.ss_size = kStackBytes;
+  context.uc_link = nullptr;
+  makecontext(&context, Main, 0);
+  setcontext(&context);
+  std::abort();  // setcontext returns only when it fails.
+}
+
+// Never returns: when one function has ended, the next Begin() gives another.
+void Fiber::Main() {
+  Fiber* const self = entering;
+  ArriveOnStack(nullptr, &self->outside_stack_, &self->outside_stack_bytes_);
+  while (true) {
+    self->entry_(self->argument_);
+    self->Suspend();
+  }
+}
+
+void Fiber::Suspend() {
+  void* fake_stack = nullptr;
+  LeaveStack(&fake_stack, outside_stack_, outside_stack_bytes_);
+  if (_setjmp(inside_) == 0) _longjmp(outside_, 1);
+  ArriveOnStack(fake_stack, &outside_stack_, &outside_stack_bytes_);
+}
+
+void Fiber::GiveUp() {
+  ForgetFrames(memory_ + kPageBytes);
+  has_context_ = false;
+}
+
+}  // namespace drover::emulator

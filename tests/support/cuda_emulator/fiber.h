@@ -1,0 +1,48 @@
+// A function with a stack of its own that can stop in the middle and go on later: one thread of a
+// kernel. ucontext makes the stack, setjmp changes between stacks (no system call), and
+// AddressSanitizer is told of every change. Not thread-safe.
+
+#ifndef DROVER_TESTS_SUPPORT_CUDA_EMULATOR_FIBER_H_
+#define DROVER_TESTS_SUPPORT_CUDA_EMULATOR_FIBER_H_
+
+#include <csetjmp>
+#include <cstddef>
+
+namespace drover::emulator {
+
+class Fiber {
+ public:
+  Fiber();
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  // The next Resume() calls entry(argument). The one before has ended or was given up.
+  void Begin(void (*entry)(void*), void* argument);
+
+  // Runs until Suspend() or until the function ends.
+  void Resume();
+
+  // From inside only: back to Resume().
+  void Suspend();
+
+  // The function that stopped in the middle will never go on; destructors on its stack do not run.
+  void GiveUp();
+
+ private:
+  static void Main();
+  void EnterNewStack();
+
+  char* const memory_;  // A page that nobody may touch, then the stack.
+  bool has_context_ = false;
+  void (*entry_)(void*) = nullptr;
+  void* argument_ = nullptr;
+  jmp_buf inside_;
+  jmp_buf outside_;
+  const void* outside_stack_ = nullptr;
+  size_t outside_stack_bytes_ = 0;
+};
+
+}  // namespace drover::emulator
+
+#endif  // DROVER_TESTS_SUPPORT_CUDA_EMULATOR_FIBER_H_
