@@ -13,6 +13,8 @@ if(DROVER_CUDA STREQUAL "AUTO" OR DROVER_CUDA STREQUAL "ON")
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
     find_package(CUDAToolkit 12 REQUIRED)
+    # CMake 3.25 does not know how nvcc spells C++20.
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
     set(CMAKE_CUDA_STANDARD 20)
     set(CMAKE_CUDA_STANDARD_REQUIRED ON)
     set(CMAKE_CUDA_EXTENSIONS OFF)
