@@ -18,7 +18,7 @@ Status WhyNoGpu(cudaError_t error) {
   (void)cudaDriverGetVersion(&driver);
   (void)cudaRuntimeGetVersion(&runtime);
   if (driver == 0) {
-    return CudaStatus(error,
+    return CudaStatus(cudaErrorInsufficientDriver,
                       "no NVIDIA driver: libcuda.so.1 was not found. Install the driver "
                       "(nvidia-smi must work); a container also needs --gpus all");
   }
