@@ -3,18 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/tensor/fixed_point.h"
 #include "server/shard/accumulator_chunk.h"
-#include "server/shard/payload_sum.h"
+#include "server/shard/host_gradient_sums.h"
 
 namespace drover {
 namespace {
 
-// Chunks begin on a cache line.
-constexpr uint64_t kChunkAlignment = kCacheLineBytes / sizeof(int64_t);
 // More of a worker's text is not kept.
 constexpr size_t kCulpritTextBytesMax = 256;
 // Statistics of one frame stay below this, so that all leaves together cannot overflow.
@@ -72,20 +70,26 @@ std::string Printable(std::string text) {
 }  // namespace
 
 Result<std::unique_ptr<Accumulator>> Accumulator::Make(std::shared_ptr<const Layout> layout,
-                                                       const AccumulatorOptions& options) {
+                                                       const AccumulatorOptions& options,
+                                                       std::unique_ptr<GradientSums> sums) {
   DROVER_RETURN_IF_ERROR(CheckOptions(*layout, options).Annotate("accumulator"));
-  return std::unique_ptr<Accumulator>(new Accumulator(std::move(layout), options));
+  return std::unique_ptr<Accumulator>(new Accumulator(std::move(layout), options, std::move(sums)));
 }
 
-Accumulator::Accumulator(std::shared_ptr<const Layout> layout, const AccumulatorOptions& options)
-    : layout_(std::move(layout)),
-      options_(options),
-      passes_(FixedPointPassesFor(BestIsa())),
-      block_squares_(options.owned.size(), 0.0) {
-  const auto add_part = [&](BlockRange blocks, uint64_t first) {
+Result<std::unique_ptr<Accumulator>> Accumulator::Make(std::shared_ptr<const Layout> layout,
+                                                       const AccumulatorOptions& options) {
+  DROVER_RETURN_IF_ERROR(CheckOptions(*layout, options).Annotate("accumulator"));
+  auto sums = std::make_unique<HostGradientSums>(layout, options.owned);
+  return Make(std::move(layout), options, std::move(sums));
+}
+
+Accumulator::Accumulator(std::shared_ptr<const Layout> layout, const AccumulatorOptions& options,
+                         std::unique_ptr<GradientSums> sums)
+    : layout_(std::move(layout)), options_(options), sums_(std::move(sums)) {
+  const auto add_part = [&](BlockRange blocks) {
     auto part = std::make_unique<Chunk>();
     part->blocks = blocks;
-    part->first = first;
+    part->index = chunks_.size();
     part->elements = layout_->SpanElements(blocks);
     MutexLock lock(&part->mutex);
     part->gate = {options_.job, layout_->hash(), 0, std::nullopt};
@@ -93,14 +97,10 @@ Accumulator::Accumulator(std::shared_ptr<const Layout> layout, const Accumulator
     part->leaves = LeafSet(part->shape.leaves);
     return part;
   };
-  uint64_t elements = 0;
   for (const BlockRange blocks : layout_->Chunks(options_.owned)) {
-    chunks_.push_back(add_part(blocks, elements));
-    elements +=
-        (chunks_.back()->elements + kChunkAlignment - 1) / kChunkAlignment * kChunkAlignment;
+    chunks_.push_back(add_part(blocks));
   }
-  statistics_ = add_part(BlockRange(), 0);
-  sums_ = Buffer<int64_t>(elements);
+  statistics_ = add_part(BlockRange());
 }
 
 Accumulator::~Accumulator() = default;
@@ -197,12 +197,14 @@ ReceiveResult Accumulator::ReceiveGradient(const ReceivedFrame& frame, std::stri
     rules.limit_i64 =
         FixedPointLimit(leaf_samples * header.leaves().size(), options_.fraction_bits);
     rules.scale = FixedPointScale(options_.fraction_bits);
-    outcome =
-        SumPayload(passes_, frame, rules, sums_.span().subspan(chunk->first, chunk->elements));
+    outcome = sums_->Sum(chunk->index, frame, rules);
     if (outcome.refusal == Verdict::kNone) {
       chunk->Add(header);
       result.chunk_complete = chunk->leaves.full();
-      if (result.chunk_complete) Convert(*chunk, chunk->shape.batch);
+      if (result.chunk_complete) {
+        sums_->ToMean(chunk->index,
+                      FixedPointMeanFactor(options_.fraction_bits, chunk->shape.batch));
+      }
     }
   }
   if (outcome.refusal != Verdict::kNone) {
@@ -280,24 +282,6 @@ Culprit Accumulator::MakeCulprit(const Chunk& chunk, const FrameHeader& header, 
   const uint32_t tensor = layout_->blocks()[block].tensor;
   return {header.leaves(), reason, layout_->tensors()[tensor].name,
           at - layout_->tensor_offset(tensor), std::string(worker)};
-}
-
-void Accumulator::Convert(const Chunk& chunk, int64_t batch) {
-  const double factor = FixedPointMeanFactor(options_.fraction_bits, batch);
-  const uint64_t base = layout_->SpanOffset(chunk.blocks);
-  int64_t* sums = sums_.data() + chunk.first;
-  float* mean = reinterpret_cast<float*>(sums);
-  uint64_t done = 0;
-  for (uint32_t b = chunk.blocks.begin; b < chunk.blocks.end; ++b) {
-    const Block& block = layout_->blocks()[b];
-    const uint64_t begin = block.offset - base;
-    // Gaps between tensors, whatever was sent in them.
-    std::memset(static_cast<void*>(mean + done), 0, (begin - done) * sizeof(float));
-    double lanes[kSquareLanes] = {};
-    passes_.mean(sums + begin, block.size, factor, mean + begin, lanes);
-    block_squares_[b - options_.owned.begin] = FoldSquareLanes(lanes);
-    done = begin + block.size;
-  }
 }
 
 bool Accumulator::PartIsComplete(uint64_t generation) {

@@ -3,8 +3,7 @@
 // critical section per chunk, so a frame counts wholly or not at all, and each leaf counts once
 // whatever is sent twice. Knows nothing of streams, votes or optimizers.
 //
-// Memory: 8 bytes per element. A chunk that has all leaves is converted in place: its mean gradient
-// takes the front half of its sums.
+// Memory: what its GradientSums take, 8 bytes per element in host memory.
 //
 // Thread-safe. What reads the gradient may be called only between the Receive that said
 // step_complete (or LoadGradient) and the next Open; nothing writes in between.
@@ -25,11 +24,10 @@
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/rpc/frame.h"
-#include "common/tensor/buffer.h"
-#include "common/tensor/fixed_point.h"
 #include "common/tensor/layout.h"
 #include "common/tensor/leaf_set.h"
 #include "server/shard/chunk_gate.h"
+#include "server/shard/gradient_sums.h"
 #include "server/step_shape.h"
 
 namespace drover {
@@ -70,7 +68,12 @@ struct AccumulatorCounters {
 
 class Accumulator {
  public:
-  // kInvalidArgument when leaves, batch or fraction bits are out of bounds or could overflow.
+  // `sums`: of the layout and the owned range. kInvalidArgument when leaves, batch or fraction bits
+  // are out of bounds or could overflow.
+  static Result<std::unique_ptr<Accumulator>> Make(std::shared_ptr<const Layout> layout,
+                                                   const AccumulatorOptions& options,
+                                                   std::unique_ptr<GradientSums> sums);
+  // The same with sums in host memory.
   static Result<std::unique_ptr<Accumulator>> Make(std::shared_ptr<const Layout> layout,
                                                    const AccumulatorOptions& options);
   ~Accumulator();
@@ -101,11 +104,11 @@ class Accumulator {
   bool complete() const;
   // The rest: see thread rule above.
   // Mean gradient of a chunk: [SpanElements(chunk_blocks(chunk))] float32, gaps are 0.
-  std::span<const float> gradient(size_t chunk) const;
+  std::span<const float> gradient(size_t chunk) const { return sums_->mean(chunk); }
   // Of one owned block: [blocks()[block].size] float32.
   std::span<const float> block_gradient(uint32_t block) const;
   // Sum of squares of each owned block's mean gradient, in order.
-  const std::vector<double>& block_squares() const { return block_squares_; }
+  const std::vector<double>& block_squares() const { return sums_->block_squares(); }
 
   StepStats stats() const;
   // Leaves that every chunk and the statistics hold.
@@ -114,13 +117,14 @@ class Accumulator {
   std::optional<Culprit> culprit() const;
   AccumulatorCounters counters() const;
   // Memory held for sums: what does not shrink between steps.
-  size_t bytes() const { return sums_.bytes(); }
+  size_t bytes() const { return sums_->bytes(); }
 
  private:
   // The gate's view of a chunk, and what its arrivals were.
   struct Chunk;
 
-  Accumulator(std::shared_ptr<const Layout> layout, const AccumulatorOptions& options);
+  Accumulator(std::shared_ptr<const Layout> layout, const AccumulatorOptions& options,
+              std::unique_ptr<GradientSums> sums);
 
   // The chunk that begins at this block, or null.
   Chunk* FindChunk(uint32_t block_begin) const;
@@ -129,8 +133,6 @@ class Accumulator {
   ReceiveResult ReceiveNonfinite(const ReceivedFrame& frame, std::string_view worker);
   Culprit MakeCulprit(const Chunk& chunk, const FrameHeader& header, Verdict reason,
                       uint64_t element, std::string_view worker) const;
-  // Sums of a complete chunk become its mean gradient, in place, and its blocks' squares.
-  void Convert(const Chunk& chunk, int64_t batch);
   // Counts a part (chunk or statistics) that became complete in `generation`. True for the last
   // one.
   bool PartIsComplete(uint64_t generation) DROVER_EXCLUDES(mutex_);
@@ -139,12 +141,10 @@ class Accumulator {
 
   const std::shared_ptr<const Layout> layout_;
   const AccumulatorOptions options_;
-  const FixedPointPasses& passes_;
   std::vector<std::unique_ptr<Chunk>> chunks_;  // In order of their blocks.
   std::unique_ptr<Chunk> statistics_;           // A chunk without blocks.
   // Each chunk's part is guarded by its lock while it fills; see the thread rule above.
-  Buffer<int64_t> sums_;
-  std::vector<double> block_squares_;
+  const std::unique_ptr<GradientSums> sums_;
 
   // Taken after, never while, a chunk's lock is held.
   mutable Mutex mutex_;

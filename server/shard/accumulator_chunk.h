@@ -24,7 +24,7 @@ struct Accumulator::Chunk {
   };
 
   BlockRange blocks;
-  uint64_t first = 0;     // Index of its first element in sums_.
+  size_t index = 0;       // In chunks_ and sums_.
   uint64_t elements = 0;  // Gaps between tensors included.
 
   mutable Mutex mutex;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "common/base/check.h"
 #include "server/shard/accumulator.h"
@@ -22,16 +21,8 @@ Status Accumulator::LoadGradient(uint32_t epoch, uint64_t step, std::span<const 
   const LeafRange all = {0, ShapeAt(options_.shapes, static_cast<int64_t>(step)).leaves};
   for (const auto& chunk : chunks_) {
     MutexLock lock(&chunk->mutex);
-    float* mean = reinterpret_cast<float*>(sums_.data() + chunk->first);
-    std::memcpy(static_cast<void*>(mean), gradient.data(), chunk->elements * sizeof(float));
+    sums_->LoadMean(chunk->index, gradient.first(chunk->elements));
     gradient = gradient.subspan(chunk->elements);
-    for (uint32_t b = chunk->blocks.begin; b < chunk->blocks.end; ++b) {
-      const Block& block = layout_->blocks()[b];
-      double lanes[kSquareLanes] = {};
-      passes_.add_squares(mean + (block.offset - layout_->SpanOffset(chunk->blocks)), block.size,
-                          lanes);
-      block_squares_[b - options_.owned.begin] = FoldSquareLanes(lanes);
-    }
     chunk->leaves.Add(all);
   }
   {
@@ -55,11 +46,6 @@ uint64_t Accumulator::gradient_elements() const {
 bool Accumulator::complete() const {
   MutexLock lock(&mutex_);
   return parts_complete_ == chunks_.size() + 1;
-}
-
-std::span<const float> Accumulator::gradient(size_t chunk) const {
-  const Chunk& part = *chunks_[chunk];
-  return {reinterpret_cast<const float*>(sums_.data() + part.first), part.elements};
 }
 
 std::span<const float> Accumulator::block_gradient(uint32_t block) const {

@@ -30,6 +30,7 @@
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
 #include "server/shard/coordinator_session.h"
+#include "server/shard/shard_device.h"
 #include "server/shard/shard_metrics.h"
 #include "server/shard/shard_runtime.h"
 #include "server/shard/tensor_service.h"
@@ -163,6 +164,7 @@ int Run(Flags flags) {
   ShardRuntimeOptions options;
   options.state_dir = flags.state_dir;
   options.threads = CoreCount();
+  options.device = std::make_shared<HostDevice>(options.threads);
   // The first reply answers an order, so the session is there by then.
   Result<std::unique_ptr<ShardRuntime>> started =
       ShardRuntime::Start(FileSystem::Real(), Clock::Real(), options, &metrics,

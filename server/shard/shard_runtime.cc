@@ -33,7 +33,7 @@ Result<std::unique_ptr<ShardRuntime>> ShardRuntime::Start(FileSystem& fs, const 
                                                           ShardMetrics* metrics,
                                                           std::function<void(ShardReply)> send) {
   Result<std::unique_ptr<ShardStore>> store =
-      ShardStore::Open(fs, options.state_dir, options.snapshots, options.threads);
+      ShardStore::Open(fs, options.state_dir, options.snapshots, *options.device, options.threads);
   if (!store.ok()) return store.status();
   return std::unique_ptr<ShardRuntime>(
       new ShardRuntime(fs, clock, options, metrics, std::move(send), std::move(store).value()));

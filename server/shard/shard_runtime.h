@@ -25,6 +25,7 @@
 #include "server/shard/accumulator.h"
 #include "server/shard/publisher.h"
 #include "server/shard/shard.h"
+#include "server/shard/shard_device.h"
 #include "server/shard/shard_events.h"
 #include "server/shard/shard_metrics.h"
 #include "server/shard/shard_store.h"
@@ -33,7 +34,8 @@ namespace drover {
 
 struct ShardRuntimeOptions {
   std::string state_dir;
-  int threads = 1;  // For passes over weights.
+  int threads = 1;  // For passes over weights in host memory, and for what is published.
+  std::shared_ptr<const ShardDevice> device;  // Not null.
   SnapshotLimits snapshots;
   // How long a commit waits for streams that still read the version before the last one, then again
   // after they were cancelled; then it takes more memory.

@@ -150,22 +150,24 @@ class ShardStore::DirectoryLock {
 };
 
 ShardStore::ShardStore(FileSystem& fs, std::string state_dir, const SnapshotLimits& limits,
-                       int threads, std::unique_ptr<DirectoryLock> lock)
+                       const ShardDevice& device, int threads, std::unique_ptr<DirectoryLock> lock)
     : fs_(fs),
       state_dir_(std::move(state_dir)),
       limits_(limits),
+      device_(device),
       threads_(threads),
       lock_(std::move(lock)) {}
 
 ShardStore::~ShardStore() = default;
 
 Result<std::unique_ptr<ShardStore>> ShardStore::Open(FileSystem& fs, const std::string& state_dir,
-                                                     const SnapshotLimits& limits, int threads) {
+                                                     const SnapshotLimits& limits,
+                                                     const ShardDevice& device, int threads) {
   DROVER_RETURN_IF_ERROR(fs.MakeDirectories(state_dir).Annotate("state directory"));
   Result<std::unique_ptr<DirectoryLock>> lock = DirectoryLock::Take(state_dir);
   if (!lock.ok()) return lock.status();
   return std::unique_ptr<ShardStore>(
-      new ShardStore(fs, state_dir, limits, threads, std::move(lock).value()));
+      new ShardStore(fs, state_dir, limits, device, threads, std::move(lock).value()));
 }
 
 std::string ShardStore::DirectoryOf(uint64_t job) const {
@@ -197,13 +199,16 @@ Result<HeldRange> ShardStore::MakeRange(const PlaceOrder& place) const {
   options.owned = place.blocks;
   options.shapes = place.shapes;
   options.fraction_bits = place.fraction_bits;
-  Result<std::unique_ptr<Accumulator>> accumulator = Accumulator::Make(place.layout, options);
+  Result<RangeArrays> arrays = device_.MakeRange(place);
+  if (!arrays.ok()) return arrays.status();
+  Result<std::unique_ptr<Accumulator>> accumulator =
+      Accumulator::Make(place.layout, options, std::move(arrays.value().sums));
   if (!accumulator.ok()) return accumulator.status();
   HeldRange held;
   held.place = place;
   held.accumulator = std::move(accumulator).value();
   held.engine = std::make_unique<StepEngine>(place.layout, place.blocks, place.rule, threads_,
-                                             place.publish_bf16);
+                                             place.publish_bf16, std::move(arrays.value().weights));
   return held;
 }
 

@@ -19,6 +19,7 @@
 #include "common/base/status.h"
 #include "server/shard/accumulator.h"
 #include "server/shard/redo_log.h"
+#include "server/shard/shard_device.h"
 #include "server/shard/step_engine.h"
 #include "server/shard_file.h"
 #include "server/step_messages.h"
@@ -55,9 +56,10 @@ struct SnapshotLimits {
 class ShardStore {
  public:
   // Makes and locks the directory. kFailedPrecondition when another shard uses it; else what the
-  // file system says. `fs` outlives the store.
+  // file system says. `fs` and `device` outlive the store. `threads`: for what is published.
   static Result<std::unique_ptr<ShardStore>> Open(FileSystem& fs, const std::string& state_dir,
-                                                  const SnapshotLimits& limits, int threads);
+                                                  const SnapshotLimits& limits,
+                                                  const ShardDevice& device, int threads);
   ~ShardStore();
 
   // The newest state of the ordered range that can be had: local files when they are of the same
@@ -84,8 +86,8 @@ class ShardStore {
  private:
   class DirectoryLock;
 
-  ShardStore(FileSystem& fs, std::string state_dir, const SnapshotLimits& limits, int threads,
-             std::unique_ptr<DirectoryLock> lock);
+  ShardStore(FileSystem& fs, std::string state_dir, const SnapshotLimits& limits,
+             const ShardDevice& device, int threads, std::unique_ptr<DirectoryLock> lock);
 
   std::string DirectoryOf(uint64_t job) const;
   Result<HeldRange> MakeRange(const PlaceOrder& place) const;
@@ -100,6 +102,7 @@ class ShardStore {
   FileSystem& fs_;
   const std::string state_dir_;
   const SnapshotLimits limits_;
+  const ShardDevice& device_;
   const int threads_;
   const std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<RedoLog> log_;  // Of the range loaded last.

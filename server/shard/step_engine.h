@@ -1,15 +1,13 @@
-// Weights and optimizer state of the blocks that one shard owns, and the passes over them: measure
-// reads, apply writes the next version. Splits the blocks over threads; every block's result is its
-// own, so the split changes no bit. Knows nothing of votes, files or streams.
-// Not thread-safe: the step thread owns it. The versions it hands out are immutable, for any
-// thread.
+// Weights and optimizer state of the blocks that one shard owns, version after version: measure
+// reads, apply writes the next version, with the arithmetic of WeightArrays. Knows nothing of
+// votes, files or streams. Not thread-safe: the step thread owns it. The versions it hands out are
+// immutable, for any thread.
 
 #ifndef DROVER_SERVER_SHARD_STEP_ENGINE_H_
 #define DROVER_SERVER_SHARD_STEP_ENGINE_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -19,21 +17,21 @@
 #include "common/tensor/layout.h"
 #include "server/optim/rule_state.h"
 #include "server/shard/accumulator.h"
+#include "server/shard/range_threads.h"
 #include "server/shard/versions.h"
+#include "server/shard/weight_arrays.h"
 #include "server/step_messages.h"
 
 namespace drover {
 
-// Sums of squares of each owned block, in order.
-struct MeasuredSquares {
-  std::vector<double> weight;
-  std::vector<double> direction;
-};
-
 class StepEngine {
  public:
-  // `threads` at least 1. `publish_bf16`: versions also hold what workers of that precision pull.
-  // Slots are zeros; there are no weights before Begin.
+  // `threads` at least 1, for what is published. `publish_bf16`: versions also hold what workers of
+  // that precision pull. `arrays`: of the layout, range and rule. There are no weights before
+  // Begin.
+  StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, RuleState rule, int threads,
+             bool publish_bf16, std::unique_ptr<WeightArrays> arrays);
+  // The same with arrays in host memory.
   StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, RuleState rule, int threads,
              bool publish_bf16 = false);
 
@@ -52,7 +50,7 @@ class StepEngine {
   const std::shared_ptr<const Version>& current() const { return current_; }
   int64_t version() const { return current_->number; }
   int64_t applied() const { return applied_; }  // Updates before this version.
-  // Weights and slots as they are now, for snapshots.
+  // Weights and state as they are now, for snapshots; valid until the next step.
   std::vector<const float*> arrays() const;
 
   // kInvalidArgument unless there is a group for each tensor and, `with_scales`, a scale; and no
@@ -60,7 +58,7 @@ class StepEngine {
   Status Check(const UpdateNumbers& numbers, bool with_scales) const;
 
   // ---- One step. `numbers` passed Check; `accumulator` holds the complete gradient.
-  MeasuredSquares Measure(const UpdateNumbers& numbers, const Accumulator& accumulator) const;
+  MeasuredSquares Measure(const UpdateNumbers& numbers, const Accumulator& accumulator);
 
   // A buffer for the next version, waiting at most `timeout` until readers let one go. False when
   // the time is up. Stays reserved until Apply.
@@ -77,9 +75,6 @@ class StepEngine {
   size_t bytes() const;
 
  private:
-  void ForEachBlock(const std::function<void(uint32_t block)>& body) const;
-  void RunSplit(const std::function<void(size_t part)>& body) const;
-  size_t rule_slots() const { return static_cast<size_t>(InfoOf(rule_.rule).slots); }
   uint64_t OffsetOf(uint32_t block) const;  // Into the arrays.
   void MakeCurrent(int64_t version, std::shared_ptr<const FloatBuffer> weights);
 
@@ -89,9 +84,9 @@ class StepEngine {
   const bool publish_bf16_;
   const uint64_t elements_;
   const std::vector<BlockRange> chunks_;
-  std::vector<BlockRange> parts_;  // One per thread, even by elements; 1 for small shards.
+  const RangeThreads threads_;
+  const std::unique_ptr<WeightArrays> arrays_;
   WeightBuffers buffers_;
-  std::vector<FloatBuffer> slots_;  // Of the rule, then the slow weights if it has them.
   std::shared_ptr<FloatBuffer> next_;
   std::shared_ptr<const Version> current_;
   int64_t applied_ = 0;

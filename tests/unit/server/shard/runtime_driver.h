@@ -31,6 +31,7 @@ class RuntimeDriver {
     std::filesystem::remove_all(state_dir_);
     options_.state_dir = state_dir_;
     options_.threads = 2;
+    options_.device = std::make_shared<HostDevice>(2);
     options_.reader_patience = std::chrono::milliseconds(20);
   }
   ~RuntimeDriver() {

@@ -40,7 +40,7 @@ class ShardStoreTest : public testing::Test {
   void Reopen() {
     store_.reset();
     Result<std::unique_ptr<ShardStore>> opened =
-        ShardStore::Open(faulty_, directory_, limits_, /*threads=*/1);
+        ShardStore::Open(faulty_, directory_, limits_, device_, /*threads=*/1);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     store_ = std::move(opened).value();
   }
@@ -94,6 +94,7 @@ class ShardStoreTest : public testing::Test {
   const std::shared_ptr<const Layout> layout_;
   PlaceOrder place_;
   SnapshotLimits limits_;
+  const HostDevice device_{/*threads=*/1};
   FaultyFileSystem faulty_{FileSystem::Real()};
   std::unique_ptr<ShardStore> store_;
 };
@@ -109,7 +110,7 @@ TEST_F(ShardStoreTest, ANewJobBeginsFromItsSeed) {
 
 TEST_F(ShardStoreTest, TwoShardsCannotShareADirectory) {
   const Result<std::unique_ptr<ShardStore>> second =
-      ShardStore::Open(FileSystem::Real(), directory_, limits_, 1);
+      ShardStore::Open(FileSystem::Real(), directory_, limits_, device_, 1);
 
   EXPECT_EQ(second.status().code(), Code::kFailedPrecondition);
 }
