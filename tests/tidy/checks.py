@@ -28,7 +28,7 @@ BANNED_WORDS = BANNED_FLAGS + [
     (r"\bcudaDeviceSynchronize\b", "an event or a stream of one's own", []),
     (r"\batomic(Add|Min|Max|CAS|Exch)\b",
      "AddInteger or MinInteger (common/gpu/kernel.h), or a sum in fixed order",
-     ["common/gpu/kernel.h", "tests/support/cuda_emulator/*"]),
+     ["common/gpu/kernel.h", "tests/support/cuda_emulator/*", "tests/unit/common/gpu/emulator_*"]),
     (r"<<<|__shared__", "DROVER_LAUNCH or DROVER_SHARED_ARRAY (common/gpu/kernel.h)",
      ["common/gpu/kernel.h"]),
 ]
