@@ -31,7 +31,7 @@ void BeginAcquire() {
   Grid& grid = RunningGrid();
   if (grid.schedule().InterruptsAtomic()) PauseRunnable(&grid);
   if (++grid.running().acquires_in_a_row > kAcquiresInARowMax) {
-    grid.Fail("calls LoadAcquire again and again: a loop that waits must call SpinWait");
+    grid.FailIf("calls LoadAcquire again and again: a loop that waits must call SpinWait");
   }
 }
 

@@ -9,20 +9,20 @@
 namespace drover::emulator {
 namespace {
 
-void CheckArrival(const Block& block, BarrierKind kind, const Site& site) {
+// Why a thread of `block` may not come to this barrier now; empty when it may.
+std::string WhyNotHere(const Block& block, BarrierKind kind, const Site& site) {
   if (block.ended > 0) {
     const auto ended =
         std::find_if(block.threads.begin(), block.threads.end(),
                      [](const Thread& thread) { return thread.waiting == Waiting::kEnded; });
-    RunningGrid().Fail(fmt::format("calls {} at {} for all of its block, but {}", NameOf(kind),
-                                   PlaceOf(site), Describe(*ended)));
+    return fmt::format("calls {} at {} for all of its block, but {}", NameOf(kind), PlaceOf(site),
+                       Describe(*ended));
   }
-  if (block.at_barrier == 0) return;
+  if (block.at_barrier == 0) return "";
   const Thread& first = *block.first_at_barrier;
-  if (block.barrier_kind != kind || first.site.line() != site.line()) {
-    RunningGrid().Fail(fmt::format("calls {} at {}, but {}: a barrier is for all of a block",
-                                   NameOf(kind), PlaceOf(site), Describe(first)));
-  }
+  if (block.barrier_kind == kind && first.site.line() == site.line()) return "";
+  return fmt::format("calls {} at {}, but {}: a barrier is for all of a block", NameOf(kind),
+                     PlaceOf(site), Describe(first));
 }
 
 }  // namespace
@@ -31,7 +31,7 @@ int WaitForBlock(BarrierKind kind, int predicate, const Site& site) {
   Grid& grid = RunningGrid();
   Thread& self = grid.running();
   Block& block = *self.block;
-  CheckArrival(block, kind, site);
+  grid.FailIf(WhyNotHere(block, kind, site));
   if (block.at_barrier == 0) {
     block.votes = 0;
     block.first_at_barrier = &self;

@@ -156,9 +156,7 @@ bool Grid::AfterEnd(Thread* thread) {
   NoteChange();
   const std::string who_waits = WaitsForEnded(*thread);
   if (!who_waits.empty()) {
-    ReportError(fmt::format("kernel {}, block ({},{},{}), {} {}", call_.name, block->position.x,
-                            block->position.y, block->position.z, NameOf(*thread), who_waits));
-    failed_ = true;
+    ReportFailure(*thread, who_waits);
     return false;
   }
   if (block->ended == block->threads.size()) {
@@ -186,13 +184,19 @@ void Grid::Pause() {
   self->fiber->Suspend();
 }
 
-void Grid::Fail(const std::string& what) {
-  const Block& block = *running_->block;
-  ReportError(fmt::format("kernel {}, block ({},{},{}), {} {}", call_.name, block.position.x,
-                          block.position.y, block.position.z, NameOf(*running_), what));
-  failed_ = true;
+void Grid::FailIf(std::string&& what) {
+  if (what.empty()) return;
+  ReportFailure(*running_, what);
+  std::string().swap(what);
   running_->fiber->Suspend();
   std::abort();  // A thread that failed never goes on.
+}
+
+void Grid::ReportFailure(const Thread& thread, const std::string& what) {
+  const uint3& block = thread.block->position;
+  ReportError(fmt::format("kernel {}, block ({},{},{}), {} {}", call_.name, block.x, block.y,
+                          block.z, NameOf(thread), what));
+  failed_ = true;
 }
 
 void Grid::ReportNobodyRuns() {

@@ -39,8 +39,10 @@ class Grid {
   // From the running thread: lets others go on. It goes on itself when it is runnable.
   void Pause();
 
-  // From the running thread: reports what it did wrong and ends the kernel.
-  [[noreturn]] void Fail(const std::string& what);
+  // From the running thread: if `what` is not empty, reports that it did so, and ends the kernel.
+  // Nothing on the thread's stack is destroyed then but `what`, which must own all its memory: give
+  // a variable, not an expression with temporaries of its own.
+  void FailIf(std::string&& what);
 
  private:
   void StartBlocks();
@@ -49,6 +51,7 @@ class Grid {
   bool Resume(Thread* thread);
   bool AfterEnd(Thread* thread);
   void Retire(Block* block);
+  void ReportFailure(const Thread& thread, const std::string& what);
   void ReportNobodyRuns();
 
   const KernelCall call_;

@@ -41,6 +41,12 @@ std::string Who(const Moment& moment) {
   return NameOf(RunningGrid().running().block->threads[static_cast<size_t>(moment.thread)]);
 }
 
+// "reads shared array sums[3], " and why that is wrong; empty if nothing is.
+std::string WrongAccess(const char* access, const std::string& array, int64_t index,
+                        const std::string& why) {
+  return why.empty() ? "" : fmt::format("{} shared array {}[{}], {}", access, array, index, why);
+}
+
 void MaybeInterrupt() {
   Grid& grid = RunningGrid();
   if (!grid.schedule().InterruptsShared()) return;
@@ -67,46 +73,47 @@ bool SharedStorage::Is(const char* name, const std::source_location& site,
          std::string_view(site.file_name()) == site_.file_name();
 }
 
-std::string SharedStorage::NameOf(int64_t index) const {
-  return fmt::format("shared array {}[{}]", name_, index);
+std::string SharedStorage::WhyNoElement(int64_t index) const {
+  if (index >= 0 && static_cast<size_t>(index) < count_) return "";
+  return fmt::format("but the array declared at {} has {} elements", PlaceOf(site_), count_);
 }
 
-void SharedStorage::CheckIndex(int64_t index, const char* access) const {
-  if (index >= 0 && static_cast<size_t>(index) < count_) return;
-  RunningGrid().Fail(fmt::format("{} {}, but the array declared at {} has {} elements", access,
-                                 NameOf(index), PlaceOf(site_), count_));
+std::string SharedStorage::WhyNoRead(int64_t index, const Moment& now) const {
+  std::string why = WhyNoElement(index);
+  if (!why.empty()) return why;
+  const Moment& write = histories_[static_cast<size_t>(index)].write;
+  if (write.thread == Moment::kNobody) return "which nobody has written";
+  if (IsBefore(write, now)) return "";
+  return fmt::format("which {} wrote without a barrier between: a race", Who(write));
+}
+
+std::string SharedStorage::WhyNoWrite(int64_t index, const Moment& now) const {
+  std::string why = WhyNoElement(index);
+  if (!why.empty()) return why;
+  const History& history = histories_[static_cast<size_t>(index)];
+  if (!IsBefore(history.write, now)) {
+    return fmt::format("which {} wrote without a barrier between: a race", Who(history.write));
+  }
+  if (IsBefore(history.reads, now)) return "";
+  return fmt::format("which {} read without a barrier between: a race", Who(history.reads));
 }
 
 void SharedStorage::Read(int64_t index, void* value) {
   MaybeInterrupt();
-  CheckIndex(index, "reads");
-  History& history = histories_[static_cast<size_t>(index)];
-  if (history.write.thread == Moment::kNobody) {
-    RunningGrid().Fail(fmt::format("reads {}, which nobody has written", NameOf(index)));
-  }
   const Moment now = Now();
-  if (!IsBefore(history.write, now)) {
-    RunningGrid().Fail(fmt::format("race: reads {}, which {} wrote without a barrier between",
-                                   NameOf(index), Who(history.write)));
-  }
-  history.reads = Joined(history.reads, now);
+  std::string wrong = WrongAccess("reads", name_, index, WhyNoRead(index, now));
+  RunningGrid().FailIf(std::move(wrong));
+  Moment& reads = histories_[static_cast<size_t>(index)].reads;
+  reads = Joined(reads, now);
   std::memcpy(value, &bytes_[static_cast<size_t>(index) * element_bytes_], element_bytes_);
 }
 
 void SharedStorage::Write(int64_t index, const void* value) {
   MaybeInterrupt();
-  CheckIndex(index, "writes");
-  History& history = histories_[static_cast<size_t>(index)];
   const Moment now = Now();
-  if (!IsBefore(history.write, now)) {
-    RunningGrid().Fail(fmt::format("race: writes {}, which {} wrote without a barrier between",
-                                   NameOf(index), Who(history.write)));
-  }
-  if (!IsBefore(history.reads, now)) {
-    RunningGrid().Fail(fmt::format("race: writes {}, which {} read without a barrier between",
-                                   NameOf(index), Who(history.reads)));
-  }
-  history.write = now;
+  std::string wrong = WrongAccess("writes", name_, index, WhyNoWrite(index, now));
+  RunningGrid().FailIf(std::move(wrong));
+  histories_[static_cast<size_t>(index)].write = now;
   std::memcpy(&bytes_[static_cast<size_t>(index) * element_bytes_], value, element_bytes_);
 }
 

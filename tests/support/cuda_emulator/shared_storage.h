@@ -44,8 +44,10 @@ class SharedStorage {
     Moment reads;
   };
 
-  void CheckIndex(int64_t index, const char* access) const;
-  std::string NameOf(int64_t index) const;  // "shared array sums[3]".
+  // Why the running thread may not touch an element; empty when it may.
+  std::string WhyNoElement(int64_t index) const;
+  std::string WhyNoRead(int64_t index, const Moment& now) const;
+  std::string WhyNoWrite(int64_t index, const Moment& now) const;
 
   const std::string name_;
   const std::source_location site_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "tests/support/cuda_emulator/grid.h"
 
@@ -29,26 +30,24 @@ struct Warp {
 
 bool Names(unsigned int mask, unsigned int lane) { return ((mask >> lane) & 1u) != 0; }
 
-void CheckMask(const Warp& warp, const Thread& self) {
+// Why the lanes of the call's mask will never all come; empty when they may.
+std::string WhyNotTogether(const Warp& warp, const Thread& self) {
   const WarpCall& call = self.warp_call;
-  const auto fail = [&](const std::string& why) {
-    RunningGrid().Fail(fmt::format("calls {} at {} with mask {:#010x}, {}", NameOf(call.function),
-                                   PlaceOf(self.site), call.mask, why));
-  };
-  if (!Names(call.mask, self.index % kLanes)) fail("which does not name its own lane");
+  if (!Names(call.mask, self.index % kLanes)) return "which does not name its own lane";
   for (unsigned int lane = 0; lane < kLanes; ++lane) {
     if (!Names(call.mask, lane)) continue;
-    if (lane >= warp.lanes)
-      fail(fmt::format("which names lane {}, but its block ends before", lane));
+    if (lane >= warp.lanes) return fmt::format("which names lane {} of {}", lane, warp.lanes);
     const Thread& other = warp.at(lane);
-    if (other.waiting == Waiting::kEnded) fail("but " + Describe(other));
-    if (other.waiting == Waiting::kBarrier) fail("but " + Describe(other));
+    if (other.waiting == Waiting::kEnded || other.waiting == Waiting::kBarrier) {
+      return "but " + Describe(other);
+    }
     if (other.waiting == Waiting::kWarp &&
         (other.warp_call.function != call.function || other.warp_call.mask != call.mask ||
          other.site.line() != self.site.line())) {
-      fail(fmt::format("but {} with mask {:#010x}", Describe(other), other.warp_call.mask));
+      return fmt::format("but {} with mask {:#010x}", Describe(other), other.warp_call.mask);
     }
   }
+  return "";
 }
 
 bool AllAreThere(const Warp& warp, unsigned int mask) {
@@ -78,6 +77,16 @@ unsigned int SourceLane(const WarpCall& call, unsigned int lane) {
   return lane;
 }
 
+// Why a lane reads one that takes no part; empty when none does.
+std::string WhyNoSource(const Warp& warp, unsigned int mask) {
+  for (unsigned int lane = 0; lane < warp.lanes; ++lane) {
+    if (!Names(mask, lane)) continue;
+    const unsigned int source = SourceLane(warp.at(lane).warp_call, lane);
+    if (!Names(mask, source)) return fmt::format("but lane {} reads lane {}", lane, source);
+  }
+  return "";
+}
+
 void Exchange(const Warp& warp, unsigned int mask) {
   uint64_t ballot = 0;
   for (unsigned int lane = 0; lane < warp.lanes; ++lane) {
@@ -86,19 +95,17 @@ void Exchange(const Warp& warp, unsigned int mask) {
   for (unsigned int lane = 0; lane < warp.lanes; ++lane) {
     if (!Names(mask, lane)) continue;
     Thread& thread = warp.at(lane);
-    if (thread.warp_call.function == WarpFunction::kBallot) {
-      thread.warp_result = ballot;
-      continue;
-    }
-    const unsigned int source = SourceLane(thread.warp_call, lane);
-    if (!Names(mask, source)) {
-      RunningGrid().Fail(
-          fmt::format("calls {} at {}: lane {} reads lane {}, which mask {:#010x} "
-                      "does not name",
-                      NameOf(thread.warp_call.function), PlaceOf(thread.site), lane, source, mask));
-    }
-    thread.warp_result = warp.at(source).warp_call.value;
+    const bool votes = thread.warp_call.function == WarpFunction::kBallot;
+    thread.warp_result =
+        votes ? ballot : warp.at(SourceLane(thread.warp_call, lane)).warp_call.value;
   }
+}
+
+// "calls __shfl_sync at a.cu:12 with mask 0x0000ffff, " and why that is wrong; empty if nothing is.
+std::string WrongCall(const Thread& self, const std::string& why) {
+  if (why.empty()) return "";
+  return fmt::format("calls {} at {} with mask {:#010x}, {}", NameOf(self.warp_call.function),
+                     PlaceOf(self.site), self.warp_call.mask, why);
 }
 
 }  // namespace
@@ -109,10 +116,13 @@ uint64_t WaitForWarp(const WarpCall& call, const Site& site) {
   const Warp warp(self);
   self.warp_call = call;
   self.site = site;
-  CheckMask(warp, self);
+  std::string wrong = WrongCall(self, WhyNotTogether(warp, self));
+  grid.FailIf(std::move(wrong));
   self.waiting = Waiting::kWarp;
   ++self.block->in_warp_functions;
   if (AllAreThere(warp, call.mask)) {
+    wrong = WrongCall(self, WhyNoSource(warp, call.mask));
+    grid.FailIf(std::move(wrong));
     Exchange(warp, call.mask);
     const unsigned int whole = warp.lanes == kLanes ? 0xffffffffu : (1u << warp.lanes) - 1;
     if (call.function == WarpFunction::kSync && call.mask == whole) {
