@@ -46,12 +46,6 @@ double FixedPointMeanFactor(int fraction_bits, int64_t samples) {
   return std::ldexp(1.0, -fraction_bits) / static_cast<double>(samples);
 }
 
-double FoldSquareLanes(const double lanes[kSquareLanes]) {
-  double sum = 0.0;
-  for (size_t lane = 0; lane < kSquareLanes; ++lane) sum += lanes[lane];
-  return sum;
-}
-
 const FixedPointPasses& FixedPointPassesFor(Isa isa) {
   switch (isa) {
     case Isa::kGeneric:

@@ -32,12 +32,6 @@ int64_t FixedPointLimit(int64_t samples, int fraction_bits);
 double FixedPointScale(int fraction_bits);
 double FixedPointMeanFactor(int fraction_bits, int64_t samples);
 
-// Sums of squares run in this many lanes on every machine: element i goes to lane i mod 16.
-inline constexpr size_t kSquareLanes = 16;
-
-// Adds the lanes in their order.
-double FoldSquareLanes(const double lanes[kSquareLanes]);
-
 // `count` elements each. Inputs of type const void* need no alignment (received bytes).
 struct FixedPointPasses {
   // Index of the first element of float32 `gradient` that is not finite or not |g| < limit, or -1.
@@ -54,13 +48,12 @@ struct FixedPointPasses {
   void (*add_i64)(const void* other, size_t count, int64_t* sums);
   void (*subtract_i64)(const void* other, size_t count, int64_t* sums);
 
-  // mean = float32(double(sums) * factor), and lanes += squares of the results in f64. `mean` may
-  // begin where `sums` begins, or before it: the result then replaces the front of the sums.
-  // Called in pieces, all but the last of one series must be a multiple of kSquareLanes.
-  void (*mean)(const int64_t* sums, size_t count, double factor, float* mean,
-               double lanes[kSquareLanes]);
-  // lanes += squares of `values`, as `mean` adds them.
-  void (*add_squares)(const float* values, size_t count, double lanes[kSquareLanes]);
+  // mean = float32(double(sums) * factor); returns the sum of squares of the results, in the order
+  // of square_sum.h. `mean` may begin where `sums` begins, or before it: the result then replaces
+  // the front of the sums.
+  double (*mean)(const int64_t* sums, size_t count, double factor, float* mean);
+  // The sum of squares of `values`, as `mean` adds them.
+  double (*sum_squares)(const float* values, size_t count);
 };
 
 // `isa` must run on this CPU; BestIsa() is the fastest that does.

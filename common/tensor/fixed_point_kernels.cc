@@ -1,12 +1,13 @@
 // Pairs with fixed_point.h. Compiled once per instruction set (drover_multi_isa) with DROVER_ISA
-// set to generic, avx2 or avx512; exports the one symbol kFixedPointPasses. Written as blocks of 16
-// with fixed bounds, which GCC turns into whole vectors; loads and stores go through memcpy because
-// received bytes are not aligned and because `mean` writes float32 over the int64 that it read.
+// set to generic, avx2 or avx512; exports the one symbol kFixedPointPasses. Written as plain loops
+// that GCC turns into whole vectors; loads and stores go through memcpy because received bytes are
+// not aligned and because `mean` writes float32 over the int64 that it read.
 
 #include <bit>
 #include <cstring>
 
 #include "common/tensor/fixed_point.h"
+#include "common/tensor/square_sum.h"
 
 #ifndef DROVER_ISA
 #define DROVER_ISA generic
@@ -15,7 +16,6 @@
 namespace drover::DROVER_ISA {
 namespace {
 
-constexpr size_t kWidth = kSquareLanes;
 constexpr double kMagic = 0x1.8p52;  // Adding it rounds |x| < 2^51 to an integer, ties to even.
 
 // llrint(x) for a double x with at most 24 significant bits and |x| < 2^62. The upper part is a
@@ -116,41 +116,51 @@ int64_t FindBadInt(const void* sums, size_t count, int64_t limit) {
   return -1;
 }
 
-void AddSquares(const float* values, size_t count, double lanes[kSquareLanes]) {
-  double sum[kWidth];
-  std::memcpy(sum, lanes, sizeof(sum));
-  size_t i = 0;
-  for (; i + kWidth <= count; i += kWidth) {
-    for (size_t lane = 0; lane < kWidth; ++lane) {
-      const double g = values[i + lane];
-      sum[lane] += g * g;
+// Of one segment; `count` <= kSegmentElements.
+static inline double SegmentSquares(const float* values, size_t count) {
+  constexpr size_t kWidth = 16;
+  alignas(64) double lanes[kSquareLanes] = {};
+  if (count < kSegmentElements) {
+    for (size_t i = 0; i < count; ++i) {
+      const double g = values[i];
+      lanes[i % kSquareLanes] += g * g;
     }
+    return FoldSquareLanes(lanes);
   }
-  for (size_t lane = 0; i + lane < count; ++lane) {
-    const double g = values[i + lane];
-    sum[lane] += g * g;
+  for (size_t group = 0; group < kSquareLanes; group += kWidth) {
+    double sum[kWidth] = {};  // Stays in vector registers.
+    for (size_t row = 0; row < kSegmentElements; row += kSquareLanes) {
+      for (size_t lane = 0; lane < kWidth; ++lane) {
+        const double g = values[row + group + lane];
+        sum[lane] += g * g;
+      }
+    }
+    std::memcpy(lanes + group, sum, sizeof(sum));
   }
-  std::memcpy(lanes, sum, sizeof(sum));
+  return FoldSquareLanes(lanes);
 }
 
-// A piece is read again for its squares while it is in the first-level cache. In place, a store at
-// byte 4i hits sums that were read at step i / 2, so no order of whole vectors changes the result.
-void Mean(const int64_t* sums, size_t count, double factor, float* mean,
-          double lanes[kSquareLanes]) {
-  constexpr size_t kPiece = 1024;
+double SumSquares(const float* values, size_t count) {
+  return SumSegments(
+      count, [values](size_t begin, size_t size) { return SegmentSquares(values + begin, size); });
+}
+
+// A segment is read again for its squares while it is in the first-level cache. In place, a store
+// at byte 4i hits sums that were read at step i / 2, so no order of whole vectors changes the
+// result.
+double Mean(const int64_t* sums, size_t count, double factor, float* mean) {
   const char* in = reinterpret_cast<const char*>(sums);
   char* out = reinterpret_cast<char*>(mean);
-  for (size_t begin = 0; begin < count; begin += kPiece) {
-    const size_t end = begin + kPiece < count ? begin + kPiece : count;
+  return SumSegments(count, [=](size_t begin, size_t size) {
 #pragma GCC ivdep
-    for (size_t i = begin; i < end; ++i) {
+    for (size_t i = begin; i < begin + size; ++i) {
       int64_t q;
       std::memcpy(&q, in + i * sizeof(q), sizeof(q));
       const float g = static_cast<float>(ToDouble(q) * factor);
       std::memcpy(out + i * sizeof(g), &g, sizeof(g));
     }
-    AddSquares(mean + begin, end - begin, lanes);
-  }
+    return SegmentSquares(mean + begin, size);
+  });
 }
 
 }  // namespace
@@ -165,7 +175,7 @@ const FixedPointPasses kFixedPointPasses = {
     &IntPass<Into::kAdd>,
     &IntPass<Into::kSubtract>,
     &Mean,
-    &AddSquares,
+    &SumSquares,
 };
 
 }  // namespace drover::DROVER_ISA

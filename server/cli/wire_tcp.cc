@@ -128,9 +128,7 @@ struct Sums {
     double sum = 0.0;
     for (uint64_t i = 0; i < chunk.elements; i += kBlockElements) {
       const uint64_t count = std::min<uint64_t>(kBlockElements, chunk.elements - i);
-      double lanes[kSquareLanes] = {};
-      passes.mean(in + i, count, factor, reinterpret_cast<float*>(in) + i, lanes);
-      sum += FoldSquareLanes(lanes);
+      sum += passes.mean(in + i, count, factor, reinterpret_cast<float*>(in) + i);
     }
     return sum;
   }

@@ -24,8 +24,9 @@ struct BlockView {
   float* next_weight;      // [size] Version t+1.
 };
 
-// Sums of squares over one block, for the trust ratio. Added up in 16 fixed lanes, so that every
-// build gives the same bits; the coordinator then adds blocks in their order.
+// Sums of squares over one block, for the trust ratio. Added up in the order of
+// common/tensor/square_sum.h, so that every build gives the same bits; the coordinator then adds
+// blocks in their order.
 struct BlockNorms {
   double weight;     // Of what the step is taken from: the weight, or the decayed weight.
   double direction;  // Of u; of the clipped gradient when the ratio scales that.

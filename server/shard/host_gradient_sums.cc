@@ -42,9 +42,7 @@ void HostGradientSums::ToMean(size_t chunk, double factor) {
     const Block& block = layout_->blocks()[b];
     const uint64_t begin = block.offset - base;
     std::memset(static_cast<void*>(mean + done), 0, (begin - done) * sizeof(float));
-    double lanes[kSquareLanes] = {};
-    passes_.mean(sums + begin, block.size, factor, mean + begin, lanes);
-    block_squares_[b - owned_.begin] = FoldSquareLanes(lanes);
+    block_squares_[b - owned_.begin] = passes_.mean(sums + begin, block.size, factor, mean + begin);
     done = begin + block.size;
   }
 }
@@ -56,10 +54,8 @@ void HostGradientSums::LoadMean(size_t chunk, std::span<const float> mean) {
   std::memcpy(static_cast<void*>(own), mean.data(), mean.size_bytes());
   for (uint32_t b = where.blocks.begin; b < where.blocks.end; ++b) {
     const Block& block = layout_->blocks()[b];
-    double lanes[kSquareLanes] = {};
-    passes_.add_squares(own + (block.offset - layout_->SpanOffset(where.blocks)), block.size,
-                        lanes);
-    block_squares_[b - owned_.begin] = FoldSquareLanes(lanes);
+    block_squares_[b - owned_.begin] =
+        passes_.sum_squares(own + (block.offset - layout_->SpanOffset(where.blocks)), block.size);
   }
 }
 

@@ -8,7 +8,10 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <span>
 #include <vector>
+
+#include "tests/support/slow_square_sum.h"
 
 namespace drover {
 namespace {
@@ -206,19 +209,15 @@ TEST_P(FixedPointTest, FindsTheFirstIntegerOutOfRange) {
   }
 }
 
-// The slow obvious mean and its squares in 16 lanes.
+// The slow obvious mean and its squares.
 double SlowMean(const std::vector<int64_t>& sums, double factor, std::vector<float>* mean) {
-  double lanes[kSquareLanes] = {};
   mean->clear();
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const volatile double exact = static_cast<double>(sums[i]);
+  for (const int64_t sum : sums) {
+    const volatile double exact = static_cast<double>(sum);
     const volatile double scaled = exact * factor;
-    const float g = static_cast<float>(scaled);
-    mean->push_back(g);
-    const volatile double square = static_cast<double>(g) * static_cast<double>(g);
-    lanes[i % kSquareLanes] += square;
+    mean->push_back(static_cast<float>(scaled));
   }
-  return FoldSquareLanes(lanes);
+  return SlowSquareSum(*mean);
 }
 
 TEST_P(FixedPointTest, MeanRoundsOnceAndSquaresInFixedLanes) {
@@ -228,12 +227,11 @@ TEST_P(FixedPointTest, MeanRoundsOnceAndSquaresInFixedLanes) {
       std::vector<float> expected;
       const double expected_squares = SlowMean(sums, factor, &expected);
       std::vector<float> mean(length);
-      double lanes[kSquareLanes] = {};
 
-      passes().mean(sums.data(), length, factor, mean.data(), lanes);
+      const double squares = passes().mean(sums.data(), length, factor, mean.data());
 
       EXPECT_EQ(mean, expected);
-      EXPECT_EQ(FoldSquareLanes(lanes), expected_squares);
+      EXPECT_EQ(squares, expected_squares);
     }
   }
 }
@@ -243,32 +241,26 @@ TEST_P(FixedPointTest, MeanMayReplaceTheFrontOfItsSums) {
     std::vector<int64_t> sums = AnyInts(length, 12);
     std::vector<float> expected;
     const double expected_squares = SlowMean(sums, 0x1p-48, &expected);
-    double lanes[kSquareLanes] = {};
 
-    passes().mean(sums.data(), length, 0x1p-48, reinterpret_cast<float*>(sums.data()), lanes);
+    const double squares =
+        passes().mean(sums.data(), length, 0x1p-48, reinterpret_cast<float*>(sums.data()));
 
     std::vector<float> mean(length);
     if (length > 0) std::memcpy(mean.data(), sums.data(), length * sizeof(float));
     EXPECT_EQ(mean, expected);
-    EXPECT_EQ(FoldSquareLanes(lanes), expected_squares);
+    EXPECT_EQ(squares, expected_squares);
   }
 }
 
-TEST_P(FixedPointTest, SquaresInPiecesAreTheSquaresOfTheWhole) {
-  const std::vector<float> values = AnyFloats(5000, 1e10f, 13);
-  double whole[kSquareLanes] = {};
-  double pieces[kSquareLanes] = {};
-
-  passes().add_squares(values.data(), values.size(), whole);
-  passes().add_squares(values.data(), 1600, pieces);
-  passes().add_squares(values.data() + 1600, 3400, pieces);
-
-  EXPECT_TRUE(std::equal(whole, whole + kSquareLanes, pieces));
-  double slow[kSquareLanes] = {};
-  for (size_t i = 0; i < values.size(); ++i) {
-    slow[i % kSquareLanes] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+TEST_P(FixedPointTest, SumsOfSquaresHaveOneOrderForEverySize) {
+  const std::vector<float> values = AnyFloats(70000, 1e10f, 13);
+  for (const size_t size :
+       {0,    1,    3,    4,    5,    15,   16,   511,  512,  513,  515,   767,
+        1020, 1023, 1024, 1025, 2047, 2048, 4095, 4096, 4097, 4999, 65535, 65536}) {
+    EXPECT_EQ(passes().sum_squares(values.data(), size),
+              SlowSquareSum(std::span(values).first(size)))
+        << size;
   }
-  EXPECT_TRUE(std::equal(whole, whole + kSquareLanes, slow));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include "common/base/mutex.h"
 #include "common/base/thread.h"
+#include "tests/support/slow_square_sum.h"
 #include "tests/unit/server/shard/gradient_frames.h"
 
 namespace drover {
@@ -166,12 +167,10 @@ TEST_F(AccumulatorTest, MeanOfAllLeavesBlockByBlock) {
     const Block& block = layout_->blocks()[b];
     const std::span<const float> gradient = accumulator_->block_gradient(b);
     ASSERT_EQ(gradient.size(), block.size);
-    double lanes[kSquareLanes] = {};
     for (size_t i = 0; i < gradient.size(); ++i) {
       ASSERT_EQ(gradient[i], SlowMean(block.offset + i)) << "block " << b << " element " << i;
-      lanes[i % kSquareLanes] += static_cast<double>(gradient[i]) * gradient[i];
     }
-    EXPECT_EQ(accumulator_->block_squares()[b], FoldSquareLanes(lanes));
+    EXPECT_EQ(accumulator_->block_squares()[b], SlowSquareSum(gradient));
   }
   EXPECT_EQ(accumulator_->stats(), LeafStats(kLeaves));
 }

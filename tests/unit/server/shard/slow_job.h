@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,7 @@
 #include "server/optim/step_scalars.h"
 #include "server/shard/accumulator.h"
 #include "server/step_messages.h"
+#include "tests/support/slow_square_sum.h"
 #include "tests/unit/server/optim/rule_formulas.h"
 #include "tests/unit/server/shard/gradient_frames.h"
 
@@ -193,18 +195,11 @@ class SlowJob {
     return mean;
   }
 
-  // Sums of squares per block of `values` [span], in 16 lanes as documented in fixed_point.h.
+  // Sums of squares per block of `values` [span].
   static std::vector<double> BlockSquares(const Layout& layout, const std::vector<float>& values) {
     std::vector<double> squares;
     for (const Block& block : layout.blocks()) {
-      double lanes[16] = {};
-      for (uint32_t i = 0; i < block.size; ++i) {
-        const double value = values[block.offset + i];
-        lanes[i % 16] += value * value;
-      }
-      double sum = 0;
-      for (const double lane : lanes) sum += lane;
-      squares.push_back(sum);
+      squares.push_back(SlowSquareSum(std::span(values).subspan(block.offset, block.size)));
     }
     return squares;
   }
