@@ -11,14 +11,14 @@
 
 namespace drover {
 
-inline uint16_t ToBf16(float value) {
+constexpr uint16_t ToBf16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fc0;
   // Half of the last place that stays, less one, plus one if that place is odd.
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-inline float FromBf16(uint16_t value) {
+constexpr float FromBf16(uint16_t value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
 }
 

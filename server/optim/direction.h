@@ -54,7 +54,8 @@ DROVER_HOST_DEVICE static inline StepScalarsOf<Real> ScalarsWithScale(StepScalar
 }
 template <Rule kRule, typename Real>
 DROVER_HOST_DEVICE static inline Real StepFactor(Real scale) {
-  return InfoOf(kRule).ratio_on_gradient ? Real(1) : scale;
+  if constexpr (InfoOf(kRule).ratio_on_gradient) return Real(1);
+  return scale;
 }
 
 }  // namespace drover

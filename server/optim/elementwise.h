@@ -65,15 +65,28 @@ using Element = ElementOf<float>;
 DROVER_HOST_DEVICE static inline float SquareRoot(float x) { return sqrtf(x); }
 DROVER_HOST_DEVICE static inline double SquareRoot(double x) { return sqrt(x); }
 
-// Moves both moments on by g and returns the corrected m over the root of the corrected v.
+// Moves both moments on by g.
 template <typename Real>
-DROVER_HOST_DEVICE static inline Real AdaptiveMoment(const StepScalarsOf<Real>& s, Real g,
+DROVER_HOST_DEVICE static inline void AdvanceMoments(const StepScalarsOf<Real>& s, Real g,
                                                      ElementOf<Real>& e) {
   e.slot0 = s.keep1 * e.slot0 + s.gain1 * g;
   e.slot1 = s.keep2 * e.slot1 + s.gain2 * (g * g);
+}
+
+// The corrected m over the root of the corrected v.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real MomentOverRoot(const StepScalarsOf<Real>& s,
+                                                     const ElementOf<Real>& e) {
   const Real m = e.slot0 * s.inv_bias1;
   const Real v = e.slot1 * s.inv_bias2;
   return m / (SquareRoot(v + s.eps_inside) + s.eps_outside);
+}
+
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real AdaptiveMoment(const StepScalarsOf<Real>& s, Real g,
+                                                     ElementOf<Real>& e) {
+  AdvanceMoments(s, g, e);
+  return MomentOverRoot(s, e);
 }
 
 // Plain gradient descent with L2 decay.
@@ -232,13 +245,20 @@ DROVER_HOST_DEVICE static inline Real AdaBoundDirection(const StepScalarsOf<Real
   return step * e.slot0;
 }
 
+// LAMB's u once more, for a second pass that finds the moments moved on already.
+template <typename Real>
+DROVER_HOST_DEVICE static inline Real LambDirectionAfter(const StepScalarsOf<Real>& s,
+                                                         ElementOf<Real>& e) {
+  e.w = e.w - s.decay_before * e.w;
+  return MomentOverRoot(s, e) + s.decay_in_update * e.w;
+}
+
 // You et al., 2019, in all dialects of docs/optimizers.md. The caller scales it by the trust ratio.
 template <typename Real>
 DROVER_HOST_DEVICE static inline Real LambDirection(const StepScalarsOf<Real>& s,
                                                     ElementOf<Real>& e) {
-  const Real g = e.g + s.decay_l2 * e.w;
-  e.w = e.w - s.decay_before * e.w;
-  return AdaptiveMoment(s, g, e) + s.decay_in_update * e.w;
+  AdvanceMoments(s, e.g + s.decay_l2 * e.w, e);
+  return LambDirectionAfter(s, e);
 }
 
 // You et al., 2017, arXiv:1708.03888: heavy ball or Nesterov over gradients that are scaled tensor

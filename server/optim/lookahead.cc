@@ -21,15 +21,12 @@ void ApplyLookahead(const LookaheadStep& step, const BlockView& block, float* sl
   if (!step.sync) return;
   if (step.ahead == 0.0f) {
     for (size_t i = 0; i < block.size; ++i) {
-      slow[i] = SlowWeight(step.keep, step.gain, slow[i], block.next_weight[i]);
+      SyncLookahead(step, block.next_weight[i], slow[i]);
     }
-    std::copy_n(slow, block.size, block.next_weight);
     return;
   }
   for (size_t i = 0; i < block.size; ++i) {
-    const float weight = block.next_weight[i] + step.ahead * block.slot[0][i];
-    slow[i] = SlowWeight(step.keep, step.gain, slow[i], weight);
-    block.next_weight[i] += slow[i] - weight;  // 0 to the bit with alpha 1.
+    SyncLookaheadAhead(step, block.slot[0][i], block.next_weight[i], slow[i]);
   }
 }
 

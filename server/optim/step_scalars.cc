@@ -176,18 +176,24 @@ StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSet
   return rounded;
 }
 
-double UpdateScale(const OptimizerSettings& settings, const GroupSettings& group, int64_t update,
-                   double learning_rate, double trust_ratio) {
+UpdateScaleTerms UpdateScaleTermsOf(const OptimizerSettings& settings, const GroupSettings& group,
+                                    int64_t update, double learning_rate) {
   DROVER_CHECK(update >= 1);
-  if (InfoOf(settings.rule).rate_inside) return trust_ratio;
-  double scale = learning_rate * group.learning_rate_scale * trust_ratio;
+  UpdateScaleTerms terms;
+  if (InfoOf(settings.rule).rate_inside) return terms;
+  terms.rate = learning_rate * group.learning_rate_scale;
   if (settings.rule == Rule::kAdagrad) {
-    scale /= 1.0 + static_cast<double>(update - 1) * settings.lr_decay;
+    terms.divisor = 1.0 + static_cast<double>(update - 1) * settings.lr_decay;
   }
   if (settings.rule == Rule::kLamb && settings.bias_correction == BiasCorrection::kInLr) {
-    scale *= std::sqrt(Bias(settings.beta2, update)) / Bias(settings.beta1, update);
+    terms.correction = std::sqrt(Bias(settings.beta2, update)) / Bias(settings.beta1, update);
   }
-  return scale;
+  return terms;
+}
+
+double UpdateScale(const OptimizerSettings& settings, const GroupSettings& group, int64_t update,
+                   double learning_rate, double trust_ratio) {
+  return UpdateScaleOf(UpdateScaleTermsOf(settings, group, update, learning_rate), trust_ratio);
 }
 
 double ClipFactor(const OptimizerSettings& settings, double global_norm) {

@@ -13,6 +13,7 @@
 #include "common/base/status.h"
 #include "server/optim/elementwise.h"
 #include "server/optim/settings.h"
+#include "server/optim/trust_ratio_formula.h"
 
 namespace drover {
 
@@ -49,6 +50,10 @@ StepScalars ComputeStepScalars(const OptimizerSettings& settings, const GroupSet
 StepScalarsOf<double> ComputeStepScalarsInDouble(const OptimizerSettings& settings,
                                                  const GroupSettings& group, int64_t update,
                                                  double learning_rate, double clip_factor);
+
+// What UpdateScaleOf needs of a group and an update.
+UpdateScaleTerms UpdateScaleTermsOf(const OptimizerSettings& settings, const GroupSettings& group,
+                                    int64_t update, double learning_rate);
 
 // What multiplies the direction, or the gradient: learning rate (unless it is inside), trust ratio
 // (1 for rules without), the bias correction of BiasCorrection::kInLr, and Adagrad's own decay.

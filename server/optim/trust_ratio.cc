@@ -1,36 +1,25 @@
 #include "server/optim/trust_ratio.h"
 
 namespace drover {
-namespace {
 
-double Clamp(double value, double min, double max, RatioLimit& limit) {
-  if (value < min) {
-    limit = RatioLimit::kMin;
-    return min;
-  }
-  if (value > max) {
-    limit = RatioLimit::kMax;
-    return max;
-  }
-  return value;
+TrustRatioTerms TrustRatioTermsOf(const OptimizerSettings& settings, const GroupSettings& group) {
+  TrustRatioTerms terms;
+  terms.adapt = group.adapt;
+  terms.lars = settings.rule == Rule::kLars;
+  terms.phi_min = settings.phi_min;
+  terms.phi_max = settings.phi_max;
+  terms.ratio_min = settings.ratio_min;
+  terms.ratio_max = settings.ratio_max;
+  terms.ratio_eps = settings.ratio_eps;
+  terms.trust_coefficient = settings.trust_coefficient;
+  terms.weight_decay = WeightDecayOf(settings, group);
+  terms.eps = settings.eps;
+  return terms;
 }
-
-}  // namespace
 
 TrustRatio ComputeTrustRatio(const OptimizerSettings& settings, const GroupSettings& group,
                              double weight_norm, double direction_norm) {
-  if (!group.adapt) return {1.0, RatioLimit::kNone};
-  if (weight_norm == 0.0 || direction_norm == 0.0) return {1.0, RatioLimit::kZeroNorm};
-  if (settings.rule == Rule::kLars) {
-    const double decay = WeightDecayOf(settings, group);
-    return {settings.trust_coefficient * weight_norm /
-                (direction_norm + decay * weight_norm + settings.eps),
-            RatioLimit::kNone};
-  }
-  RatioLimit limit = RatioLimit::kNone;
-  const double phi = Clamp(weight_norm, settings.phi_min, settings.phi_max, limit);
-  const double ratio = phi / (direction_norm + settings.ratio_eps);
-  return {Clamp(ratio, settings.ratio_min, settings.ratio_max, limit), limit};
+  return TrustRatioOf(TrustRatioTermsOf(settings, group), weight_norm, direction_norm);
 }
 
 const char* RatioLimitName(RatioLimit limit) {

@@ -5,16 +5,12 @@
 #define DROVER_SERVER_OPTIM_TRUST_RATIO_H_
 
 #include "server/optim/settings.h"
+#include "server/optim/trust_ratio_formula.h"
 
 namespace drover {
 
-// Why a ratio is not just |w| / |u|. kMin and kMax: a limit on |w| or on the ratio took effect.
-enum class RatioLimit { kNone, kMin, kMax, kZeroNorm };
-
-struct TrustRatio {
-  double ratio = 1.0;
-  RatioLimit limit = RatioLimit::kNone;
-};
+// What TrustRatioOf needs of a group.
+TrustRatioTerms TrustRatioTermsOf(const OptimizerSettings& settings, const GroupSettings& group);
 
 // LAMB: clamp(clamp(|w|, phi_min, phi_max) / (|u| + ratio_eps), ratio_min, ratio_max).
 // LARS: trust_coefficient * |w| / (|g| + weight_decay * |w| + eps), direction_norm = |g|.
