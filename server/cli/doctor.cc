@@ -12,11 +12,13 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "common/base/cpu_features.h"
 #include "common/base/file_system.h"
 #include "common/base/parse.h"
 #include "common/base/thread.h"
+#include "common/gpu/nccl.h"
 #include "common/rpc/health_client.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/format.h"
@@ -95,12 +97,20 @@ Finding ExamineDisk(const std::string& directory) {
                    static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize));
 }
 
-Finding ExamineDevice() {
-  if (!FileSystem::Real().Exists("/dev/nvidia0")) {
-    return {"GPU", Health::kOk, "none; workers use the CPU", ""};
-  }
-  const std::string driver = ProcLine("/proc/driver/nvidia/version", "NVRM version:");
-  return {"GPU", Health::kOk, "NVIDIA,  driver:" + (driver.empty() ? " unknown" : driver), ""};
+Result<int> InstalledNccl() {
+  const Result<NcclApi> nccl = LoadNccl();
+  if (!nccl.ok()) return nccl.status();
+  int version = 0;
+  DROVER_RETURN_IF_ERROR(NcclStatus(nccl.value(), nccl.value().GetVersion(&version), "version"));
+  return version;
+}
+
+// The GPUs; where there is one, also what adds up several.
+std::vector<Finding> ExamineGpus() {
+  const Result<std::vector<GpuInfo>> gpus = ListGpus();
+  std::vector<Finding> findings = {JudgeGpus(gpus, FileSystem::Real().Exists("/dev/nvidia0"))};
+  if (gpus.ok()) findings.push_back(JudgeNccl(InstalledNccl(), gpus.value().size()));
+  return findings;
 }
 
 Finding ExamineLoopback() {
@@ -153,10 +163,35 @@ Finding JudgeDisk(const std::string& directory, int64_t free_bytes) {
           "checkpoints and redo logs need room; choose another --state-dir"};
 }
 
+Finding JudgeGpus(const Result<std::vector<GpuInfo>>& gpus, bool has_device_file) {
+  if (!gpus.ok()) {
+    if (!has_device_file) return {"GPU", Health::kOk, "none; workers use the CPU", ""};
+    return {"GPU", Health::kWarn, "there is one, but Drover cannot use it",
+            gpus.status().message()};
+  }
+  const GpuInfo& first = gpus.value().front();
+  return {"GPU", Health::kOk,
+          fmt::format("{} x {}, {} of {} free on the first, driver for CUDA {}, built with {}",
+                      gpus.value().size(), first.name, FormatBytes(first.free_bytes),
+                      FormatBytes(first.total_bytes), CudaVersionName(first.driver_version),
+                      CudaVersionName(first.runtime_version)),
+          ""};
+}
+
+Finding JudgeNccl(const Result<int>& version, size_t gpus) {
+  if (version.ok()) return {"NCCL", Health::kOk, NcclVersionName(version.value()), ""};
+  return {"NCCL", gpus > 1 ? Health::kWarn : Health::kOk,
+          gpus > 1 ? "cannot be loaded" : "none; one GPU needs none",
+          gpus > 1 ? version.status().message() : ""};
+}
+
 std::vector<Finding> ExamineMachine(const std::string& directory) {
-  return {ExamineCores(),     ExamineInstructions(),  JudgeMemory(AvailableMemory()),
-          ExamineFileLimit(), ExamineDisk(directory), ExamineLoopback(),
-          ExamineDevice(),    ExaminePrograms()};
+  std::vector<Finding> findings = {
+      ExamineCores(),     ExamineInstructions(),  JudgeMemory(AvailableMemory()),
+      ExamineFileLimit(), ExamineDisk(directory), ExamineLoopback()};
+  for (Finding& finding : ExamineGpus()) findings.push_back(std::move(finding));
+  findings.push_back(ExaminePrograms());
+  return findings;
 }
 
 std::string FormatFindings(const std::vector<Finding>& findings, bool color) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/gpu/device.h"
 #include "server/cli/global_options.h"
 
 namespace drover {
@@ -29,6 +30,10 @@ std::vector<Finding> ExamineMachine(const std::string& directory);
 Finding JudgeMemory(int64_t available_bytes);
 Finding JudgeFileLimit(uint64_t soft, uint64_t hard);
 Finding JudgeDisk(const std::string& directory, int64_t free_bytes);
+// `has_device_file`: the kernel shows an NVIDIA GPU, whether or not this program can use it.
+Finding JudgeGpus(const Result<std::vector<GpuInfo>>& gpus, bool has_device_file);
+// `version`: of the NCCL that was loaded, as it writes it, or why none was.
+Finding JudgeNccl(const Result<int>& version, size_t gpus);
 
 std::string FormatFindings(const std::vector<Finding>& findings, bool color);
 std::string FindingsToJson(const std::vector<Finding>& findings);

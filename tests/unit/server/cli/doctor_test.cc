@@ -25,6 +25,33 @@ TEST(DoctorTest, JudgesNumbers) {
   EXPECT_EQ(JudgeDisk("/d", 1 << 20).verdict, Health::kFail);
 }
 
+TEST(DoctorTest, GpusAreDescribedOrTheReasonIsGiven) {
+  GpuInfo gpu;
+  gpu.name = "NVIDIA H100 80GB HBM3";
+  gpu.free_bytes = 79 * kGibi;
+  gpu.total_bytes = 80 * kGibi;
+  gpu.driver_version = 13010;
+  gpu.runtime_version = 13000;
+  const Status no_driver(Code::kFailedPrecondition, "no NVIDIA driver: install it");
+
+  EXPECT_EQ(JudgeGpus(std::vector<GpuInfo>{gpu, gpu}, true).found,
+            "2 x NVIDIA H100 80GB HBM3, 79.0 GiB of 80.0 GiB free on the first, driver for CUDA "
+            "13.1, built with 13.0");
+  EXPECT_EQ(JudgeGpus(no_driver, false).verdict, Health::kOk);
+  EXPECT_EQ(JudgeGpus(no_driver, false).found, "none; workers use the CPU");
+  EXPECT_EQ(JudgeGpus(no_driver, true).verdict, Health::kWarn);
+  EXPECT_EQ(JudgeGpus(no_driver, true).hint, "no NVIDIA driver: install it");
+}
+
+TEST(DoctorTest, NcclMattersFromTheSecondGpuOn) {
+  const Status absent(Code::kNotFound, "NCCL cannot be loaded: install it");
+
+  EXPECT_EQ(JudgeNccl(22809, 8).found, "2.28.9");
+  EXPECT_EQ(JudgeNccl(absent, 1).verdict, Health::kOk);
+  EXPECT_EQ(JudgeNccl(absent, 2).verdict, Health::kWarn);
+  EXPECT_EQ(JudgeNccl(absent, 2).hint, "NCCL cannot be loaded: install it");
+}
+
 TEST(DoctorTest, WhatIsNotFineHasAHint) {
   for (const Finding& finding : ExamineMachine("/nonexistent")) {
     EXPECT_THAT(finding.found, Not(IsEmpty())) << finding.subject;
