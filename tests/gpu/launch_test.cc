@@ -54,8 +54,8 @@ struct Work {
 TEST(LaunchTest, BlocksThatWaitForEachOtherGiveTheBitsOfALoop) {
   DROVER_REQUIRE_GPU();
   const GpuStream stream = GpuStream::Open(0).value();
-  for (const size_t size : {size_t{1}, size_t{1023}, size_t{1025}, size_t{9000}}) {
-    for (const int blocks : {1, 3, 16}) {
+  for (const size_t size : {size_t{1}, size_t{1025}, size_t{5000}}) {
+    for (const int blocks : {1, 5}) {
       Work work(size);
       std::vector<double> sum(1);
 
