@@ -7,7 +7,9 @@ With --build-dir, a build with CUDA whose programs exist, the real bundle is mad
 """
 
 import argparse
+import importlib.util
 import json
+import math
 import os
 import pathlib
 import re
@@ -168,10 +170,30 @@ class RunGpuTestsTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("printed no figure", done.stdout)
 
+    def test_a_comparison_in_python_may_skip_itself(self):
+        self.program("bundle/tests/torch_bench.py", "")
+        (self.root / "bundle/tests/torch_bench.py").write_text(
+            'import sys\nprint("skipped: no PyTorch")\nsys.exit(77)\n')
+        done, results = self.start()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.states(results)[("torch_bench.py", "timing")], "skipped")
+        self.assertIn("skipped: no PyTorch", done.stdout)
+
     def test_refuses_what_it_does_not_know(self):
         for arguments in (["--fast"], ["--limit", "soon"], ["--limit"]):
             self.assertEqual(run(HERE / "run_gpu_tests", *arguments).returncode, 2)
         self.assertEqual(self.start("--bundle", self.root)[0].returncode, 2)
+
+
+class TorchBenchTest(unittest.TestCase):
+    def test_tensors_are_bert_large(self):
+        name = HERE / "torch_adamw_bench.py"
+        code = importlib.util.spec_from_file_location("torch_adamw_bench", name)
+        module = importlib.util.module_from_spec(code)
+        code.loader.exec_module(module)
+        shapes = module.bert_large_shapes()
+        self.assertEqual(len(shapes), 398)
+        self.assertEqual(sum(math.prod(shape) for shape in shapes), 336_232_258)
 
 
 class BundleTest(unittest.TestCase):
@@ -195,7 +217,8 @@ class BundleTest(unittest.TestCase):
         with tarfile.open(self.out) as tar:
             tar.extractall(self.empty)
         folder = self.empty / "gpu-bundle"
-        programs = sorted((folder / "bin").iterdir()) + sorted((folder / "tests").iterdir())
+        programs = [p for f in ("bin", "tests") for p in sorted((folder / f).iterdir())
+                    if p.suffix != ".py"]
         self.assertIn("drover_gpu_device_test", [p.name for p in programs])
         for program in programs:
             self.assertIn(program.name, done.stdout)
@@ -205,7 +228,10 @@ class BundleTest(unittest.TestCase):
                 system = re.match(r"\s*(/lib64/)?(linux-vdso|ld-linux[\w-]*|lib(c|m|dl|rt|pthread|"
                                   r"resolv))\.so", line)
                 self.assertTrue(packed or system, f"{program.name}: {line}")
-        # What was packed starts, also here, where nothing of it can pass.
+        # What was packed starts, also here, where there is no driver and no test can pass.
+        for program in (folder / "bin").iterdir():
+            self.assertIn("--help", run(program, "--help",
+                                        env={"LD_LIBRARY_PATH": str(folder / "lib")}).stdout)
         done, results = start_real(folder, self.empty / "out")
         if not os.path.exists("/dev/nvidia0"):
             self.assertEqual(done.returncode, 1)
