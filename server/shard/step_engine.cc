@@ -8,7 +8,6 @@
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
 #include "common/tensor/bf16.h"
-#include "server/shard/host_weight_arrays.h"
 
 namespace drover {
 
@@ -23,11 +22,6 @@ StepEngine::StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, R
       threads_(*layout_, owned, threads),
       arrays_(std::move(arrays)),
       buffers_(elements_) {}
-
-StepEngine::StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, RuleState rule,
-                       int threads, bool publish_bf16)
-    : StepEngine(layout, owned, rule, threads, publish_bf16,
-                 std::make_unique<HostWeightArrays>(layout, owned, rule, threads)) {}
 
 std::vector<float*> StepEngine::ArraysToFill() {
   if (next_ == nullptr) next_ = buffers_.AcquireExtra();

@@ -31,9 +31,6 @@ class StepEngine {
   // Begin.
   StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, RuleState rule, int threads,
              bool publish_bf16, std::unique_ptr<WeightArrays> arrays);
-  // The same with arrays in host memory.
-  StepEngine(std::shared_ptr<const Layout> layout, BlockRange owned, RuleState rule, int threads,
-             bool publish_bf16 = false);
 
   const Layout& layout() const { return *layout_; }
   BlockRange owned() const { return owned_; }

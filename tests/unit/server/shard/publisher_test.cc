@@ -11,6 +11,7 @@
 #include "server/shard/step_engine.h"
 #include "server/shard/stream_outbox.h"
 #include "tests/unit/server/shard/slow_job.h"
+#include "tests/unit/server/shard/test_device.h"
 
 namespace drover {
 namespace {
@@ -33,9 +34,8 @@ class PublisherTest : public testing::Test {
   PublisherTest()
       : layout_(SlowJobLayout()),
         publisher_(Clock::Real(), [this](Duration) { ++sent_; }),
-        engine_(layout_, layout_->all_blocks(), Rule::kSgd, 1) {
-    engine_.FillFromSeed(kSlowJobSeed);
-    engine_.Begin(0, 0);
+        range_(SlowJobPlace(layout_, /*epoch=*/1, Rule::kSgd)),
+        engine_(*range_.engine) {
     publisher_.Place(kSlowJobId, /*epoch=*/1, layout_, layout_->all_blocks());
     publisher_.Publish(engine_.current());
   }
@@ -59,7 +59,8 @@ class PublisherTest : public testing::Test {
   const std::shared_ptr<const Layout> layout_;
   int sent_ = 0;
   Publisher publisher_;
-  StepEngine engine_;
+  const TestRange range_;
+  StepEngine& engine_;
   const std::shared_ptr<FakeSubscriber> one_ = std::make_shared<FakeSubscriber>();
   const std::shared_ptr<FakeSubscriber> two_ = std::make_shared<FakeSubscriber>();
 };

@@ -17,6 +17,7 @@
 #include "common/base/bounded_queue.h"
 #include "server/shard/shard_runtime.h"
 #include "tests/unit/server/shard/slow_job.h"
+#include "tests/unit/server/shard/test_device.h"
 
 namespace drover {
 
@@ -31,7 +32,7 @@ class RuntimeDriver {
     std::filesystem::remove_all(state_dir_);
     options_.state_dir = state_dir_;
     options_.threads = 2;
-    options_.device = std::make_shared<HostDevice>(2);
+    options_.device = TestDevice(2);
     options_.reader_patience = std::chrono::milliseconds(20);
   }
   ~RuntimeDriver() {

@@ -12,6 +12,7 @@
 #include "server/checkpoint_file.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/unit/server/shard/slow_job.h"
+#include "tests/unit/server/shard/test_device.h"
 
 namespace drover {
 namespace {
@@ -40,7 +41,7 @@ class ShardStoreTest : public testing::Test {
   void Reopen() {
     store_.reset();
     Result<std::unique_ptr<ShardStore>> opened =
-        ShardStore::Open(faulty_, directory_, limits_, device_, /*threads=*/1);
+        ShardStore::Open(faulty_, directory_, limits_, *device_, /*threads=*/1);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     store_ = std::move(opened).value();
   }
@@ -94,7 +95,7 @@ class ShardStoreTest : public testing::Test {
   const std::shared_ptr<const Layout> layout_;
   PlaceOrder place_;
   SnapshotLimits limits_;
-  const HostDevice device_{/*threads=*/1};
+  const std::shared_ptr<const ShardDevice> device_ = TestDevice();
   FaultyFileSystem faulty_{FileSystem::Real()};
   std::unique_ptr<ShardStore> store_;
 };
@@ -110,7 +111,7 @@ TEST_F(ShardStoreTest, ANewJobBeginsFromItsSeed) {
 
 TEST_F(ShardStoreTest, TwoShardsCannotShareADirectory) {
   const Result<std::unique_ptr<ShardStore>> second =
-      ShardStore::Open(FileSystem::Real(), directory_, limits_, device_, 1);
+      ShardStore::Open(FileSystem::Real(), directory_, limits_, *device_, 1);
 
   EXPECT_EQ(second.status().code(), Code::kFailedPrecondition);
 }

@@ -9,8 +9,8 @@
 
 #include "common/base/crc32c.h"
 #include "common/tensor/bf16.h"
-#include "server/shard/shard_store.h"
 #include "tests/unit/server/shard/slow_job.h"
+#include "tests/unit/server/shard/test_device.h"
 
 namespace drover {
 namespace {
@@ -20,17 +20,10 @@ std::vector<float> WeightsOf(const StepEngine& engine) {
   return {weights.begin(), weights.end()};
 }
 
-std::unique_ptr<Accumulator> FilledAccumulator(const PlaceOrder& place, int64_t step) {
-  AccumulatorOptions options;
-  options.job = place.job;
-  options.owned = place.blocks;
-  options.shapes = place.shapes;
-  options.fraction_bits = place.fraction_bits;
-  Result<std::unique_ptr<Accumulator>> made = Accumulator::Make(place.layout, options);
-  EXPECT_TRUE(made.ok());
-  made.value()->Open(place.epoch, static_cast<uint64_t>(step));
-  EXPECT_TRUE(FillStep(made.value().get(), step));
-  return std::move(made).value();
+// Opens `step` and hands in all of its leaves.
+void Fill(Accumulator* accumulator, const PlaceOrder& place, int64_t step) {
+  accumulator->Open(place.epoch, static_cast<uint64_t>(step));
+  ASSERT_TRUE(FillStep(accumulator, step));
 }
 
 class StepEngineTest : public testing::Test {
@@ -38,16 +31,17 @@ class StepEngineTest : public testing::Test {
   StepEngineTest()
       : layout_(SlowJobLayout()),
         place_(SlowJobPlace(layout_)),
-        engine_(layout_, layout_->all_blocks(), Rule::kLamb, /*threads=*/1),
-        slow_(layout_) {
-    engine_.FillFromSeed(kSlowJobSeed);
-    engine_.Begin(0, 0);
-  }
+        range_(place_),
+        slow_(layout_),
+        engine_(*range_.engine),
+        accumulator_(*range_.accumulator) {}
 
   const std::shared_ptr<const Layout> layout_;
   const PlaceOrder place_;
-  StepEngine engine_;
+  const TestRange range_;
   SlowJob slow_;
+  StepEngine& engine_;
+  Accumulator& accumulator_;
 };
 
 TEST_F(StepEngineTest, VersionZeroIsTheInitialWeights) {
@@ -63,28 +57,27 @@ TEST_F(StepEngineTest, ChunkChecksumsAreOfTheServedBytes) {
 }
 
 TEST_F(StepEngineTest, Bf16VersionsAreTheWeightsRoundedAndCheckedAsSent) {
-  StepEngine engine(layout_, layout_->all_blocks(), Rule::kLamb, /*threads=*/1,
-                    /*publish_bf16=*/true);
-  engine.FillFromSeed(kSlowJobSeed);
-  engine.Begin(0, 0);
+  PlaceOrder place = place_;
+  place.publish_bf16 = true;
+  const TestRange range(place);
 
-  const Version& version = *engine.current();
+  const Version& version = *range.engine->current();
   ASSERT_NE(version.rounded, nullptr);
   ASSERT_EQ(version.rounded->size(), slow_.weights().size());
   for (size_t i = 0; i < slow_.weights().size(); ++i) {
     ASSERT_EQ(version.rounded->data()[i], ToBf16(slow_.weights()[i])) << i;
   }
   EXPECT_EQ(version.chunk_crcs[0], Crc32c(version.rounded->data(), version.rounded->bytes()));
-  EXPECT_EQ(WeightsOf(engine), slow_.weights());
+  EXPECT_EQ(WeightsOf(*range.engine), slow_.weights());
   EXPECT_EQ(engine_.current()->rounded, nullptr);
 }
 
 TEST_F(StepEngineTest, MeasureIsASlowLoopAndChangesNothing) {
-  const auto accumulator = FilledAccumulator(place_, 0);
+  Fill(&accumulator_, place_, 0);
   const UpdateNumbers numbers = SlowJobNumbers(*layout_, 1);
 
-  const MeasuredSquares first = engine_.Measure(numbers, *accumulator);
-  const MeasuredSquares second = engine_.Measure(numbers, *accumulator);
+  const MeasuredSquares first = engine_.Measure(numbers, accumulator_);
+  const MeasuredSquares second = engine_.Measure(numbers, accumulator_);
 
   EXPECT_EQ(first.weight, SlowJob::BlockSquares(*layout_, slow_.weights()));
   EXPECT_EQ(first.direction, SlowJob::BlockSquares(*layout_, slow_.Directions(numbers)));
@@ -94,10 +87,10 @@ TEST_F(StepEngineTest, MeasureIsASlowLoopAndChangesNothing) {
 
 TEST_F(StepEngineTest, ThreeStepsAreASlowLoop) {
   for (int64_t step = 0; step < 3; ++step) {
-    const auto accumulator = FilledAccumulator(place_, step);
+    Fill(&accumulator_, place_, step);
     const UpdateNumbers numbers = SlowJobNumbers(*layout_, step + 1);
     ASSERT_TRUE(engine_.ReserveNext(Duration(0)));
-    engine_.Apply(numbers, *accumulator);
+    engine_.Apply(numbers, accumulator_);
     slow_.Apply(numbers);
 
     EXPECT_EQ(WeightsOf(engine_), slow_.weights()) << "step " << step;
@@ -110,19 +103,18 @@ TEST_F(StepEngineTest, EveryKindOfStateIsASlowLoop) {
   const std::shared_ptr<const Layout> layout = SlowJobLayout(300);
   for (const RuleState& rule : StatesOfEachKind()) {
     const PlaceOrder place = SlowJobPlace(layout, /*epoch=*/1, rule);
-    StepEngine engine(layout, layout->all_blocks(), rule, /*threads=*/1);
-    engine.FillFromSeed(kSlowJobSeed);
-    engine.Begin(0, 0);
+    const TestRange range(place);
+    StepEngine& engine = *range.engine;
     SlowJob slow(layout, rule.rule);
     EXPECT_EQ(engine.arrays().size(), 1u + static_cast<size_t>(rule.arrays()));
     for (int64_t step = 0; step < 5; ++step) {
-      const auto accumulator = FilledAccumulator(place, step);
+      Fill(range.accumulator.get(), place, step);
       const UpdateNumbers numbers = SlowJobNumbers(*layout, step + 1, rule);
       ASSERT_TRUE(engine.Check(numbers, /*with_scales=*/true).ok());
-      EXPECT_EQ(engine.Measure(numbers, *accumulator).direction,
+      EXPECT_EQ(engine.Measure(numbers, *range.accumulator).direction,
                 SlowJob::BlockSquares(*layout, slow.Directions(numbers)));
       ASSERT_TRUE(engine.ReserveNext(Duration(0)));
-      engine.Apply(numbers, *accumulator);
+      engine.Apply(numbers, *range.accumulator);
       slow.Apply(numbers);
 
       ASSERT_EQ(WeightsOf(engine), slow.weights()) << rule.name() << ", step " << step;
@@ -152,9 +144,9 @@ TEST_F(StepEngineTest, ASkippedStepServesTheSameBufferUnderTheNextNumber) {
 
 TEST_F(StepEngineTest, AReaderOfTheVersionBeforeKeepsTheNextFromBeingReserved) {
   const std::shared_ptr<const Version> read = engine_.current();
-  const auto accumulator = FilledAccumulator(place_, 0);
+  Fill(&accumulator_, place_, 0);
   ASSERT_TRUE(engine_.ReserveNext(Duration(0)));
-  engine_.Apply(SlowJobNumbers(*layout_, 1), *accumulator);
+  engine_.Apply(SlowJobNumbers(*layout_, 1), accumulator_);
 
   EXPECT_FALSE(engine_.ReserveNext(Duration(1)));
   engine_.ReserveNextExtra();
@@ -181,35 +173,32 @@ TEST(StepEngineSplitTest, TheSplitOverThreadsChangesNoBit) {
   const std::shared_ptr<const Layout> layout = SlowJobLayout(int64_t{2} << 20);
   const PlaceOrder place = SlowJobPlace(layout);
   const UpdateNumbers numbers = SlowJobNumbers(*layout, 1);
-  const auto accumulator = FilledAccumulator(place, 0);
   std::vector<float> weights;
   std::vector<double> squares;
   for (const int threads : {1, 3, 64}) {
-    StepEngine engine(layout, layout->all_blocks(), Rule::kLamb, threads);
-    engine.FillFromSeed(kSlowJobSeed);
-    engine.Begin(0, 0);
-    const MeasuredSquares measured = engine.Measure(numbers, *accumulator);
-    ASSERT_TRUE(engine.ReserveNext(Duration(0)));
-    engine.Apply(numbers, *accumulator);
+    const TestRange range(place, threads);
+    Fill(range.accumulator.get(), place, 0);
+    const MeasuredSquares measured = range.engine->Measure(numbers, *range.accumulator);
+    ASSERT_TRUE(range.engine->ReserveNext(Duration(0)));
+    range.engine->Apply(numbers, *range.accumulator);
 
     if (threads == 1) {
-      weights = WeightsOf(engine);
+      weights = WeightsOf(*range.engine);
       squares = measured.direction;
     }
-    EXPECT_EQ(WeightsOf(engine), weights) << threads << " threads";
+    EXPECT_EQ(WeightsOf(*range.engine), weights) << threads << " threads";
     EXPECT_EQ(measured.direction, squares) << threads << " threads";
   }
 }
 
 TEST(StepEngineSplitTest, AShardWithoutBlocksSteps) {
-  const std::shared_ptr<const Layout> layout = SlowJobLayout();
-  StepEngine engine(layout, {0, 0}, Rule::kAdamW, 2);
-  engine.FillFromSeed(1);
-  engine.Begin(0, 0);
-  engine.Skip();
+  PlaceOrder place = SlowJobPlace(SlowJobLayout(), /*epoch=*/1, Rule::kAdamW);
+  place.blocks = {0, 0};
+  const TestRange range(place, /*threads=*/2);
+  range.engine->Skip();
 
-  EXPECT_EQ(engine.version(), 1);
-  EXPECT_TRUE(engine.current()->chunk_crcs.empty());
+  EXPECT_EQ(range.engine->version(), 1);
+  EXPECT_TRUE(range.engine->current()->chunk_crcs.empty());
 }
 
 }  // namespace
