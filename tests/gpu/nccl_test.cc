@@ -1,5 +1,5 @@
-// The real NCCL on one GPU, a world of one rank: what is declared, loaded and called is right. More
-// ranks are tests/unit/worker/comm's, on simulated devices.
+// The real NCCL on one GPU, a world of one rank, and on all GPUs where there are more: what is
+// declared, loaded and called is right. Many ranks on simulated devices: tests/unit/worker/comm.
 
 #include <gtest/gtest.h>
 #include <nccl.h>
@@ -71,6 +71,45 @@ TEST(NcclTest, AWorldOfOneReducesAndSpreads) {
   ASSERT_TRUE(CopyToHost<std::byte>(stream, pointer, back).ok());
   ASSERT_TRUE(stream.Wait().ok());
   EXPECT_TRUE(back == weights);
+}
+
+TEST(NcclTest, AllGpusOfThisHostGiveTheSumsOfAPlainLoop) {
+  DROVER_REQUIRE_GPU();
+  const int ranks = static_cast<int>(ListGpus().value().size());
+  if (ranks < 2) GTEST_SKIP() << "only one GPU here";
+  Result<NcclApi> nccl = LoadNccl();
+  if (!nccl.ok()) GTEST_SKIP() << nccl.status().message();
+  const Layout layout =
+      Layout::Make({{"a", {40 * kBlockElements + 1}, {}}, {"b", {7}, {}}}).value();
+  std::vector<int> devices(static_cast<size_t>(ranks));
+  std::iota(devices.begin(), devices.end(), 0);
+  auto communicator = NcclCommunicator::Make(std::move(nccl).value(), devices).value();
+  auto reduce = LocalReduce::Make(LocalSlices(layout, layout.Chunks(layout.all_blocks()), ranks),
+                                  std::move(communicator), seconds(60))
+                    .value();
+  const uint64_t elements = reduce->slices().padded_elements();
+  std::vector<std::vector<int64_t>> sums(devices.size(), std::vector<int64_t>(elements));
+  for (size_t rank = 0; rank < sums.size(); ++rank) {
+    for (uint64_t i = 0; i < elements; ++i) {
+      sums[rank][i] = static_cast<int64_t>((i + 1) * (rank + 1) * 0x9e3779b97f4a7c15u);
+    }
+    ASSERT_TRUE(CopyToDevice<int64_t>(reduce->communicator().stream(static_cast<int>(rank)),
+                                      sums[rank], reduce->sums(static_cast<int>(rank)))
+                    .ok());
+  }
+
+  const Status reduced = reduce->Reduce();
+
+  ASSERT_TRUE(reduced.ok()) << reduced.message();
+  for (size_t chunk = 0; chunk < reduce->slices().chunks().size(); ++chunk) {
+    const std::span<const int64_t> got = reduce->ChunkSums(chunk);
+    const uint64_t begin = reduce->slices().PaddedOffset(chunk);
+    for (uint64_t i = 0; i < got.size(); ++i) {
+      uint64_t sum = 0;
+      for (const std::vector<int64_t>& rank : sums) sum += static_cast<uint64_t>(rank[begin + i]);
+      ASSERT_EQ(got[i], static_cast<int64_t>(sum)) << "chunk " << chunk << ", element " << i;
+    }
+  }
 }
 
 TEST(NcclTest, AGpuThatIsThereTwiceIsRefusedNotAHang) {
