@@ -1,5 +1,6 @@
 // Atomic operations, and loops that wait for one of another thread.
 
+#include "tests/support/cuda_emulator/device_functions.h"
 #include "tests/support/cuda_emulator/grid.h"
 
 namespace drover::emulator {

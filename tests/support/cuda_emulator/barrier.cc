@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tests/support/cuda_emulator/device_functions.h"
 #include "tests/support/cuda_emulator/grid.h"
 
 namespace drover::emulator {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/cuda_emulator/device_functions.h"
+#include "tests/support/cuda_emulator/cooperation.h"
 #include "tests/support/cuda_emulator/fiber.h"
 #include "tests/support/cuda_emulator/shared_storage.h"
 #include "tests/support/cuda_emulator/vector_types.h"

@@ -4,6 +4,8 @@
 #include <ucontext.h>
 
 #include <cstdlib>
+#include <utility>
+#include <vector>
 
 #include "common/base/check.h"
 
@@ -43,6 +45,12 @@ char* MakeStack() {
   return static_cast<char*>(memory);
 }
 
+// Never deleted: a kernel may run while static variables are destroyed.
+std::vector<std::unique_ptr<Fiber>>& Kept() {
+  static auto* const kept = new std::vector<std::unique_ptr<Fiber>>;
+  return *kept;
+}
+
 // makecontext passes no pointer to Fiber::Main.
 thread_local Fiber* entering = nullptr;
 thread_local ucontext_t entered;
@@ -52,6 +60,15 @@ thread_local ucontext_t entered;
 Fiber::Fiber() : memory_(MakeStack()) {}
 
 Fiber::~Fiber() { munmap(memory_, kPageBytes + kStackBytes); }
+
+std::unique_ptr<Fiber> Fiber::Take() {
+  if (Kept().empty()) return std::make_unique<Fiber>();
+  std::unique_ptr<Fiber> fiber = std::move(Kept().back());
+  Kept().pop_back();
+  return fiber;
+}
+
+void Fiber::Keep(std::unique_ptr<Fiber> fiber) { Kept().push_back(std::move(fiber)); }
 
 void Fiber::Begin(void (*entry)(void*), void* argument) {
   entry_ = entry;

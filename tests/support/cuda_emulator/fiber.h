@@ -7,6 +7,7 @@
 
 #include <csetjmp>
 #include <cstddef>
+#include <memory>
 
 namespace drover::emulator {
 
@@ -16,6 +17,11 @@ class Fiber {
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
+
+  // A new one, or one that was kept: making one costs system calls.
+  static std::unique_ptr<Fiber> Take();
+  // Its function has ended or was given up.
+  static void Keep(std::unique_ptr<Fiber> fiber);
 
   // The next Resume() calls entry(argument). The one before has ended or was given up.
   void Begin(void (*entry)(void*), void* argument);

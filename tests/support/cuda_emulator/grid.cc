@@ -27,20 +27,6 @@ uint3 PositionOf(unsigned int index, const dim3& extent) {
   return {index % extent.x, index / extent.x % extent.y, index / extent.x / extent.y};
 }
 
-// Fibers of kernels before, which cost a system call or two to make.
-std::vector<std::unique_ptr<Fiber>>& SpareFibers() {
-  static auto* const spare = new std::vector<std::unique_ptr<Fiber>>;
-  return *spare;
-}
-
-std::unique_ptr<Fiber> TakeFiber() {
-  auto& spare = SpareFibers();
-  if (spare.empty()) return std::make_unique<Fiber>();
-  std::unique_ptr<Fiber> fiber = std::move(spare.back());
-  spare.pop_back();
-  return fiber;
-}
-
 void RunThread(void* argument) {
   auto* const thread = static_cast<Thread*>(argument);
   thread->block->grid->call().thread();
@@ -117,7 +103,7 @@ void Grid::StartBlock(unsigned int index) {
     thread.block = &block;
     thread.index = t;
     thread.position = PositionOf(t, call_.block);
-    thread.fiber = TakeFiber();
+    thread.fiber = Fiber::Take();
     thread.fiber->Begin(RunThread, &thread);
     Wake(&thread);
   }
@@ -169,7 +155,7 @@ bool Grid::AfterEnd(Thread* thread) {
 }
 
 void Grid::Retire(Block* block) {
-  for (Thread& thread : block->threads) SpareFibers().push_back(std::move(thread.fiber));
+  for (Thread& thread : block->threads) Fiber::Keep(std::move(thread.fiber));
 }
 
 void Grid::NoteChange() {
