@@ -9,9 +9,11 @@
 
 #include "common/base/check.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#elif defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
 #endif
 
 namespace drover::emulator {
@@ -19,22 +21,44 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 
-#ifdef __SANITIZE_ADDRESS__
+// LeaveStack comes before each change from one stack to the next, ArriveOnStack after it.
+// ForgetFrames: the stack begins again, whatever was on it.
+#if defined(__SANITIZE_ADDRESS__)
 constexpr size_t kStackBytes = 64 * kPageBytes;
 
-void LeaveStack(void** fake_stack, const void* next, size_t next_bytes) {
-  __sanitizer_start_switch_fiber(fake_stack, next, next_bytes);
+void LeaveStack(StackInfo* left, const StackInfo& next) {
+  __sanitizer_start_switch_fiber(&left->fake_stack, next.begin, next.bytes);
 }
-void ArriveOnStack(void* fake_stack, const void** last, size_t* last_bytes) {
-  __sanitizer_finish_switch_fiber(fake_stack, last, last_bytes);
+void ArriveOnStack(const StackInfo& reached, StackInfo* left) {
+  __sanitizer_finish_switch_fiber(reached.fake_stack, &left->begin, &left->bytes);
 }
-void ForgetFrames(char* stack) { __asan_unpoison_memory_region(stack, kStackBytes); }
+void DescribeThisStack(StackInfo*) {}
+void ForgetFrames(StackInfo* stack) {
+  stack->fake_stack = nullptr;
+  __asan_unpoison_memory_region(stack->begin, stack->bytes);
+}
+void ForgetStack(StackInfo*) {}
+#elif defined(__SANITIZE_THREAD__)
+constexpr size_t kStackBytes = 64 * kPageBytes;
+
+void LeaveStack(StackInfo*, const StackInfo& next) { __tsan_switch_to_fiber(next.tsan_fiber, 0); }
+void ArriveOnStack(const StackInfo&, StackInfo*) {}
+void DescribeThisStack(StackInfo* stack) { stack->tsan_fiber = __tsan_get_current_fiber(); }
+void ForgetStack(StackInfo* stack) {
+  if (stack->tsan_fiber != nullptr) __tsan_destroy_fiber(stack->tsan_fiber);
+}
+void ForgetFrames(StackInfo* stack) {
+  ForgetStack(stack);
+  stack->tsan_fiber = __tsan_create_fiber(0);
+}
 #else
 constexpr size_t kStackBytes = 16 * kPageBytes;
 
-void LeaveStack(void**, const void*, size_t) {}
-void ArriveOnStack(void*, const void**, size_t*) {}
-void ForgetFrames(char*) {}
+void LeaveStack(StackInfo*, const StackInfo&) {}
+void ArriveOnStack(const StackInfo&, StackInfo*) {}
+void DescribeThisStack(StackInfo*) {}
+void ForgetFrames(StackInfo*) {}
+void ForgetStack(StackInfo*) {}
 #endif
 
 char* MakeStack() {
@@ -57,9 +81,16 @@ thread_local ucontext_t entered;
 
 }  // namespace
 
-Fiber::Fiber() : memory_(MakeStack()) {}
+Fiber::Fiber() : memory_(MakeStack()) {
+  inside_stack_.begin = memory_ + kPageBytes;
+  inside_stack_.bytes = kStackBytes;
+  ForgetFrames(&inside_stack_);
+}
 
-Fiber::~Fiber() { munmap(memory_, kPageBytes + kStackBytes); }
+Fiber::~Fiber() {
+  ForgetStack(&inside_stack_);
+  munmap(memory_, kPageBytes + kStackBytes);
+}
 
 std::unique_ptr<Fiber> Fiber::Take() {
   if (Kept().empty()) return std::make_unique<Fiber>();
@@ -76,13 +107,13 @@ void Fiber::Begin(void (*entry)(void*), void* argument) {
 }
 
 void Fiber::Resume() {
-  void* fake_stack = nullptr;
-  LeaveStack(&fake_stack, memory_ + kPageBytes, kStackBytes);
+  DescribeThisStack(&outside_stack_);
   if (_setjmp(outside_) == 0) {
+    LeaveStack(&outside_stack_, inside_stack_);
     if (has_context_) _longjmp(inside_, 1);
     EnterNewStack();
   }
-  ArriveOnStack(fake_stack, nullptr, nullptr);
+  ArriveOnStack(outside_stack_, &inside_stack_);
 }
 
 // Without variables: nobody returns to this frame, so AddressSanitizer would keep what it marks
@@ -102,7 +133,7 @@ void Fiber::EnterNewStack() {
 // Never returns: when one function has ended, the next Begin() gives another.
 void Fiber::Main() {
   Fiber* const self = entering;
-  ArriveOnStack(nullptr, &self->outside_stack_, &self->outside_stack_bytes_);
+  ArriveOnStack(self->inside_stack_, &self->outside_stack_);
   while (true) {
     self->entry_(self->argument_);
     self->Suspend();
@@ -110,14 +141,15 @@ void Fiber::Main() {
 }
 
 void Fiber::Suspend() {
-  void* fake_stack = nullptr;
-  LeaveStack(&fake_stack, outside_stack_, outside_stack_bytes_);
-  if (_setjmp(inside_) == 0) _longjmp(outside_, 1);
-  ArriveOnStack(fake_stack, &outside_stack_, &outside_stack_bytes_);
+  if (_setjmp(inside_) == 0) {
+    LeaveStack(&inside_stack_, outside_stack_);
+    _longjmp(outside_, 1);
+  }
+  ArriveOnStack(inside_stack_, &outside_stack_);
 }
 
 void Fiber::GiveUp() {
-  ForgetFrames(memory_ + kPageBytes);
+  ForgetFrames(&inside_stack_);
   has_context_ = false;
 }
 

@@ -1,6 +1,6 @@
 // A function with a stack of its own that can stop in the middle and go on later: one thread of a
 // kernel. ucontext makes the stack, setjmp changes between stacks (no system call), and
-// AddressSanitizer is told of every change. Not thread-safe.
+// the sanitizers are told of every change. Not thread-safe.
 
 #ifndef DROVER_TESTS_SUPPORT_CUDA_EMULATOR_FIBER_H_
 #define DROVER_TESTS_SUPPORT_CUDA_EMULATOR_FIBER_H_
@@ -10,6 +10,14 @@
 #include <memory>
 
 namespace drover::emulator {
+
+// What the sanitizers are told of a stack.
+struct StackInfo {
+  const void* begin = nullptr;
+  size_t bytes = 0;
+  void* fake_stack = nullptr;  // Of AddressSanitizer, while nothing runs on this stack.
+  void* tsan_fiber = nullptr;
+};
 
 class Fiber {
  public:
@@ -45,8 +53,8 @@ class Fiber {
   void* argument_ = nullptr;
   jmp_buf inside_;
   jmp_buf outside_;
-  const void* outside_stack_ = nullptr;
-  size_t outside_stack_bytes_ = 0;
+  StackInfo inside_stack_;
+  StackInfo outside_stack_;
 };
 
 }  // namespace drover::emulator
