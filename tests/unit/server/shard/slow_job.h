@@ -16,7 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/philox.h"
 #include "common/rpc/frame.h"
 #include "common/tensor/fixed_point.h"
 #include "common/tensor/layout.h"
@@ -25,6 +24,7 @@
 #include "server/optim/step_scalars.h"
 #include "server/shard/accumulator.h"
 #include "server/step_messages.h"
+#include "tests/support/random_floats.h"
 #include "tests/support/slow_square_sum.h"
 #include "tests/unit/server/optim/rule_formulas.h"
 #include "tests/unit/server/shard/gradient_frames.h"
@@ -67,7 +67,7 @@ inline std::vector<float> SlowJobLeaf(const Layout& layout, int64_t step, uint32
   std::vector<float> gradient(layout.SpanElements(layout.all_blocks()));
   for (size_t i = 0; i < gradient.size(); ++i) {
     const uint64_t stream = static_cast<uint64_t>(step) * kSlowJobLeaves + leaf;
-    gradient[i] = 8.0f * (UnitFloat(Philox(/*seed=*/5, stream, i)[0]) - 0.5f);
+    gradient[i] = 8.0f * (RandomFloat(stream, i) - 0.5f);
   }
   return gradient;
 }

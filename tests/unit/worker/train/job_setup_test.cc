@@ -13,6 +13,7 @@
 #include "common/text/token_file.h"
 #include "tests/unit/worker/data/sample_text.h"
 #include "worker/train/leaf_runner.h"
+#include "worker/train/network_proto.h"
 
 namespace drover {
 namespace {
@@ -125,11 +126,12 @@ TEST_F(TextJobTest, APhaseTrainsOnSamplesOfItsOwnLength) {
   EXPECT_THAT(LeafRunner::Make(SetUpJob(spec).value()).status().message(), HasSubstr("positions"));
 }
 
-TEST_F(TextJobTest, ABertDoesNotReadImages) {
-  v1::JobSpec spec = Spec("synthetic_digits {}");
-  spec.mutable_model()->mutable_bert()->set_vocabulary_multiple(1);
+TEST(NetworkOfTest, ABertDoesNotReadImages) {
+  v1::ModelSpec model;
+  model.mutable_bert()->set_vocabulary_multiple(1);
 
-  EXPECT_EQ(SetUpJob(spec).status().message(), "model.bert: the dataset is not text");
+  EXPECT_EQ(NetworkOf(model, {.extents = {28, 28, 1}, .classes = 10}).status().message(),
+            "model.bert: the dataset is not text");
 }
 
 }  // namespace

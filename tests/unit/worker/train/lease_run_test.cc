@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/philox.h"
 #include "common/base/thread.h"
+#include "tests/support/random_floats.h"
 #include "tests/unit/worker/comm/fake_shard.h"
 #include "tests/unit/worker/train/small_job.h"
 
@@ -68,9 +68,7 @@ class LeaseRunTest : public testing::Test {
                                       std::make_shared<const Weights>());
   }
 
-  static float Value(uint32_t leaf, uint64_t element) {
-    return UnitFloat(Philox(3, leaf, element)[0]) - 0.5f;
-  }
+  static float Value(uint32_t leaf, uint64_t element) { return RandomFloat(leaf, element) - 0.5f; }
 
   // As a lane does it: last layer first.
   void Compute(LeaseRun* run, uint32_t leaf) {
