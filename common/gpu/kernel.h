@@ -20,6 +20,15 @@
 // DROVER_SHARED_ARRAY(type, name, count) declares an array that the threads of a block share, with
 // a constant count. Use it as name[i] only, whole elements in and out: no pointer into it, no
 // member of an element. A device function takes it as a template parameter, `Array& name`.
+//
+// DROVER_UNROLL before a loop with a constant number of rounds: arrays that it indexes then stay in
+// registers.
+#ifdef __CUDACC__
+#define DROVER_UNROLL _Pragma("unroll")
+#else
+#define DROVER_UNROLL
+#endif
+
 #ifdef __CUDACC__
 #define DROVER_LAUNCH(kernel, grid, block, dynamic_shared_bytes, stream, ...) \
   kernel<<<(grid), (block), (dynamic_shared_bytes), (stream)>>>(__VA_ARGS__)
