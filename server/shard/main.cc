@@ -30,7 +30,7 @@
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
 #include "server/shard/coordinator_session.h"
-#include "server/shard/shard_device.h"
+#include "server/shard/gpu_device.h"
 #include "server/shard/shard_metrics.h"
 #include "server/shard/shard_runtime.h"
 #include "server/shard/tensor_service.h"
@@ -47,6 +47,7 @@ struct Flags {
   std::string advertise;  // Empty: the listen address.
   std::string name;       // Empty: from host and port.
   std::string state_dir = "drover-state/shard";
+  std::string device = "cpu";
   std::string metrics;
   LogLevel log_level = LogLevel::kInfo;
 };
@@ -64,6 +65,10 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_option("--state-dir", flags->state_dir,
                  "Where restarts find their state; one directory per shard")
       ->type_name("DIR")
+      ->capture_default_str();
+  app.add_option("--device", flags->device,
+                 "Where sums and updates are computed: cpu, or cuda:N for GPU N; the same bits")
+      ->type_name("DEVICE")
       ->capture_default_str();
   AddMetricsFlag(&app, &flags->metrics);
   AddLogLevelFlag(&app, &flags->log_level);
@@ -164,7 +169,10 @@ int Run(Flags flags) {
   ShardRuntimeOptions options;
   options.state_dir = flags.state_dir;
   options.threads = CoreCount();
-  options.device = std::make_shared<HostDevice>(options.threads);
+  Result<std::shared_ptr<const ShardDevice>> device =
+      OpenShardDevice(flags.device, options.threads);
+  if (!device.ok()) return RefuseToStart(device.status().Annotate("--device"));
+  options.device = std::move(device).value();
   // The first reply answers an order, so the session is there by then.
   Result<std::unique_ptr<ShardRuntime>> started =
       ShardRuntime::Start(FileSystem::Real(), Clock::Real(), options, &metrics,
@@ -191,9 +199,9 @@ int Run(Flags flags) {
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
   LogInfo(
       "drover-shard {} listens on {} name={} coordinator={} metrics_port={} state_dir={} "
-      "threads={} tls=off",
+      "device={} threads={} tls=off",
       DROVER_VERSION, address, name, flags.coordinator,
-      exposition.value() == nullptr ? 0 : exposition.value()->port(), flags.state_dir,
+      exposition.value() == nullptr ? 0 : exposition.value()->port(), flags.state_dir, flags.device,
       options.threads);
   session->Start([&runtime](ShardOrder order) {
     std::visit([&runtime](auto& what) { runtime.Post(std::move(what)); }, order);

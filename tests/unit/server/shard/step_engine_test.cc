@@ -168,30 +168,7 @@ TEST_F(StepEngineTest, NumbersThatDoNotFitTheLayoutAreRefused) {
   EXPECT_EQ(engine_.Check(numbers, false).code(), Code::kInvalidArgument);
 }
 
-// Large enough that threads get a part each.
-TEST(StepEngineSplitTest, TheSplitOverThreadsChangesNoBit) {
-  const std::shared_ptr<const Layout> layout = SlowJobLayout(int64_t{2} << 20);
-  const PlaceOrder place = SlowJobPlace(layout);
-  const UpdateNumbers numbers = SlowJobNumbers(*layout, 1);
-  std::vector<float> weights;
-  std::vector<double> squares;
-  for (const int threads : {1, 3, 64}) {
-    const TestRange range(place, threads);
-    Fill(range.accumulator.get(), place, 0);
-    const MeasuredSquares measured = range.engine->Measure(numbers, *range.accumulator);
-    ASSERT_TRUE(range.engine->ReserveNext(Duration(0)));
-    range.engine->Apply(numbers, *range.accumulator);
-
-    if (threads == 1) {
-      weights = WeightsOf(*range.engine);
-      squares = measured.direction;
-    }
-    EXPECT_EQ(WeightsOf(*range.engine), weights) << threads << " threads";
-    EXPECT_EQ(measured.direction, squares) << threads << " threads";
-  }
-}
-
-TEST(StepEngineSplitTest, AShardWithoutBlocksSteps) {
+TEST(EmptyStepEngineTest, AShardWithoutBlocksSteps) {
   PlaceOrder place = SlowJobPlace(SlowJobLayout(), /*epoch=*/1, Rule::kAdamW);
   place.blocks = {0, 0};
   const TestRange range(place, /*threads=*/2);
