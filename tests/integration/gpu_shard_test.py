@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Shards on GPUs, run by the emulator of CUDA: the weights of shards on CPUs, whatever is killed.
+"""Shards on GPUs: the weights of shards on CPUs, whatever is killed.
 
 usage: gpu_shard_test.py BIN_DIR [unittest arguments]
+
+Where BIN_DIR/../tests holds the shard that was linked with the emulator of CUDA, that one runs;
+elsewhere, as in the bundle for a GPU machine, the real one.
 """
 
 import os
@@ -9,7 +12,10 @@ import stat
 
 import cluster
 
-EMULATED = "../tests/drover-shard-emulated"  # From BIN_DIR.
+
+def shard_on_gpu(folder):
+    emulated = folder.parent / "tests/drover-shard-emulated"
+    return emulated if emulated.exists() else folder / "drover-shard"
 
 
 def fields(**more):
@@ -34,7 +40,7 @@ class GpuShardTest(cluster.TestCase):
             os.link(self.cpu_bin / program, folder / program)
         script = folder / "drover-shard"
         script.write_text("#!/bin/sh\n"
-                          f'case "$*" in *--name\\ {shards}*) exec {self.cpu_bin / EMULATED} '
+                          f'case "$*" in *--name\\ {shards}*) exec {shard_on_gpu(self.cpu_bin)} '
                           '--device cuda:0 "$@";; esac\n'
                           f'exec {self.cpu_bin}/drover-shard "$@"\n')
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
