@@ -1,0 +1,123 @@
+// The kernels of the update under many orders of threads and blocks, and that a broken copy of them
+// would be noticed. Only on the emulator.
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/philox.h"
+#include "tests/gpu/update_cases.h"
+#include "tests/support/cuda_emulator/emulator.h"
+#include "tests/support/slow_square_sum.h"
+#include "tests/unit/server/optim/broken_sums_gpu.h"
+
+namespace drover {
+namespace {
+
+constexpr uint64_t kSchedules = 50;
+
+void ExpectAllSchedulesEqualTheCpu(const UpdateCase& c) {
+  emulator::ForEachSeed(kSchedules, [&](uint64_t seed) {
+    EXPECT_EQ(Compare(c), "") << "seed " << seed;
+    EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>()) << "seed " << seed;
+  });
+}
+
+TEST(UpdateSchedulesTest, FusedUpdatesHaveTheSameBitsInAnyOrder) {
+  for (const Rule rule : {Rule::kLamb, Rule::kLars}) {
+    UpdateCase c;
+    c.settings = FullSettings(rule);
+    c.options.fused = true;
+    c.options.from_sums = rule == Rule::kLars;
+    c.options.multiprocessors = 1;
+    c.sizes = {1, 4500, 300};
+    c.steps = rule == Rule::kLamb ? 2 : 1;  // The counters of the first one are left zero.
+
+    ExpectAllSchedulesEqualTheCpu(c);
+  }
+}
+
+TEST(UpdateSchedulesTest, TwoPassesAndClippingHaveTheSameBitsInAnyOrder) {
+  for (const Rule rule : {Rule::kLamb, Rule::kAdamW}) {
+    UpdateCase c;
+    c.settings = FullSettings(rule);
+    c.settings.max_grad_norm = 0.5;
+    c.options.from_sums = rule == Rule::kAdamW;
+    c.sizes = {3, 4200};
+    c.steps = 1;
+
+    ExpectAllSchedulesEqualTheCpu(c);
+  }
+}
+
+// Every sum that SumSquaresOnGpu gives, and whether the emulator complained of it.
+struct Outcomes {
+  std::set<double> sums;
+  int complaints = 0;
+};
+
+Outcomes SumsOf(Mistake mistake, const std::vector<float>& values) {
+  const auto strips = static_cast<uint32_t>(values.size() / 4096);
+  Outcomes outcomes;
+  emulator::ForEachSeed(kSchedules, [&](uint64_t) {
+    const GpuStream stream = GpuStream::Open(0).value();
+    const auto device = DeviceBuffer<float>::Make(0, values.size()).value();
+    const auto scratch = DeviceBuffer<double>::Make(0, strips).value();
+    const auto arrived = DeviceBuffer<uint32_t>::Make(0, 2).value();
+    const auto sum = DeviceBuffer<double>::Make(0, 1).value();
+    std::vector<double> result(1);
+    Status status = CopyToDevice<float>(stream, values, device.data());
+    if (status.ok()) {
+      status = SumSquaresOnGpu(mistake, device.data(), strips, scratch.data(), arrived.data(),
+                               sum.data(), stream);
+    }
+    if (status.ok()) status = CopyToHost<double>(stream, sum.data(), result);
+    if (status.ok()) status = stream.Wait();
+    if (!emulator::TakeErrors().empty() || !status.ok()) {
+      ++outcomes.complaints;
+    } else {
+      outcomes.sums.insert(result[0]);
+    }
+  });
+  return outcomes;
+}
+
+std::vector<float> Values() {
+  std::vector<float> values(3 * 4096);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto words = Philox(/*seed=*/4, /*stream=*/0, i);
+    values[i] = UnitFloat(words[0]) * static_cast<float>(1u << words[1] % 20);
+  }
+  return values;
+}
+
+TEST(BrokenSumsTest, TheRightKernelGivesOneSumAndNoComplaint) {
+  const std::vector<float> values = Values();
+
+  const Outcomes outcomes = SumsOf(Mistake::kNone, values);
+
+  EXPECT_EQ(outcomes.complaints, 0);
+  EXPECT_EQ(outcomes.sums, std::set<double>{SlowSquareSum(values)});
+}
+
+TEST(BrokenSumsTest, AMissingBarrierIsNoticed) {
+  const std::vector<float> values = Values();
+
+  const Outcomes outcomes = SumsOf(Mistake::kNoBarrier, values);
+
+  EXPECT_TRUE(outcomes.complaints > 0 || outcomes.sums.size() > 1);
+}
+
+TEST(BrokenSumsTest, PartialsInTheOrderOfArrivalAreNoticed) {
+  const std::vector<float> values = Values();
+
+  const Outcomes outcomes = SumsOf(Mistake::kArrivalOrder, values);
+
+  EXPECT_GT(outcomes.sums.size(), 1u);
+}
+
+}  // namespace
+}  // namespace drover
