@@ -15,19 +15,32 @@ namespace {
 
 constexpr size_t kMi = 1 << 20;
 
-class UpdateGpuLargeTest : public testing::TestWithParam<std::tuple<size_t, bool>> {};
+// A rule, and whether its gradient is read from sums.
+using Parameter = std::tuple<Rule, bool>;
+class UpdateGpuLargeTest : public testing::TestWithParam<Parameter> {};
+class FusedUpdateLargeTest : public testing::TestWithParam<Parameter> {};
+
+std::vector<Rule> AllRules() {
+  std::vector<Rule> rules;
+  for (const RuleInfo& info : kRules) rules.push_back(info.rule);
+  return rules;
+}
+
+std::string NameOf(const testing::TestParamInfo<Parameter>& parameter) {
+  return std::string(InfoOf(std::get<0>(parameter.param)).name) +
+         (std::get<1>(parameter.param) ? "_from_sums" : "_from_gradient");
+}
 
 INSTANTIATE_TEST_SUITE_P(AllRules, UpdateGpuLargeTest,
-                         testing::Combine(testing::Range(size_t{0}, kRules.size()),
+                         testing::Combine(testing::ValuesIn(AllRules()), testing::Bool()), NameOf);
+INSTANTIATE_TEST_SUITE_P(TrustRatioRules, FusedUpdateLargeTest,
+                         testing::Combine(testing::Values(Rule::kLamb, Rule::kLars),
                                           testing::Bool()),
-                         [](const testing::TestParamInfo<std::tuple<size_t, bool>>& parameter) {
-                           return std::string(kRules[std::get<0>(parameter.param)].name) +
-                                  (std::get<1>(parameter.param) ? "_from_sums" : "_from_gradient");
-                         });
+                         NameOf);
 
-UpdateCase CaseOf(const std::tuple<size_t, bool>& parameter) {
+UpdateCase CaseOf(const Parameter& parameter) {
   UpdateCase c;
-  c.settings = FullSettings(kRules[std::get<0>(parameter)].rule);
+  c.settings = FullSettings(std::get<0>(parameter));
   c.options.from_sums = std::get<1>(parameter);
   c.options.publish = true;
   return c;
@@ -50,10 +63,9 @@ TEST_P(UpdateGpuLargeTest, SoHasATensorOf31Mi) {
   EXPECT_EQ(Compare(c), "");
 }
 
-TEST_P(UpdateGpuLargeTest, SoHasTheFusedUpdate) {
+TEST_P(FusedUpdateLargeTest, TenUpdatesOfManyWavesHaveTheBitsOfTheCpu) {
   DROVER_REQUIRE_GPU();
   UpdateCase c = CaseOf(GetParam());
-  if (!InfoOf(c.settings.rule).trust_ratio) GTEST_SKIP() << "no trust ratio";
   c.options.fused = true;
   c.options.multiprocessors = static_cast<uint32_t>(ListGpus().value().front().multiprocessors);
   c.sizes = {31 * kMi, 1000, 65535, 65536, 65537, 1, kMi, kMi, kMi + 1, 4 * kMi, 3, 15, kMi};

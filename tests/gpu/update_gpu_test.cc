@@ -99,7 +99,7 @@ TEST_P(FusedUpdateTest, TenUpdatesHaveTheBitsOfTheCpu) {
 
 TEST_P(FusedUpdateTest, SoHaveWavesOfEverySizeInPlaceAndWithLookahead) {
   DROVER_REQUIRE_GPU();
-  for (const uint32_t multiprocessors : {1, 3, 200}) {
+  for (const uint32_t multiprocessors : {1, 200}) {
     UpdateCase c;
     c.settings = FullSettings(rule());
     c.settings.max_grad_norm = 0.5;
@@ -109,7 +109,7 @@ TEST_P(FusedUpdateTest, SoHaveWavesOfEverySizeInPlaceAndWithLookahead) {
     c.options.in_place = true;
     c.options.publish = true;
     c.options.multiprocessors = multiprocessors;
-    c.sizes = {5, 4096, 20000, 4097, 1, 17, 12288, 12289, 300};
+    c.sizes = {5, 4096, 9000, 1, 4097};
     c.steps = 2;
 
     EXPECT_EQ(Compare(c), "") << multiprocessors << " multiprocessors";
@@ -128,8 +128,8 @@ TEST(FusedLambTest, HasTheBitsOfTheCpuInEveryDialect) {
       c.settings.decay_mode = mode;
       c.settings.weight_decay = 0.125;
       c.options.fused = true;
-      c.sizes = {700, 3, 5000};
-      c.steps = 3;
+      c.sizes = {300, 5, 700};
+      c.steps = 2;
 
       EXPECT_EQ(Compare(c), "") << preset;
     }
