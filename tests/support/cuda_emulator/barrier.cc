@@ -21,7 +21,7 @@ std::string WhyNotHere(const Block& block, BarrierKind kind, const Site& site) {
   }
   if (block.at_barrier == 0) return "";
   const Thread& first = *block.first_at_barrier;
-  if (block.barrier_kind == kind && first.site.line() == site.line()) return "";
+  if (block.barrier_kind == kind && first.site.line == site.line) return "";
   return fmt::format("calls {} at {}, but {}: a barrier is for all of a block", NameOf(kind),
                      PlaceOf(site), Describe(first));
 }
@@ -54,7 +54,7 @@ int WaitForBlock(BarrierKind kind, int predicate, const Site& site) {
 
 }  // namespace drover::emulator
 
-int __syncthreads_and(int predicate, const std::source_location& site) {
+int __syncthreads_and(int predicate, const drover::emulator::Site& site) {
   using namespace drover::emulator;
   const int votes = WaitForBlock(BarrierKind::kAnd, predicate, site);
   return votes == static_cast<int>(RunningGrid().running().block->threads.size());

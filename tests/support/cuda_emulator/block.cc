@@ -38,9 +38,9 @@ const char* NameOf(WarpFunction function) {
   return "?";
 }
 
-std::string PlaceOf(const std::source_location& site) {
-  const std::string_view file = site.file_name();
-  return fmt::format("{}:{}", file.substr(file.rfind('/') + 1), site.line());
+std::string PlaceOf(const Site& site) {
+  const std::string_view file = site.file;
+  return fmt::format("{}:{}", file.substr(file.rfind('/') + 1), site.line);
 }
 
 std::string NameOf(const Thread& thread) {

@@ -6,13 +6,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <vector>
 
 #include "tests/support/cuda_emulator/cooperation.h"
 #include "tests/support/cuda_emulator/fiber.h"
 #include "tests/support/cuda_emulator/shared_storage.h"
+#include "tests/support/cuda_emulator/site.h"
 #include "tests/support/cuda_emulator/vector_types.h"
 
 namespace drover::emulator {
@@ -28,7 +28,7 @@ struct Thread {
   uint3 position = {0, 0, 0};
   std::unique_ptr<Fiber> fiber;
   Waiting waiting = Waiting::kNo;
-  std::source_location site;  // Of the barrier or the warp function it waits in.
+  Site site;  // Of the barrier or the warp function it waits in.
   WarpCall warp_call = {};
   uint64_t warp_result = 0;
   uint64_t changes_seen = 0;  // Of Grid::changes(), before its loop that waits looked last.
@@ -60,7 +60,7 @@ std::string NameOf(const Thread& thread);
 std::string Describe(const Thread& thread);
 
 // "a.cu:12", without folders.
-std::string PlaceOf(const std::source_location& site);
+std::string PlaceOf(const Site& site);
 
 const char* NameOf(BarrierKind kind);
 const char* NameOf(WarpFunction function);

@@ -6,12 +6,11 @@
 
 #include <cstdint>
 #include <cstring>
-#include <source_location>
 #include <type_traits>
 
-namespace drover::emulator {
+#include "tests/support/cuda_emulator/site.h"
 
-using Site = std::source_location;
+namespace drover::emulator {
 
 enum class BarrierKind { kPlain, kOr, kAnd, kCount };
 

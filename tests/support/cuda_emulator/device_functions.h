@@ -8,65 +8,65 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <source_location>
 #include <type_traits>
 
 #include "tests/support/cuda_emulator/cooperation.h"
+#include "tests/support/cuda_emulator/site.h"
 
-inline void __syncthreads(const std::source_location& site = std::source_location::current()) {
+inline void __syncthreads(const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   drover::emulator::WaitForBlock(drover::emulator::BarrierKind::kPlain, 0, site);
 }
 inline int __syncthreads_or(int predicate,
-                            const std::source_location& site = std::source_location::current()) {
+                            const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return drover::emulator::WaitForBlock(drover::emulator::BarrierKind::kOr, predicate, site) > 0;
 }
 int __syncthreads_and(int predicate,
-                      const std::source_location& site = std::source_location::current());
-inline int __syncthreads_count(int predicate,
-                               const std::source_location& site = std::source_location::current()) {
+                      const drover::emulator::Site& site = drover::emulator::Site::Here());
+inline int __syncthreads_count(
+    int predicate, const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return drover::emulator::WaitForBlock(drover::emulator::BarrierKind::kCount, predicate, site);
 }
 
 inline void __syncwarp(unsigned int mask = 0xffffffffu,
-                       const std::source_location& site = std::source_location::current()) {
+                       const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   drover::emulator::WaitForWarp({drover::emulator::WarpFunction::kSync, mask, 0, 0, 32}, site);
 }
 inline unsigned int __ballot_sync(
     unsigned int mask, int predicate,
-    const std::source_location& site = std::source_location::current()) {
+    const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return static_cast<unsigned int>(drover::emulator::WaitForWarp(
       {drover::emulator::WarpFunction::kBallot, mask, predicate != 0 ? 1u : 0u, 0, 32}, site));
 }
 inline int __any_sync(unsigned int mask, int predicate,
-                      const std::source_location& site = std::source_location::current()) {
+                      const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return __ballot_sync(mask, predicate, site) != 0;
 }
 inline int __all_sync(unsigned int mask, int predicate,
-                      const std::source_location& site = std::source_location::current()) {
+                      const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return __ballot_sync(mask, predicate, site) == mask;
 }
 
 template <typename T>
 T __shfl_sync(unsigned int mask, T value, int lane, int width = 32,
-              const std::source_location& site = std::source_location::current()) {
+              const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return drover::emulator::Shuffle(drover::emulator::WarpFunction::kShuffle, mask, value,
                                    static_cast<unsigned int>(lane), width, site);
 }
 template <typename T>
 T __shfl_up_sync(unsigned int mask, T value, unsigned int delta, int width = 32,
-                 const std::source_location& site = std::source_location::current()) {
+                 const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return drover::emulator::Shuffle(drover::emulator::WarpFunction::kShuffleUp, mask, value, delta,
                                    width, site);
 }
 template <typename T>
 T __shfl_down_sync(unsigned int mask, T value, unsigned int delta, int width = 32,
-                   const std::source_location& site = std::source_location::current()) {
+                   const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return drover::emulator::Shuffle(drover::emulator::WarpFunction::kShuffleDown, mask, value, delta,
                                    width, site);
 }
 template <typename T>
 T __shfl_xor_sync(unsigned int mask, T value, int lane_mask, int width = 32,
-                  const std::source_location& site = std::source_location::current()) {
+                  const drover::emulator::Site& site = drover::emulator::Site::Here()) {
   return drover::emulator::Shuffle(drover::emulator::WarpFunction::kShuffleXor, mask, value,
                                    static_cast<unsigned int>(lane_mask), width, site);
 }

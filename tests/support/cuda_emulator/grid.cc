@@ -139,7 +139,6 @@ bool Grid::Resume(Thread* thread) {
 bool Grid::AfterEnd(Thread* thread) {
   Block* const block = thread->block;
   ++block->ended;
-  NoteChange();
   const std::string who_waits = WaitsForEnded(*thread);
   if (!who_waits.empty()) {
     ReportFailure(*thread, who_waits);

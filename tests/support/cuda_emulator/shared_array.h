@@ -6,10 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 #include <type_traits>
 
 #include "tests/support/cuda_emulator/shared_storage.h"
+#include "tests/support/cuda_emulator/site.h"
 
 namespace drover::emulator {
 
@@ -65,8 +65,7 @@ class SharedArray {
  public:
   static_assert(std::is_trivially_copyable_v<T>);
 
-  explicit SharedArray(const char* name,
-                       const std::source_location& site = std::source_location::current())
+  explicit SharedArray(const char* name, const Site& site = Site::Here())
       : storage_(DeclareShared(name, site, sizeof(T), kCount)) {}
 
   template <typename Index>

@@ -56,8 +56,7 @@ void MaybeInterrupt() {
 
 }  // namespace
 
-SharedStorage::SharedStorage(std::string name, const std::source_location& site,
-                             size_t element_bytes, size_t count)
+SharedStorage::SharedStorage(std::string name, const Site& site, size_t element_bytes, size_t count)
     : name_(std::move(name)),
       site_(site),
       element_bytes_(element_bytes),
@@ -67,10 +66,9 @@ SharedStorage::SharedStorage(std::string name, const std::source_location& site,
   std::memset(bytes_.get(), 0xff, element_bytes * count);
 }
 
-bool SharedStorage::Is(const char* name, const std::source_location& site,
-                       size_t element_bytes) const {
-  return site.line() == site_.line() && element_bytes == element_bytes_ && name == name_ &&
-         std::string_view(site.file_name()) == site_.file_name();
+bool SharedStorage::Is(const char* name, const Site& site, size_t element_bytes) const {
+  return site.line == site_.line && element_bytes == element_bytes_ && name == name_ &&
+         std::string_view(site.file) == site_.file;
 }
 
 std::string SharedStorage::WhyNoElement(int64_t index) const {
@@ -117,8 +115,8 @@ void SharedStorage::Write(int64_t index, const void* value) {
   std::memcpy(&bytes_[static_cast<size_t>(index) * element_bytes_], value, element_bytes_);
 }
 
-SharedStorage* DeclareShared(const char* name, const std::source_location& site,
-                             size_t element_bytes, size_t count) {
+SharedStorage* DeclareShared(const char* name, const Site& site, size_t element_bytes,
+                             size_t count) {
   std::vector<std::unique_ptr<SharedStorage>>& shared = RunningGrid().running().block->shared;
   const auto found = std::find_if(shared.begin(), shared.end(), [&](const auto& storage) {
     return storage->Is(name, site, element_bytes);

@@ -7,9 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <vector>
+
+#include "tests/support/cuda_emulator/site.h"
 
 namespace drover::emulator {
 
@@ -28,11 +29,10 @@ struct Moment {
 class SharedStorage {
  public:
   // `name` as in the source; all bytes begin as 0xff: NaN, -1.
-  SharedStorage(std::string name, const std::source_location& site, size_t element_bytes,
-                size_t count);
+  SharedStorage(std::string name, const Site& site, size_t element_bytes, size_t count);
 
   // Whether this is the array that was declared so.
-  bool Is(const char* name, const std::source_location& site, size_t element_bytes) const;
+  bool Is(const char* name, const Site& site, size_t element_bytes) const;
 
   // Copies one element out or in, for the running thread, which fails when it may not.
   void Read(int64_t index, void* value);
@@ -50,7 +50,7 @@ class SharedStorage {
   std::string WhyNoWrite(int64_t index, const Moment& now) const;
 
   const std::string name_;
-  const std::source_location site_;
+  const Site site_;
   const size_t element_bytes_;
   const size_t count_;
   const std::unique_ptr<char[]> bytes_;  // Exactly as long, so that AddressSanitizer sees its end.
@@ -58,8 +58,8 @@ class SharedStorage {
 };
 
 // The array of the running thread's block; made when the first thread comes to its declaration.
-SharedStorage* DeclareShared(const char* name, const std::source_location& site,
-                             size_t element_bytes, size_t count);
+SharedStorage* DeclareShared(const char* name, const Site& site, size_t element_bytes,
+                             size_t count);
 
 }  // namespace drover::emulator
 

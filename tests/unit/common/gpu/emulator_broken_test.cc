@@ -96,6 +96,20 @@ TEST(EmulatorBrokenTest, AWriteOverWhatOthersReadIsReported) {
             HasSubstr("without a barrier between: a race")));
 }
 
+__global__ void AllWriteKernel(int* result) {
+  DROVER_SHARED_ARRAY(unsigned int, last, 1);
+  last[0] = threadIdx.x;
+  __syncthreads();
+  *result = static_cast<int>(last[0]);
+}
+
+TEST(EmulatorBrokenTest, AWriteOverWhatAnotherWroteIsReported) {
+  ExpectReported([](cudaStream_t stream,
+                    int* memory) { DROVER_LAUNCH(AllWriteKernel, 1, kThreads, 0, stream, memory); },
+                 AllOf(HasSubstr("writes shared array last[0], which thread ("),
+                       HasSubstr("wrote without a barrier between: a race")));
+}
+
 // A barrier of a warp is none for two warps.
 template <unsigned int kPartner>
 __global__ void PartnerKernel(int* results) {

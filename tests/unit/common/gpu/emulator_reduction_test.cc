@@ -141,5 +141,27 @@ TEST(EmulatorReductionTest, ATicketQueueMayWaitForEarlierTickets) {
   });
 }
 
+// Half of the threads wait for two flags of the others. Both may be set after a thread has looked at
+// the first of them: it must look again before it sleeps.
+__global__ void TwoFlagsKernel(int* flags, int* result) {
+  if (threadIdx.x >= 2) {
+    StoreRelease(&flags[threadIdx.x - 2], 1);
+    return;
+  }
+  while (LoadAcquire(&flags[0]) + LoadAcquire(&flags[1]) != 2) SpinWait();
+  result[threadIdx.x] = 1;
+}
+
+TEST(EmulatorReductionTest, AWaitForTwoFlagsMissesNone) {
+  emulator::ForEachSeed(200, [&](uint64_t seed) {
+    SCOPED_TRACE(seed);
+    OnDevice<int> flags({0, 0});
+    OnDevice<int> result({0, 0});
+    DROVER_LAUNCH(TwoFlagsKernel, 1, 4, 0, nullptr, flags.get(), result.get());
+    EXPECT_EQ(result.Read(), std::vector<int>({1, 1}));
+    EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
+  });
+}
+
 }  // namespace
 }  // namespace drover

@@ -1,0 +1,21 @@
+// A place in a source file, taken by a default argument at the call. std::source_location would do,
+// but clang 14 has none. Any thread.
+
+#ifndef DROVER_TESTS_SUPPORT_CUDA_EMULATOR_SITE_H_
+#define DROVER_TESTS_SUPPORT_CUDA_EMULATOR_SITE_H_
+
+namespace drover::emulator {
+
+struct Site {
+  static constexpr Site Here(const char* file = __builtin_FILE(),
+                             unsigned int line = __builtin_LINE()) {
+    return {file, line};
+  }
+
+  const char* file = "";
+  unsigned int line = 0;
+};
+
+}  // namespace drover::emulator
+
+#endif  // DROVER_TESTS_SUPPORT_CUDA_EMULATOR_SITE_H_
