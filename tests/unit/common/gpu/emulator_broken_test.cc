@@ -189,6 +189,37 @@ __global__ void TwoBarriersKernel(int* result) {
   }
 }
 
+__global__ void TwoPlacesKernel(int* result) {
+  if (threadIdx.x % 2 == 0) {
+    __syncthreads();
+    result[0] = 1;
+  } else {
+    __syncthreads();
+    result[1] = 1;
+  }
+}
+
+__global__ void TwoShufflesKernel(int* result) {
+  if (threadIdx.x % 2 == 0) {
+    result[0] = __shfl_xor_sync(kAllLanes, 1, 1);
+  } else {
+    result[1] = __shfl_xor_sync(kAllLanes, 1, 1);
+  }
+}
+
+TEST(EmulatorBrokenTest, PartsOfABlockAtDifferentLinesAreReported) {
+  ExpectReported(
+      [](cudaStream_t stream, int* memory) {
+        DROVER_LAUNCH(TwoPlacesKernel, 1, kThreads, 0, stream, memory);
+      },
+      HasSubstr("a barrier is for all of a block"));
+  ExpectReported(
+      [](cudaStream_t stream, int* memory) {
+        DROVER_LAUNCH(TwoShufflesKernel, 1, kThreads, 0, stream, memory);
+      },
+      HasSubstr("waits in __shfl_xor_sync at emulator_broken_test.cc:"));
+}
+
 TEST(EmulatorBrokenTest, DifferentBarriersInOneBlockAreReported) {
   ExpectReported(
       [](cudaStream_t stream, int* memory) {
@@ -255,6 +286,20 @@ TEST(EmulatorBrokenTest, WaitingForBlocksThatHaveNotBegunIsReported) {
   ExpectReported([](cudaStream_t stream,
                     int* memory) { DROVER_LAUNCH(MeetingKernel, 5, 32, 0, stream, memory); },
                  AllOf(HasSubstr("no thread can go on"), HasSubstr("have not begun")));
+}
+
+// As many blocks as the occupancy allows may be on the device at once, but need not.
+TEST(EmulatorBrokenTest, CountingOnAllBlocksAtOnceIsReportedUnderSomeSeeds) {
+  size_t reports = 0;
+  emulator::ForEachSeed(20, [&](uint64_t) {
+    OnDevice<int> arrived({-1});
+    DROVER_LAUNCH(MeetingKernel, 4, 32, 0, nullptr, arrived.get());
+    (void)arrived.Read();
+    reports += emulator::TakeErrors().size();
+  });
+  EXPECT_GT(reports, 0u);
+  EXPECT_LT(reports, 20u);
+  (void)cudaGetLastError();
 }
 
 __global__ void NoSpinWaitKernel(int* flag) {

@@ -141,8 +141,8 @@ TEST(EmulatorReductionTest, ATicketQueueMayWaitForEarlierTickets) {
   });
 }
 
-// Half of the threads wait for two flags of the others. Both may be set after a thread has looked at
-// the first of them: it must look again before it sleeps.
+// Half of the threads wait for two flags of the others. Both may be set after a thread has looked
+// at the first of them: it must look again before it sleeps.
 __global__ void TwoFlagsKernel(int* flags, int* result) {
   if (threadIdx.x >= 2) {
     StoreRelease(&flags[threadIdx.x - 2], 1);
