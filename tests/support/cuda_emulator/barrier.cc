@@ -21,7 +21,7 @@ std::string WhyNotHere(const Block& block, BarrierKind kind, const Site& site) {
   }
   if (block.at_barrier == 0) return "";
   const Thread& first = *block.first_at_barrier;
-  if (block.barrier_kind == kind && first.site.line == site.line) return "";
+  if (block.barrier_kind == kind && first.site == site) return "";
   return fmt::format("calls {} at {}, but {}: a barrier is for all of a block", NameOf(kind),
                      PlaceOf(site), Describe(first));
 }

@@ -80,7 +80,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   drover::MutexLock lock(StateMutex());
-  if (!TheState().captures.empty()) return Returned(cudaErrorStreamCaptureUnsupported);
+  if (CaptureForbids()) return Returned(cudaErrorStreamCaptureUnsupported);
   const cudaError_t error = EnqueueCopy(to, from, bytes, kind, nullptr);
   if (error != cudaSuccess) return Returned(error);
   const CUstream_st* const stream = FindStream(nullptr);

@@ -3,8 +3,10 @@
 // changing results. Any thread may call; kernels and copies run one at a time.
 //
 // The emulator cannot show: a missing __threadfence (its memory is sequentially consistent), races
-// on device memory between two accesses that no barrier, atomic or shared access separates, host
-// code that reads device memory, and loops that wait without LoadAcquire.
+// on device memory between two accesses that no barrier, atomic or shared access separates, a
+// missing event between streams of one graph (graphs replay in the order of the calls), host code
+// that reads device memory, and loops that wait without LoadAcquire. AddressSanitizer sees the ends
+// of a kernel's local arrays only until its first barrier.
 
 #ifndef DROVER_TESTS_SUPPORT_CUDA_EMULATOR_EMULATOR_H_
 #define DROVER_TESTS_SUPPORT_CUDA_EMULATOR_EMULATOR_H_

@@ -12,7 +12,7 @@ struct CUgraphExec_st {
   std::vector<Operation> operations;
 };
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
   drover::MutexLock lock(StateMutex());
   CUstream_st* const stream = FindStream(handle);
   if (stream == nullptr) return Returned(cudaErrorInvalidResourceHandle);
@@ -23,6 +23,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
   }
   stream->capture = new CUgraph_st;
   stream->capture->origin = stream;
+  stream->capture->mode = mode;
+  stream->capture->host_thread = ThisHostThread();
   TheState().captures.push_back(stream->capture);
   return cudaSuccess;
 }

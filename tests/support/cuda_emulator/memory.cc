@@ -26,8 +26,7 @@ cudaError_t Allocate(void** pointer, size_t bytes, bool on_device) {
   State& state = TheState();
   const cudaError_t usable = Usable();
   if (usable != cudaSuccess) return usable;
-  // CUDA allows pinned memory inside a capture in some modes only; we never need it there.
-  if (!state.captures.empty()) return cudaErrorStreamCaptureUnsupported;
+  if (CaptureForbids()) return cudaErrorStreamCaptureUnsupported;
   if (std::exchange(state.next_allocation_fails, false)) return cudaErrorMemoryAllocation;
   *pointer = nullptr;
   if (bytes == 0) return cudaSuccess;
@@ -46,7 +45,7 @@ cudaError_t Release(void* pointer, bool on_device) {
   if (found == state.allocations.end() || found->second.on_device != on_device) {
     return cudaErrorInvalidValue;
   }
-  if (!state.captures.empty()) return cudaErrorStreamCaptureUnsupported;
+  if (CaptureForbids()) return cudaErrorStreamCaptureUnsupported;
   const cudaError_t error = on_device ? RunAll() : Usable();
   state.allocations.erase(found);
   std::free(pointer);

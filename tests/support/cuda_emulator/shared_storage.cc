@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "tests/support/cuda_emulator/grid.h"
@@ -67,8 +66,7 @@ SharedStorage::SharedStorage(std::string name, const Site& site, size_t element_
 }
 
 bool SharedStorage::Is(const char* name, const Site& site, size_t element_bytes) const {
-  return site.line == site_.line && element_bytes == element_bytes_ && name == name_ &&
-         std::string_view(site.file) == site_.file;
+  return site == site_ && element_bytes == element_bytes_ && name == name_;
 }
 
 std::string SharedStorage::WhyNoElement(int64_t index) const {

@@ -4,12 +4,18 @@
 #ifndef DROVER_TESTS_SUPPORT_CUDA_EMULATOR_SITE_H_
 #define DROVER_TESTS_SUPPORT_CUDA_EMULATOR_SITE_H_
 
+#include <cstring>
+
 namespace drover::emulator {
 
 struct Site {
   static constexpr Site Here(const char* file = __builtin_FILE(),
                              unsigned int line = __builtin_LINE()) {
     return {file, line};
+  }
+
+  bool operator==(const Site& other) const {
+    return line == other.line && (file == other.file || std::strcmp(file, other.file) == 0);
   }
 
   const char* file = "";

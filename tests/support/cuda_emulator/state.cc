@@ -1,5 +1,6 @@
 #include "tests/support/cuda_emulator/state.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tests/support/cuda_emulator/emulator.h"
@@ -30,6 +31,17 @@ State& TheState() {
 }
 
 int& CurrentDevice() { return current_device; }
+
+const void* ThisHostThread() { return &current_device; }
+
+bool CaptureForbids() {
+  const std::vector<CUgraph_st*>& captures = TheState().captures;
+  return std::any_of(captures.begin(), captures.end(), [](const CUgraph_st* capture) {
+    if (capture->mode == cudaStreamCaptureModeGlobal) return true;
+    return capture->mode == cudaStreamCaptureModeThreadLocal &&
+           capture->host_thread == ThisHostThread();
+  });
+}
 
 cudaError_t Returned(cudaError_t error) {
   if (error != cudaSuccess && error != cudaErrorNotReady) last_error = error;

@@ -48,6 +48,8 @@ struct CUstream_st {
 struct CUgraph_st {
   CUstream_st* origin = nullptr;
   std::vector<drover::emulator::Operation> operations;
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  const void* host_thread = nullptr;  // Began it, as ThisHostThread() says.
 };
 
 struct CUevent_st {
@@ -91,6 +93,12 @@ State& TheState();
 
 // The current device of the calling thread.
 int& CurrentDevice();
+
+// Tells host threads apart.
+const void* ThisHostThread();
+
+// Whether a recording forbids the calling thread what would wait or allocate.
+bool CaptureForbids();
 
 // `error`, remembered for cudaGetLastError() of the calling thread.
 cudaError_t Returned(cudaError_t error);

@@ -1,4 +1,4 @@
-// Streams and events. An operation runs when somebody waits for it, or before, as the seed says;
+// Streams. An operation runs when somebody waits for it, or before, as the seed says;
 // streams keep their own order and obey events, and nothing else orders them.
 
 #include <algorithm>
@@ -59,11 +59,8 @@ bool RunOne(const CUstream_st* preferred) {
   }
   if (ready.empty()) return false;
   CUstream_st* chosen = ready[state.schedule.Choose(ready.size())];
-  const bool prefers = std::find(ready.begin(), ready.end(), preferred) != ready.end();
-  if (prefers && state.schedule.PrefersAwaitedStream()) {
-    chosen = ready[static_cast<size_t>(std::find(ready.begin(), ready.end(), preferred) -
-                                       ready.begin())];
-  }
+  const auto awaited = std::find(ready.begin(), ready.end(), preferred);
+  if (awaited != ready.end() && state.schedule.PrefersAwaitedStream()) chosen = *awaited;
   const Operation operation = std::move(chosen->queue.front());
   chosen->queue.pop_front();
   ++state.time_us;

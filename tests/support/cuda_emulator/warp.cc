@@ -43,7 +43,7 @@ std::string WhyNotTogether(const Warp& warp, const Thread& self) {
     }
     if (other.waiting == Waiting::kWarp &&
         (other.warp_call.function != call.function || other.warp_call.mask != call.mask ||
-         other.site.line != self.site.line)) {
+         other.site != self.site)) {
       return fmt::format("but {} with mask {:#010x}", Describe(other), other.warp_call.mask);
     }
   }

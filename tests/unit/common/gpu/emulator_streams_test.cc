@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/thread.h"
 #include "common/gpu/kernel.h"
 #include "tests/support/cuda_emulator/emulator.h"
 #include "tests/unit/common/gpu/emulator_run.h"
@@ -196,6 +197,24 @@ TEST(EmulatorStreamsTest, ARecordingWithWorkThatNobodyJoinedIsRefused) {
   EXPECT_EQ(cudaStreamSynchronize(streams.second), cudaSuccess);
   EXPECT_EQ(value.Read()[0], 1);
   (void)cudaGetLastError();
+}
+
+TEST(EmulatorStreamsTest, ARecordingForbidsOtherThreadsNothingUnlessItIsGlobal) {
+  TwoStreams streams;
+  for (const cudaStreamCaptureMode mode :
+       {cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal}) {
+    ASSERT_EQ(cudaStreamBeginCapture(streams.first, mode), cudaSuccess);
+    Thread("other", [mode] {
+      int* memory = nullptr;
+      EXPECT_EQ(cudaMalloc(&memory, 4), mode == cudaStreamCaptureModeGlobal
+                                            ? cudaErrorStreamCaptureUnsupported
+                                            : cudaSuccess);
+      EXPECT_EQ(cudaFree(memory), cudaSuccess);
+    }).Join();
+    cudaGraph_t graph = nullptr;
+    ASSERT_EQ(cudaStreamEndCapture(streams.first, &graph), cudaSuccess);
+    ASSERT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+  }
 }
 
 TEST(EmulatorStreamsTest, CopiesBeyondAnAllocationAreRefused) {
