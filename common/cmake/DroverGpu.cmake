@@ -81,6 +81,7 @@ function(drover_emulated_library name)
     endif()
   endforeach()
   drover_library(${name} SOURCES ${sources} DEPS ${deps} drover_cuda_emulator)
+  drover_optimise_debug(${name})
   # Only tests link it.
   set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
 endfunction()
