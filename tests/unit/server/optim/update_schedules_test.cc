@@ -18,9 +18,10 @@ namespace drover {
 namespace {
 
 constexpr uint64_t kSchedules = 50;
+constexpr uint64_t kSchedulesOfUpdates = kSanitized ? 5 : kSchedules;
 
 void ExpectAllSchedulesEqualTheCpu(const UpdateCase& c) {
-  emulator::ForEachSeed(kSchedules, [&](uint64_t seed) {
+  emulator::ForEachSeed(kSchedulesOfUpdates, [&](uint64_t seed) {
     EXPECT_EQ(Compare(c), "") << "seed " << seed;
     EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>()) << "seed " << seed;
   });
