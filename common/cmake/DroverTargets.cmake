@@ -10,6 +10,8 @@ target_include_directories(drover_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(DROVER_SANITIZE)
   target_compile_options(drover_flags INTERFACE
     -fsanitize=${DROVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    # A null pointer faults anyway; asking before each use is a quarter of the build's time.
+    -fno-sanitize=null
     # GCC 12 warns of std::optional members that the instrumented code hides from its analysis.
     -Wno-maybe-uninitialized)
   target_link_options(drover_flags INTERFACE -fsanitize=${DROVER_SANITIZE})
