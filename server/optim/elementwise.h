@@ -15,11 +15,7 @@
 
 #include <math.h>
 
-#ifdef __CUDACC__
-#define DROVER_HOST_DEVICE __host__ __device__
-#else
-#define DROVER_HOST_DEVICE
-#endif
+#include "common/base/host_device.h"
 
 namespace drover {
 

@@ -7,11 +7,13 @@
 #include <bit>
 #include <cstdint>
 
+#include "common/base/host_device.h"
+
 namespace drover {
 
 // exp(x) for x <= 0, at most 2 ulp off; 0 below -87, where the result nears the subnormals; NaN for
 // NaN. x = n ln 2 + r with |r| <= ln 2 / 2; polynomial and split of ln 2: Cephes, expf.c (Moshier).
-inline float ExpOfNonPositive(float x) {
+DROVER_HOST_DEVICE inline float ExpOfNonPositive(float x) {
   constexpr float kRound = 0x1.8p23f;  // Adding it leaves the nearest integer in the low bits.
   const float shifted = x * 1.44269504088896341f + kRound;
   const float n = shifted - kRound;

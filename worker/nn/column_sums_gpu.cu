@@ -1,0 +1,63 @@
+// Pairs with column_sums_gpu.h. One thread per column and slice of rows: neighbouring threads read
+// neighbouring columns.
+
+#include <type_traits>
+
+#include "common/gpu/cuda_status.h"
+#include "common/gpu/kernel.h"
+#include "worker/nn/column_sums_gpu.h"
+#include "worker/nn/gpu_access.cuh"
+
+namespace drover {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int64_t kSliceRows = 128;
+
+int64_t SlicesOf(int64_t rows) { return (rows + kSliceRows - 1) / kSliceRows; }
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    SliceSumsKernel(int64_t rows, int64_t columns, const T* values, float* slice_sums) {
+  const int64_t column = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (column >= columns) return;
+  const int64_t first = int64_t{blockIdx.y} * kSliceRows;
+  const int64_t end = first + kSliceRows < rows ? first + kSliceRows : rows;
+  float sum = 0.0f;
+  for (int64_t row = first; row < end; ++row) sum += ValueAt(values, row * columns + column);
+  slice_sums[int64_t{blockIdx.y} * columns + column] = sum;
+}
+
+__global__ void __launch_bounds__(kThreads)
+    AddSlicesKernel(int64_t slices, int64_t columns, const float* slice_sums, bool accumulate,
+                    float* sums) {
+  const int64_t column = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (column >= columns) return;
+  float sum = 0.0f;
+  for (int64_t slice = 0; slice < slices; ++slice) sum += slice_sums[slice * columns + column];
+  sums[column] = accumulate ? sums[column] + sum : sum;
+}
+
+}  // namespace
+
+size_t ColumnSumsScratchBytes(int64_t rows, int64_t columns) {
+  return static_cast<size_t>(SlicesOf(rows) * columns) * sizeof(float);
+}
+
+Status ColumnSumsOnGpu(int64_t rows, int64_t columns, ConstGpuValues values, const GradientSum& sum,
+                       float* scratch, const GpuStream& stream) {
+  DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
+  const auto handle = static_cast<cudaStream_t>(stream.handle());
+  const auto slices = static_cast<uint32_t>(SlicesOf(rows));
+  const auto blocks = static_cast<uint32_t>((columns + kThreads - 1) / kThreads);
+  ForType(values, [&](const auto* typed) {
+    using T = std::remove_cvref_t<decltype(*typed)>;
+    DROVER_LAUNCH(SliceSumsKernel<T>, dim3(blocks, slices), kThreads, 0, handle, rows, columns,
+                  typed, scratch);
+  });
+  DROVER_LAUNCH(AddSlicesKernel, blocks, kThreads, 0, handle, int64_t{slices}, columns, scratch,
+                sum.accumulate, sum.values);
+  return LaunchStatus("ColumnSums");
+}
+
+}  // namespace drover

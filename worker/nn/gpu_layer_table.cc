@@ -1,0 +1,66 @@
+#include "worker/nn/gpu_layer_table.h"
+
+#include <fmt/format.h>
+
+#include "worker/nn/layer_table.h"
+#include "worker/nn/linear_gpu.h"
+
+namespace drover {
+namespace {
+
+// One overload per kind of layer; std::visit refuses to compile when one is missing.
+struct GpuLayerMaker {
+  const Layer& same;
+  const std::string& name;
+  const Dims& input;
+  const LayerSetting& setting;
+
+  using LayerResult = Result<std::unique_ptr<GpuLayer>>;
+
+  template <typename Kind, typename... Args>
+  static LayerResult Make(Args&&... args) {
+    return std::unique_ptr<GpuLayer>(std::make_unique<Kind>(std::forward<Args>(args)...));
+  }
+  template <typename Spec>
+  LayerResult operator()(const Spec&) const {
+    return Status(Code::kUnimplemented, fmt::format("{}: a layer without code for GPUs", name));
+  }
+
+  LayerResult operator()(const DenseSpec& s) const {
+    return Make<LinearGpu>(same, s, input, setting);
+  }
+};
+
+struct GpuHeadMaker {
+  const Head& same;
+  const Dims& input;
+  const LayerSetting& setting;
+
+  using HeadResult = Result<std::unique_ptr<GpuHead>>;
+
+  template <typename Spec>
+  HeadResult operator()(const Spec&) const {
+    return Status(Code::kUnimplemented, "a head without code for GPUs");
+  }
+};
+
+}  // namespace
+
+// The layer of the CPU for one sample knows tensors and limits; it is gone before the next is made.
+Result<std::unique_ptr<GpuLayer>> MakeGpuLayer(const LayerSpec& spec, const Dims& input,
+                                               const LayerSetting& setting) {
+  const Result<std::unique_ptr<Layer>> same =
+      MakeLayer(spec, input, {.micro_batch = 1, .precision = setting.precision});
+  if (!same.ok()) return same.status();
+  return std::visit(GpuLayerMaker{*same.value(), spec.name, input, setting}, spec.kind);
+}
+
+Result<std::unique_ptr<GpuHead>> MakeGpuHead(const HeadSpec& spec, const Dims& input,
+                                             const LayerSetting& setting) {
+  const Result<std::unique_ptr<Head>> same =
+      MakeHead(spec, input, {.micro_batch = 1, .precision = setting.precision});
+  if (!same.ok()) return same.status();
+  return std::visit(GpuHeadMaker{*same.value(), input, setting}, spec.kind);
+}
+
+}  // namespace drover

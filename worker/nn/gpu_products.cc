@@ -1,0 +1,25 @@
+#include "worker/nn/gpu_products.h"
+
+#include <fmt/format.h>
+
+namespace drover {
+
+Status CheckProduct(const GpuProduct& product) {
+  const auto refuse = [&product](const char* what) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("product [{}, {}] x [{}, {}] on the GPU: {}", product.m, product.k,
+                              product.k, product.n, what));
+  };
+  if (product.m < 1 || product.n < 1 || product.k < 1) return refuse("expected extents above 0");
+  const ValueType type = product.a.values.type;
+  if (product.b.values.type != type ||
+      (product.bias.data != nullptr && product.bias.type != type)) {
+    return refuse("expected factors and bias of one type");
+  }
+  if (product.accumulate && product.c.values.type != ValueType::kF32) {
+    return refuse("expected float32 to be added to");
+  }
+  return Status();
+}
+
+}  // namespace drover
