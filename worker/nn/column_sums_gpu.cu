@@ -18,13 +18,14 @@ int64_t SlicesOf(int64_t rows) { return (rows + kSliceRows - 1) / kSliceRows; }
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    SliceSumsKernel(int64_t rows, int64_t columns, const T* values, float* slice_sums) {
+    SliceSumsKernel(int64_t rows, int64_t columns, const T* values, int64_t stride,
+                    float* slice_sums) {
   const int64_t column = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (column >= columns) return;
   const int64_t first = int64_t{blockIdx.y} * kSliceRows;
   const int64_t end = first + kSliceRows < rows ? first + kSliceRows : rows;
   float sum = 0.0f;
-  for (int64_t row = first; row < end; ++row) sum += ValueAt(values, row * columns + column);
+  for (int64_t row = first; row < end; ++row) sum += ValueAt(values, row * stride + column);
   slice_sums[int64_t{blockIdx.y} * columns + column] = sum;
 }
 
@@ -46,14 +47,19 @@ size_t ColumnSumsScratchBytes(int64_t rows, int64_t columns) {
 
 Status ColumnSumsOnGpu(int64_t rows, int64_t columns, ConstGpuValues values, const GradientSum& sum,
                        float* scratch, const GpuStream& stream) {
+  return ColumnSumsOnGpu(rows, columns, ConstGpuMatrix{values, columns}, sum, scratch, stream);
+}
+
+Status ColumnSumsOnGpu(int64_t rows, int64_t columns, const ConstGpuMatrix& matrix,
+                       const GradientSum& sum, float* scratch, const GpuStream& stream) {
   DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
   const auto handle = static_cast<cudaStream_t>(stream.handle());
   const auto slices = static_cast<uint32_t>(SlicesOf(rows));
   const auto blocks = static_cast<uint32_t>((columns + kThreads - 1) / kThreads);
-  ForType(values, [&](const auto* typed) {
+  ForType(matrix.values, [&](const auto* typed) {
     using T = std::remove_cvref_t<decltype(*typed)>;
     DROVER_LAUNCH(SliceSumsKernel<T>, dim3(blocks, slices), kThreads, 0, handle, rows, columns,
-                  typed, scratch);
+                  typed, matrix.stride, scratch);
   });
   DROVER_LAUNCH(AddSlicesKernel, blocks, kThreads, 0, handle, int64_t{slices}, columns, scratch,
                 sum.accumulate, sum.values);

@@ -9,6 +9,7 @@
 
 #include "common/base/status.h"
 #include "common/gpu/device.h"
+#include "worker/nn/gpu_products.h"
 #include "worker/nn/gpu_values.h"
 
 namespace drover {
@@ -18,6 +19,9 @@ namespace drover {
 // columns]; sum: [columns]; scratch: ColumnSumsScratchBytes(rows, columns).
 Status ColumnSumsOnGpu(int64_t rows, int64_t columns, ConstGpuValues values, const GradientSum& sum,
                        float* scratch, const GpuStream& stream);
+// The same of a matrix inside an array, not transposed.
+Status ColumnSumsOnGpu(int64_t rows, int64_t columns, const ConstGpuMatrix& matrix,
+                       const GradientSum& sum, float* scratch, const GpuStream& stream);
 size_t ColumnSumsScratchBytes(int64_t rows, int64_t columns);
 
 }  // namespace drover

@@ -11,10 +11,9 @@ Status CheckProduct(const GpuProduct& product) {
                               product.k, product.n, what));
   };
   if (product.m < 1 || product.n < 1 || product.k < 1) return refuse("expected extents above 0");
-  const ValueType type = product.a.values.type;
-  if (product.b.values.type != type ||
-      (product.bias.data != nullptr && product.bias.type != type)) {
-    return refuse("expected factors and bias of one type");
+  if (product.b.values.type != product.a.values.type) return refuse("expected factors of one type");
+  if (product.bias.data != nullptr && product.bias.type != product.c.values.type) {
+    return refuse("expected a bias of the result's type");
   }
   if (product.accumulate && product.c.values.type != ValueType::kF32) {
     return refuse("expected float32 to be added to");

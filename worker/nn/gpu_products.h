@@ -34,7 +34,7 @@ struct GpuProduct {
   ConstGpuMatrix a;
   ConstGpuMatrix b;
   GpuMatrix c;
-  ConstGpuValues bias = {};  // [n], of the factors' type, added to each row; null: none.
+  ConstGpuValues bias = {};  // [n], of c's type, added to each row; null: none.
   bool accumulate = false;
 };
 

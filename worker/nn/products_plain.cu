@@ -33,7 +33,7 @@ struct Shape {
 
 template <typename Factor, typename Sum>
 __global__ void __launch_bounds__(kThreads)
-    ProductKernel(Shape shape, const Factor* a, const Factor* b, const Factor* bias, Sum* c) {
+    ProductKernel(Shape shape, const Factor* a, const Factor* b, const Sum* bias, Sum* c) {
   const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (index >= shape.m * shape.n) return;
   const int64_t row = index / shape.n;
@@ -64,7 +64,7 @@ Status PlainProducts::Multiply(const GpuProduct& product, const GpuStream& strea
       using Sum = std::remove_cvref_t<decltype(*c)>;
       DROVER_LAUNCH((ProductKernel<Factor, Sum>), blocks, kThreads, 0, handle, shape, a,
                     static_cast<const Factor*>(product.b.values.data),
-                    static_cast<const Factor*>(product.bias.data), c);
+                    static_cast<const Sum*>(product.bias.data), c);
     });
   });
   return LaunchStatus("ProductKernel");
