@@ -7,12 +7,14 @@
 #include <cmath>
 #include <cstdint>
 
+#include "common/base/host_device.h"
+
 namespace drover {
 
 // Natural logarithm of x > 0, about 1e-16 off in relative terms: with x = m 2^e,
 // sqrt(1/2) <= m < sqrt(2) and z = (m - 1) / (m + 1), log m = 2 (z + z^3/3 + z^5/5 + ...),
 // |z| < 0.172. NaN and infinity stay.
-inline double ExactLog(double x) {
+DROVER_HOST_DEVICE inline double ExactLog(double x) {
   if (!std::isfinite(x)) return x;
   int exponent = 0;
   double m = std::frexp(x, &exponent);

@@ -254,6 +254,15 @@ Result<BatchResult> BertPretraining::Run(const HeadPass& pass) {
   return result;
 }
 
+std::vector<LayerSpec> BertTransformLayers(const BertPretrainingSpec& spec, int64_t size) {
+  return {{.name = "cls.predictions.transform.dense",
+           .kind = DenseSpec{.size = size,
+                             .weight_init = {WeightInit::Kind::kNormal, spec.words.deviation}}},
+          {.name = "", .kind = GeluSpec{}},
+          {.name = "cls.predictions.transform.LayerNorm",
+           .kind = LayerNormSpec{.epsilon = spec.epsilon}}};
+}
+
 Result<std::unique_ptr<Head>> MakeBertPretraining(const BertPretrainingSpec& spec,
                                                   const Dims& input, const LayerSetting& setting) {
   const auto refuse = [](const std::string& what) {
@@ -271,15 +280,8 @@ Result<std::unique_ptr<Head>> MakeBertPretraining(const BertPretrainingSpec& spe
                     "at least 1 of each: is the dataset text?",
                     spec.words.vocabulary, spec.predictions));
   }
-  const std::vector<LayerSpec> layers = {
-      {.name = "cls.predictions.transform.dense",
-       .kind = DenseSpec{.size = input[1],
-                         .weight_init = {WeightInit::Kind::kNormal, spec.words.deviation}}},
-      {.name = "", .kind = GeluSpec{}},
-      {.name = "cls.predictions.transform.LayerNorm",
-       .kind = LayerNormSpec{.epsilon = spec.epsilon}}};
   Result<std::unique_ptr<Chain>> transform =
-      Chain::Make(layers, {spec.predictions, input[1]}, setting);
+      Chain::Make(BertTransformLayers(spec, input[1]), {spec.predictions, input[1]}, setting);
   if (!transform.ok()) return transform.status().Annotate("BERT's pre-training");
   return std::unique_ptr<Head>(
       std::make_unique<BertPretraining>(spec, std::move(transform).value(), input, setting));

@@ -71,6 +71,9 @@ class BertPretraining : public Head {
 Result<std::unique_ptr<Head>> MakeBertPretraining(const BertPretrainingSpec& spec,
                                                   const Dims& input, const LayerSetting& setting);
 
+// The layers in front of the decoder.
+std::vector<LayerSpec> BertTransformLayers(const BertPretrainingSpec& spec, int64_t size);
+
 // CPU (bert_pretraining_cpu.cc). The cross-entropy in nats of one row of logits, which become
 // `scale` times its gradient; sets *correct to whether the first of the largest is the label's.
 double MaskedTokenLossCpu(int64_t vocabulary, int32_t label, float scale, float* logits,

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "worker/nn/bert_pretraining_gpu.h"
 #include "worker/nn/layer_table.h"
 #include "worker/nn/linear_gpu.h"
+#include "worker/nn/mean_squared_error_gpu.h"
+#include "worker/nn/softmax_cross_entropy_gpu.h"
 
 namespace drover {
 namespace {
@@ -38,9 +41,18 @@ struct GpuHeadMaker {
 
   using HeadResult = Result<std::unique_ptr<GpuHead>>;
 
-  template <typename Spec>
-  HeadResult operator()(const Spec&) const {
-    return Status(Code::kUnimplemented, "a head without code for GPUs");
+  template <typename Kind, typename... Args>
+  static HeadResult Make(Args&&... args) {
+    return std::unique_ptr<GpuHead>(std::make_unique<Kind>(std::forward<Args>(args)...));
+  }
+  HeadResult operator()(const SoftmaxCrossEntropySpec& s) const {
+    return Make<SoftmaxCrossEntropyGpu>(same, s, setting);
+  }
+  HeadResult operator()(const BertPretrainingSpec& s) const {
+    return MakeBertPretrainingGpu(same, s, input, setting);
+  }
+  HeadResult operator()(const MeanSquaredErrorSpec& s) const {
+    return Make<MeanSquaredErrorGpu>(same, s, input, setting);
   }
 };
 

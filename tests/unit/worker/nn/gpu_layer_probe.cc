@@ -8,15 +8,14 @@
 #include "worker/nn/products_plain.h"
 
 namespace drover {
-namespace {
 
-std::vector<uint16_t> Rounded(const std::vector<float>& values) {
+std::vector<uint16_t> Bf16Bits(const std::vector<float>& values) {
   std::vector<uint16_t> rounded(values.size());
   RoundToBf16(values.data(), values.size(), rounded.data());
   return rounded;
 }
 
-void RoundInPlace(std::vector<float>* values) {
+void RoundValuesToBf16(std::vector<float>* values) {
   for (float& value : *values) value = FromBf16(ToBf16(value));
 }
 
@@ -29,8 +28,6 @@ void ExpectClose(const std::string& what, const std::vector<float>& gpu,
         << what << "[" << i << "]: " << gpu[i] << " on the GPU, " << cpu[i] << " on the CPU";
   }
 }
-
-}  // namespace
 
 GpuArrays::GpuArrays() {
   Result<GpuStream> stream = GpuStream::Open(0);
@@ -63,7 +60,7 @@ void GpuArrays::ReadBytes(const void* device, void* host, size_t bytes) {
 
 GpuValues GpuArrays::Values(const std::vector<float>& values, ValueType type) {
   if (type == ValueType::kF32) return {Copy(values.data(), values.size()), type};
-  const std::vector<uint16_t> rounded = Rounded(values);
+  const std::vector<uint16_t> rounded = Bf16Bits(values);
   return {Copy(rounded.data(), rounded.size()), type};
 }
 
@@ -73,6 +70,11 @@ std::vector<float> GpuArrays::Read(ConstGpuValues values, size_t count) {
   std::vector<float> wide(count);
   WidenBf16(rounded.data(), count, wide.data());
   return wide;
+}
+
+GpuWeight GpuArrays::Weight(const std::vector<float>& values, ValueType type) {
+  const void* const rounded = type == ValueType::kBf16 ? Values(values, type).data : nullptr;
+  return {Copy(values.data(), values.size()), static_cast<const uint16_t*>(rounded)};
 }
 
 Batch GpuArrays::CopyBatch(const Batch& batch, int64_t micro_batch, const Dims& input,
@@ -90,6 +92,7 @@ Batch GpuArrays::CopyBatch(const Batch& batch, int64_t micro_batch, const Dims& 
   copy.lengths = of(batch.lengths, rows);
   copy.masked_positions = of(batch.masked_positions, rows * static_cast<size_t>(predictions));
   copy.masked_labels = of(batch.masked_labels, rows * static_cast<size_t>(predictions));
+  copy.targets = of(batch.targets, rows * each);
   copy.positions = of(batch.positions, rows);
   return copy;
 }
@@ -105,9 +108,9 @@ void ExpectGpuLayerAgrees(const LayerSpec& spec, const Dims& input, int64_t micr
   // The CPU computes in float32: from rounded values its results are the ones to be met.
   LayerProbe cpu(spec, input, batch, micro_batch, options.reads_values);
   if (type == ValueType::kBf16) {
-    RoundInPlace(&cpu.input());
-    RoundInPlace(&cpu.loss_weights());
-    for (std::vector<float>& weight : cpu.weights()) RoundInPlace(&weight);
+    RoundValuesToBf16(&cpu.input());
+    RoundValuesToBf16(&cpu.loss_weights());
+    for (std::vector<float>& weight : cpu.weights()) RoundValuesToBf16(&weight);
   }
   ASSERT_TRUE(cpu.Forward(options.training).ok());
   const std::vector<float> output = cpu.output();
@@ -122,11 +125,7 @@ void ExpectGpuLayerAgrees(const LayerSpec& spec, const Dims& input, int64_t micr
   const Batch on_gpu = arrays.CopyBatch(batch, micro_batch, input);
   std::vector<GpuWeight> weights;
   for (const std::vector<float>& weight : cpu.weights()) {
-    const uint16_t* rounded = nullptr;
-    if (type == ValueType::kBf16) {
-      rounded = static_cast<const uint16_t*>(arrays.Values(weight, type).data);
-    }
-    weights.push_back({arrays.Copy(weight.data(), weight.size()), rounded});
+    weights.push_back(arrays.Weight(weight, type));
   }
   const GpuValues x =
       options.reads_values ? arrays.Values(cpu.input(), type) : GpuValues{nullptr, type};

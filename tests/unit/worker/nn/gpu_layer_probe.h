@@ -31,7 +31,9 @@ class GpuArrays {
   // `values` rounded to the type.
   GpuValues Values(const std::vector<float>& values, ValueType type);
   std::byte* Bytes(size_t bytes);  // 0xff, which is NaN in both types.
-  // All arrays of a batch.
+  // One tensor, rounded too if `type` says so.
+  GpuWeight Weight(const std::vector<float>& values, ValueType type);
+  // All arrays of a batch; targets have the shape of the inputs.
   Batch CopyBatch(const Batch& batch, int64_t micro_batch, const Dims& input,
                   int64_t predictions = 0);
 
@@ -50,6 +52,12 @@ class GpuArrays {
   std::unique_ptr<GpuStream> stream_;
   std::vector<GpuMemory> memory_;
 };
+
+std::vector<uint16_t> Bf16Bits(const std::vector<float>& values);
+void RoundValuesToBf16(std::vector<float>* values);
+// |gpu - cpu| <= tolerance * (1 + |cpu|) for each element; says which is not.
+void ExpectClose(const std::string& what, const std::vector<float>& gpu,
+                 const std::vector<float>& cpu, double tolerance);
 
 // Runs Forward (and Backward) of both layers of `spec` with the noise of LayerProbe and compares
 // output, input gradient and weight gradients: |gpu - cpu| <= tolerance * (1 + |cpu|). For kBf16
