@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <span>
-#include <string>
 #include <utility>
 #include <variant>
 
@@ -35,6 +33,8 @@ Extent ExtentOf(const std::vector<LayerSpec>& layers) {
   }
   return extent;
 }
+
+}  // namespace
 
 Status CheckNetwork(const NetworkSpec& network, int64_t micro_batch) {
   if (micro_batch < 1 || micro_batch > kMicroBatchMax) {
@@ -82,28 +82,6 @@ PaddedBatch::Sizes PaddedSizes(const NetworkSpec& network, const Dims& output) {
           .targets = ElementsOf(output)};
 }
 
-// Drops what is used again and says for each use which tensor it is. kInvalidArgument when two
-// tensors of one name are not the same.
-Status MergeShared(const std::vector<TensorSpec>& uses, std::vector<TensorSpec>* tensors,
-                   std::vector<size_t>* used) {
-  std::map<std::string, size_t> known;
-  for (const TensorSpec& use : uses) {
-    const auto [found, is_new] = known.emplace(use.name, tensors->size());
-    if (is_new) {
-      tensors->push_back(use);
-    } else if (!((*tensors)[found->second] == use)) {
-      return Status(Code::kInvalidArgument,
-                    fmt::format("two layers have a tensor \"{}\" of different shape or initial "
-                                "values: give the layers different names",
-                                use.name));
-    }
-    used->push_back(found->second);
-  }
-  return Status();
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Model>> Model::Make(const NetworkSpec& network,
                                            const LayerSetting& setting) {
   DROVER_RETURN_IF_ERROR(CheckNetwork(network, setting.micro_batch).Annotate("model"));
@@ -115,41 +93,24 @@ Result<std::unique_ptr<Model>> Model::Make(const NetworkSpec& network,
 
   std::vector<TensorSpec> uses = chain.value()->tensors();
   for (TensorSpec& tensor : head.value()->tensors()) uses.push_back(std::move(tensor));
-  std::vector<TensorSpec> tensors;
-  std::vector<size_t> used;
-  DROVER_RETURN_IF_ERROR(MergeShared(uses, &tensors, &used).Annotate("model"));
-  Result<Layout> layout = Layout::Make(std::move(tensors));
-  if (!layout.ok()) return layout.status().Annotate("model");
+  Result<TensorPlan> plan = PlanTensors(uses);
+  if (!plan.ok()) return plan.status().Annotate("model");
   return std::unique_ptr<Model>(new Model(network, setting, std::move(chain).value(),
-                                          std::move(head).value(), std::move(layout).value(),
-                                          used));
+                                          std::move(head).value(), std::move(plan).value()));
 }
 
 Model::Model(const NetworkSpec& network, const LayerSetting& setting, std::unique_ptr<Chain> chain,
-             std::unique_ptr<Head> head, Layout layout, const std::vector<size_t>& used_tensors)
+             std::unique_ptr<Head> head, TensorPlan plan)
     : setting_(setting),
       chain_(std::move(chain)),
       head_(std::move(head)),
-      layout_(std::move(layout)),
+      layout_(std::move(plan.layout)),
+      uses_(std::move(plan.uses)),
       padded_(setting.micro_batch, PaddedSizes(network, chain_->output_dims())),
-      weights_(used_tensors.size()),
-      gradient_sums_(used_tensors.size()),
+      weights_(uses_.size()),
+      gradient_sums_(uses_.size()),
       output_gradient_(
-          static_cast<size_t>(setting.micro_batch * ElementsOf(chain_->output_dims()))) {
-  // The backward pass meets the uses in reverse order.
-  std::vector<size_t> uses_of(layout_.tensors().size(), 0);
-  for (size_t i = used_tensors.size(); i-- > 0;) {
-    uses_.push_back({.tensor = used_tensors[i],
-                     .writes_first = uses_of[used_tensors[i]]++ == 0,
-                     .writes_last = false});
-  }
-  std::ranges::reverse(uses_);
-  for (size_t i = 0; i < uses_.size(); ++i) {
-    if (uses_of[uses_[i].tensor] == 0) continue;
-    uses_[i].writes_last = true;
-    uses_of[uses_[i].tensor] = 0;
-  }
-}
+          static_cast<size_t>(setting.micro_batch * ElementsOf(chain_->output_dims()))) {}
 
 Status Model::CheckBatch(const Batch& batch) const {
   if (batch.samples < 1 || batch.samples > setting_.micro_batch) {

@@ -21,6 +21,7 @@
 #include "worker/nn/head.h"
 #include "worker/nn/network_spec.h"
 #include "worker/nn/padded_batch.h"
+#include "worker/nn/tensor_plan.h"
 
 namespace drover {
 
@@ -37,6 +38,11 @@ struct GradientSink {
   // May be empty. Called between the forward and the backward pass, for whoever measures them.
   std::function<void()> on_backward = {};
 };
+
+// What Make refuses of a network as a whole, before it looks at a layer. kInvalidArgument.
+Status CheckNetwork(const NetworkSpec& network, int64_t micro_batch);
+// How a batch of the network is padded; `output`: of the last layer.
+PaddedBatch::Sizes PaddedSizes(const NetworkSpec& network, const Dims& output);
 
 class Model {
  public:
@@ -66,15 +72,8 @@ class Model {
   Result<BatchResult> Evaluate(const Batch& batch, const float* weights);
 
  private:
-  // One tensor as one layer uses it.
-  struct TensorUse {
-    size_t tensor;      // Index in layout_.
-    bool writes_first;  // Of all that share the tensor it is the first in a backward pass ...
-    bool writes_last;   // ... or the last.
-  };
-
   Model(const NetworkSpec& network, const LayerSetting& setting, std::unique_ptr<Chain> chain,
-        std::unique_ptr<Head> head, Layout layout, const std::vector<size_t>& used_tensors);
+        std::unique_ptr<Head> head, TensorPlan plan);
 
   Status CheckBatch(const Batch& batch) const;
   // Forward, loss, and where its gradient goes: chain_gradient_, or nowhere if `training` is false.
@@ -85,8 +84,8 @@ class Model {
   const std::unique_ptr<Chain> chain_;
   const std::unique_ptr<Head> head_;
   const Layout layout_;
+  const std::vector<TensorUse> uses_;  // The chain's tensors(), then the head's.
   PaddedBatch padded_;
-  std::vector<TensorUse> uses_;             // The chain's tensors(), then the head's.
   std::vector<const float*> weights_;       // Of the current call, one per use.
   std::vector<GradientSum> gradient_sums_;  // Likewise.
   std::vector<float> output_gradient_;      // [B, output size of the chain]
