@@ -38,35 +38,42 @@ class Stopwatch {
 
 }  // namespace
 
-Result<std::unique_ptr<LeafRunner>> LeafRunner::Make(const JobSetup& setup) {
-  Result<std::unique_ptr<Model>> model =
-      Model::Make(setup.network,
-                  {.micro_batch = setup.phases.front().micro_batch, .precision = setup.precision});
+Result<std::unique_ptr<LeafRunner>> LeafRunner::Make(const JobSetup& setup,
+                                                     LeafModelMaker make_model) {
+  Result<std::unique_ptr<LeafModel>> model =
+      make_model(setup.network,
+                 {.micro_batch = setup.phases.front().micro_batch, .precision = setup.precision});
   if (!model.ok()) return model.status();
   for (const JobPhase& phase : setup.phases) {
     if (phase.own_network == nullptr) continue;
-    const Result<std::unique_ptr<Model>> own =
-        Model::Make(*phase.own_network, {.micro_batch = 1, .precision = setup.precision});
+    const Result<std::unique_ptr<LeafModel>> own =
+        MakeCpuLeafModel(*phase.own_network, {.micro_batch = 1, .precision = setup.precision});
     if (!own.ok()) return own.status();
-    if (own.value()->tensors() != model.value()->tensors()) {
+    if (own.value()->layout().tensors() != model.value()->layout().tensors()) {
       return Status(Code::kInvalidArgument,
                     "model: a phase's sequence_length changes its tensors, expected layers whose "
                     "weights do not depend on the length");
     }
   }
-  return std::unique_ptr<LeafRunner>(new LeafRunner(setup, std::move(model).value()));
+  return std::unique_ptr<LeafRunner>(
+      new LeafRunner(setup, std::move(make_model), std::move(model).value()));
 }
 
-LeafRunner::LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model)
+LeafRunner::LeafRunner(const JobSetup& setup, LeafModelMaker make_model,
+                       std::unique_ptr<LeafModel> model)
     : setup_(setup),
+      make_model_(std::move(make_model)),
       layout_(model->layout()),
       model_(std::move(model)),
       network_(&setup_.network) {}
 
 Status LeafRunner::UseModel(const NetworkSpec& network, int64_t micro_batch) {
-  if (network_ == &network && model_->micro_batch() == micro_batch) return Status();
-  Result<std::unique_ptr<Model>> model =
-      Model::Make(network, {.micro_batch = micro_batch, .precision = setup_.precision});
+  if (network_ == &network && model_ != nullptr && model_->micro_batch() == micro_batch) {
+    return Status();
+  }
+  model_.reset();  // Both may not fit.
+  Result<std::unique_ptr<LeafModel>> model =
+      make_model_(network, {.micro_batch = micro_batch, .precision = setup_.precision});
   if (!model.ok()) return model.status();
   model_ = std::move(model).value();
   network_ = &network;
@@ -106,32 +113,32 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
   SamplePositions(setup_.seed, train.size(), first_position,
                   static_cast<uint64_t>(phase.leaf_samples()), &indices_);
   const size_t micro_batch = static_cast<size_t>(phase.micro_batch);
-  StepStats stats;
   LeafTimes spent;
   Stopwatch watch;
+  LeafWork work = {.version = step, .weights = weights, .gradient = gradient};
+  work.on_backward = [&] { spent.forward += watch.Lap(); };
+  if (on_final) {
+    work.on_final = [&](size_t tensor) {
+      spent.backward += watch.Lap();
+      on_final(tensor);
+      spent.encode += watch.Lap();
+    };
+  }
+  DROVER_RETURN_IF_ERROR(model_->BeginLeaf(std::move(work)));
   for (size_t begin = 0; begin < indices_.size(); begin += micro_batch) {
     if (cancelled.load(std::memory_order_relaxed)) {
       return Status(Code::kCancelled, "the lease is void");
     }
     const Batch batch = Read(train, begin, micro_batch, first_position + begin);
     spent.data += watch.Lap();
-    const bool last = begin + micro_batch == indices_.size();
-    GradientSink sink;
-    sink.base = gradient;
-    sink.first = begin == 0;
-    sink.on_backward = [&] { spent.forward += watch.Lap(); };
-    if (last && on_final) {
-      sink.on_final = [&](size_t tensor) {
-        spent.backward += watch.Lap();
-        on_final(tensor);
-        spent.encode += watch.Lap();
-      };
-    }
-    const Result<BatchResult> result = model_->ForwardBackward(batch, weights, sink);
-    if (!result.ok()) return result.status();
+    DROVER_RETURN_IF_ERROR(model_->Add(batch, begin + micro_batch == indices_.size()));
     spent.backward += watch.Lap();
-    Add(result.value(), &stats);
   }
+  const Result<std::vector<BatchResult>> results = model_->EndLeaf();
+  if (!results.ok()) return results.status();
+  spent.backward += watch.Lap();
+  StepStats stats;
+  for (const BatchResult& result : results.value()) Add(result, &stats);
   if (times != nullptr) *times = spent;
   return stats;
 }
@@ -142,7 +149,7 @@ Result<EvalStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t e
   indices_.resize(static_cast<size_t>(end - begin));
   std::iota(indices_.begin(), indices_.end(), static_cast<uint64_t>(begin));
   const Batch batch = Read(*setup_.test, 0, indices_.size(), static_cast<uint64_t>(begin));
-  const Result<BatchResult> result = model_->Evaluate(batch, weights);
+  const Result<BatchResult> result = model_->Evaluate(version, weights, batch);
   if (!result.ok()) return result.status();
   return EvalStats{.loss = Fixed(result.value().loss_sum),
                    .correct = result.value().correct,

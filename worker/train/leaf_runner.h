@@ -1,6 +1,6 @@
 // One lane: computes leaves of one job, micro-batch by micro-batch in order, into one float32 sum.
-// gradient(step, leaf) is a pure function of the weights, whichever lane computes it. Owned and
-// used by one lane thread.
+// gradient(step, leaf) is a pure function of the weights, whichever lane computes it. On which
+// device is the model's matter (leaf_model.h). Owned and used by one lane thread.
 
 #ifndef DROVER_WORKER_TRAIN_LEAF_RUNNER_H_
 #define DROVER_WORKER_TRAIN_LEAF_RUNNER_H_
@@ -14,15 +14,15 @@
 #include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/frame_header.h"
-#include "worker/nn/model.h"
+#include "worker/nn/leaf_model.h"
 #include "worker/train/job_setup.h"
 
 namespace drover {
 
 // Where the time of one leaf went.
 struct LeafTimes {
-  Duration data{0};  // Reading samples: the lane waits.
-  Duration forward{0};
+  Duration data{0};      // Reading samples: the lane waits.
+  Duration forward{0};   // 0 where the device queues both passes.
   Duration backward{0};  // Without what follows.
   Duration encode{0};    // In on_final.
 };
@@ -42,7 +42,8 @@ struct EvalStats {
 
 class LeafRunner {
  public:
-  static Result<std::unique_ptr<LeafRunner>> Make(const JobSetup& setup);
+  static Result<std::unique_ptr<LeafRunner>> Make(const JobSetup& setup,
+                                                  LeafModelMaker make_model = MakeCpuLeafModel);
 
   // Sums the leaf's gradient into `gradient` (the parameter space; gaps are not touched). Calls
   // `on_final(tensor)` during the last micro-batch, last layer first, when that tensor's sum is
@@ -59,7 +60,7 @@ class LeafRunner {
   const Layout& layout() const { return layout_; }
 
  private:
-  LeafRunner(const JobSetup& setup, std::unique_ptr<Model> model);
+  LeafRunner(const JobSetup& setup, LeafModelMaker make_model, std::unique_ptr<LeafModel> model);
 
   // A phase with another micro-batch or network needs a model with other buffers; its layout is the
   // same. `network` is one of setup_.
@@ -70,11 +71,12 @@ class LeafRunner {
   Batch Read(const Dataset& dataset, size_t begin, size_t samples, uint64_t position);
 
   const JobSetup setup_;
+  const LeafModelMaker make_model_;
   const Layout layout_;
-  std::unique_ptr<Model> model_;     // What was used last,
-  const NetworkSpec* network_;       // which has this network.
-  std::vector<uint64_t> indices_;    // Of the leaf.
-  std::vector<uint64_t> positions_;  // Of the micro-batch, as the dataset and the model take them.
+  std::unique_ptr<LeafModel> model_;  // What was used last,
+  const NetworkSpec* network_;        // which has this network.
+  std::vector<uint64_t> indices_;     // Of the leaf.
+  std::vector<uint64_t> positions_;   // Of the micro-batch, as the dataset and the model take them.
   std::vector<SampleRef> refs_;
   SampleBuffers samples_;
 };
