@@ -79,7 +79,9 @@ PaddedBatch::Sizes PaddedSizes(const NetworkSpec& network, const Dims& output) {
   return {.inputs = text ? 0 : ElementsOf(network.input),
           .tokens = text ? ElementsOf(network.input) : 0,
           .masked = network.predictions,
-          .targets = ElementsOf(output)};
+          .targets = std::holds_alternative<MeanSquaredErrorSpec>(network.head.kind)
+                         ? ElementsOf(output)
+                         : 0};
 }
 
 Result<std::unique_ptr<Model>> Model::Make(const NetworkSpec& network,

@@ -1,0 +1,338 @@
+#include "worker/nn/gpu_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/gpu/device.h"
+#include "worker/nn/gpu_batches.h"
+#include "worker/nn/gpu_model_plan.h"
+#include "worker/nn/layer_table.h"
+#include "worker/nn/padded_batch.h"
+#include "worker/nn/rounding_gpu.h"
+
+namespace drover {
+namespace {
+
+// What a model holds of a device.
+struct Device {
+  GpuStream compute;
+  GpuStream downloads;
+  DeviceBuffer<std::byte> memory;
+  GpuBatches batches;
+  std::vector<GpuEvent> tensors;  // One each: its gradient is whole.
+  std::unique_ptr<GpuProducts> products;
+};
+
+class GpuModel : public LeafModel {
+ public:
+  GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuModelParts parts,
+           std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan, Device device);
+
+  const Layout& layout() const override { return parts_.plan.layout; }
+  int64_t micro_batch() const override { return setting_.micro_batch; }
+  Status BeginLeaf(LeafWork work) override;
+  Status Add(const Batch& batch, bool last) override;
+  Result<std::vector<BatchResult>> EndLeaf() override;
+  Result<BatchResult> Evaluate(int64_t version, const float* weights, const Batch& batch) override;
+
+ private:
+  template <typename T>
+  T* At(size_t offset) const {
+    return reinterpret_cast<T*>(device_.memory.data() + offset);
+  }
+  Status CheckBatch(const Batch& batch) const;
+  // Waits: `weights` may go afterwards.
+  Status BringWeights(int64_t version, const float* weights);
+  Status MakeRoomForResults(size_t count);
+  Status Forward(const Batch& batch, bool training, GpuBatchResult* result);
+  Status Backward(const Batch& batch, bool last);
+  Status TensorFinal(size_t tensor);
+  ConstGpuValues InputOf(const Batch& batch) const;
+  Result<std::vector<BatchResult>> Results();
+  BatchResult ResultOf(size_t micro_batch) const;
+
+  const LayerSetting setting_;
+  const bool reads_tokens_;
+  const int64_t input_size_;
+  const GpuModelParts parts_;
+  const std::unique_ptr<Head> head_on_host_;  // Knows which labels are good.
+  const GpuModelPlan plan_;
+  Device device_;
+  PaddedBatch padded_;
+  std::vector<GpuWeight> weights_;  // One per use.
+  std::vector<GradientSum> gradient_sums_;
+
+  std::optional<int64_t> version_;  // Of the weights on the device.
+  LeafWork work_;
+  std::vector<int64_t> samples_;          // Of each micro-batch so far.
+  DeviceBuffer<GpuBatchResult> results_;  // Likewise.
+  PinnedBuffer<GpuBatchResult> results_on_host_;
+  std::vector<size_t> finals_;  // Tensors in the order in which they become whole.
+};
+
+GpuModel::GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuModelParts parts,
+                   std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan, Device device)
+    : setting_(setting),
+      reads_tokens_(network.vocabulary > 0),
+      input_size_(ElementsOf(network.input)),
+      parts_(std::move(parts)),
+      head_on_host_(std::move(head_on_host)),
+      plan_(plan),
+      device_(std::move(device)),
+      padded_(setting.micro_batch, parts_.sizes) {
+  const bool is_bf16 = ActivationType(setting.precision) == ValueType::kBf16;
+  for (const TensorUse& use : parts_.plan.uses) {
+    const uint64_t offset = layout().tensor_offset(use.tensor);
+    weights_.push_back({At<float>(plan_.weights) + offset,
+                        is_bf16 ? At<uint16_t>(plan_.rounded_weights) + offset : nullptr});
+    gradient_sums_.push_back({At<float>(plan_.gradient) + offset, false});
+  }
+}
+
+Status GpuModel::CheckBatch(const Batch& batch) const {
+  if (batch.samples < 1 || batch.samples > setting_.micro_batch) {
+    return Status(Code::kInvalidArgument, fmt::format("micro-batch of {} samples, expected 1 to {}",
+                                                      batch.samples, setting_.micro_batch));
+  }
+  return head_on_host_->Check(batch);
+}
+
+Status GpuModel::BringWeights(int64_t version, const float* weights) {
+  if (version_ == version) return Status();
+  version_.reset();
+  const size_t elements = layout().SpanElements(layout().all_blocks());
+  DROVER_RETURN_IF_ERROR(
+      CopyToDevice(device_.compute, std::span(weights, elements), At<float>(plan_.weights)));
+  if (ActivationType(setting_.precision) == ValueType::kBf16) {
+    DROVER_RETURN_IF_ERROR(RoundToBf16OnGpu(static_cast<int64_t>(elements),
+                                            At<float>(plan_.weights),
+                                            At<uint16_t>(plan_.rounded_weights), device_.compute));
+  }
+  DROVER_RETURN_IF_ERROR(device_.compute.Wait());
+  version_ = version;
+  return Status();
+}
+
+// Doubles: a job has one number of micro-batches per leaf, so this allocates in its first step
+// only.
+Status GpuModel::MakeRoomForResults(size_t count) {
+  if (count <= results_.size()) return Status();
+  const size_t size = std::max<size_t>(2 * results_.size(), 64);
+  DROVER_RETURN_IF_ERROR(device_.compute.Wait());
+  Result<DeviceBuffer<GpuBatchResult>> results =
+      DeviceBuffer<GpuBatchResult>::Make(device_.compute.device(), size);
+  if (!results.ok()) return results.status();
+  Result<PinnedBuffer<GpuBatchResult>> on_host =
+      PinnedBuffer<GpuBatchResult>::Make(device_.compute.device(), size);
+  if (!on_host.ok()) return on_host.status();
+  DROVER_RETURN_IF_ERROR(CopyBytesOnDevice(device_.compute, results.value().data(), results_.data(),
+                                           results_.bytes()));
+  DROVER_RETURN_IF_ERROR(device_.compute.Wait());
+  results_ = std::move(results).value();
+  results_on_host_ = std::move(on_host).value();
+  return Status();
+}
+
+ConstGpuValues GpuModel::InputOf(const Batch& batch) const {
+  const ValueType type = ActivationType(setting_.precision);
+  if (reads_tokens_) return {nullptr, type};
+  if (type == ValueType::kF32) return {batch.inputs, type};
+  return {At<std::byte>(plan_.input), type};
+}
+
+Status GpuModel::Forward(const Batch& batch, bool training, GpuBatchResult* result) {
+  const ConstGpuValues input = InputOf(batch);
+  if (!reads_tokens_ && input.type == ValueType::kBf16) {
+    DROVER_RETURN_IF_ERROR(RoundToBf16OnGpu(setting_.micro_batch * input_size_, batch.inputs,
+                                            At<uint16_t>(plan_.input), device_.compute));
+  }
+  const GpuLane lane = {&device_.compute, device_.products.get()};
+  const std::span<const GpuWeight> weights = weights_;
+  const std::span<const GradientSum> sums = gradient_sums_;
+  const size_t chain_uses = parts_.chain->tensors().size();
+  DROVER_RETURN_IF_ERROR(parts_.chain->Forward({.lane = lane,
+                                                .batch = &batch,
+                                                .training = training,
+                                                .input = input,
+                                                .weights = weights.first(chain_uses),
+                                                .output = {},
+                                                .kept = At<std::byte>(plan_.kept),
+                                                .scratch = At<std::byte>(plan_.scratch)}));
+  const GpuValues output_gradient = {training ? At<std::byte>(plan_.output_gradient) : nullptr,
+                                     ActivationType(setting_.precision)};
+  return parts_.head->Run(
+      {.lane = lane,
+       .batch = &batch,
+       .training = training,
+       .input = parts_.chain->output(),
+       .weights = weights.subspan(chain_uses),
+       .input_gradient = output_gradient,
+       .weight_gradients = training ? sums.subspan(chain_uses) : std::span<const GradientSum>(),
+       .result = result,
+       .scratch = At<std::byte>(plan_.scratch)});
+}
+
+Status GpuModel::TensorFinal(size_t tensor) {
+  finals_.push_back(tensor);
+  return device_.tensors[tensor].Record(device_.compute);
+}
+
+Status GpuModel::Backward(const Batch& batch, bool last) {
+  const size_t chain_uses = parts_.chain->tensors().size();
+  const auto on_written = [&](size_t use) {
+    const TensorUse& of = parts_.plan.uses[use];
+    return last && of.writes_last ? TensorFinal(of.tensor) : Status();
+  };
+  for (size_t use = parts_.plan.uses.size(); use-- > chain_uses;) {
+    DROVER_RETURN_IF_ERROR(on_written(use));
+  }
+  const ValueType type = ActivationType(setting_.precision);
+  return parts_.chain->Backward(
+      {.lane = {&device_.compute, device_.products.get()},
+       .batch = &batch,
+       .input = InputOf(batch),
+       .output = {},
+       .weights = std::span<const GpuWeight>(weights_).first(chain_uses),
+       .output_gradient = {At<std::byte>(plan_.output_gradient), type},
+       .input_gradient = {nullptr, type},
+       .weight_gradients = std::span<const GradientSum>(gradient_sums_).first(chain_uses),
+       .kept = At<std::byte>(plan_.kept),
+       .scratch = At<std::byte>(plan_.scratch)},
+      on_written);
+}
+
+Status GpuModel::BeginLeaf(LeafWork work) {
+  work_ = std::move(work);
+  samples_.clear();
+  finals_.clear();
+  return BringWeights(work_.version, work_.weights);
+}
+
+Status GpuModel::Add(const Batch& batch, bool last) {
+  DROVER_RETURN_IF_ERROR(CheckBatch(batch));
+  DROVER_RETURN_IF_ERROR(MakeRoomForResults(samples_.size() + 1));
+  const Result<Batch> brought = device_.batches.Bring(*padded_.Pad(batch), device_.compute);
+  if (!brought.ok()) return brought.status();
+  for (size_t i = 0; i < gradient_sums_.size(); ++i) {
+    gradient_sums_[i].accumulate = !samples_.empty() || !parts_.plan.uses[i].writes_first;
+  }
+  DROVER_RETURN_IF_ERROR(
+      Forward(brought.value(), /*training=*/true, results_.data() + samples_.size()));
+  DROVER_RETURN_IF_ERROR(Backward(brought.value(), last));
+  samples_.push_back(batch.samples);
+  return device_.batches.Done(device_.compute);
+}
+
+BatchResult GpuModel::ResultOf(size_t micro_batch) const {
+  const GpuBatchResult& result = results_on_host_.data()[micro_batch];
+  return {.loss_sum = result.loss_sum,
+          .correct = result.correct,
+          .samples = samples_[micro_batch],
+          .masked_loss_sum = result.masked_loss_sum,
+          .masked_tokens = result.masked_tokens,
+          .masked_correct = result.masked_correct};
+}
+
+Result<std::vector<BatchResult>> GpuModel::EndLeaf() {
+  // Each tensor as soon as it is whole, while the layers before it are still at work.
+  for (const size_t tensor : finals_) {
+    const uint64_t offset = layout().tensor_offset(tensor);
+    DROVER_RETURN_IF_ERROR(device_.tensors[tensor].Hold(device_.downloads));
+    DROVER_RETURN_IF_ERROR(
+        CopyToHost(device_.downloads, At<float>(plan_.gradient) + offset,
+                   std::span(work_.gradient + offset, layout().tensor_size(tensor))));
+    DROVER_RETURN_IF_ERROR(device_.downloads.Wait());
+    if (work_.on_final) work_.on_final(tensor);
+  }
+  return Results();
+}
+
+Result<std::vector<BatchResult>> GpuModel::Results() {
+  DROVER_RETURN_IF_ERROR(
+      CopyToHost(device_.compute, results_.data(), results_on_host_.span().first(samples_.size())));
+  DROVER_RETURN_IF_ERROR(device_.compute.Wait());
+  std::vector<BatchResult> results;
+  for (size_t i = 0; i < samples_.size(); ++i) results.push_back(ResultOf(i));
+  return results;
+}
+
+Result<BatchResult> GpuModel::Evaluate(int64_t version, const float* weights, const Batch& batch) {
+  DROVER_RETURN_IF_ERROR(CheckBatch(batch));
+  DROVER_RETURN_IF_ERROR(BeginLeaf({.version = version, .weights = weights}));
+  DROVER_RETURN_IF_ERROR(MakeRoomForResults(1));
+  const Result<Batch> brought = device_.batches.Bring(*padded_.Pad(batch), device_.compute);
+  if (!brought.ok()) return brought.status();
+  DROVER_RETURN_IF_ERROR(Forward(brought.value(), /*training=*/false, results_.data()));
+  DROVER_RETURN_IF_ERROR(device_.batches.Done(device_.compute));
+  samples_.push_back(batch.samples);
+  const Result<std::vector<BatchResult>> results = Results();
+  if (!results.ok()) return results.status();
+  return results.value().front();
+}
+
+// All that a model holds of `index`.
+Result<Device> OpenDevice(int index, const GpuModelParts& parts, const GpuModelPlan& plan,
+                          const LayerSetting& setting, std::unique_ptr<GpuProducts> products) {
+  Result<GpuStream> compute = GpuStream::Open(index);
+  if (!compute.ok()) return compute.status();
+  Result<GpuStream> downloads = GpuStream::Open(index);
+  if (!downloads.ok()) return downloads.status();
+  Result<DeviceBuffer<std::byte>> memory = DeviceBuffer<std::byte>::Make(index, plan.bytes.total());
+  if (!memory.ok()) return memory.status();
+  Result<GpuBatches> batches = GpuBatches::Make(setting.micro_batch, parts.sizes, index,
+                                                memory.value().data() + plan.batches);
+  if (!batches.ok()) return batches.status();
+  std::vector<GpuEvent> tensors;
+  for (size_t i = 0; i < parts.plan.layout.tensors().size(); ++i) {
+    Result<GpuEvent> event = GpuEvent::Make(index);
+    if (!event.ok()) return event.status();
+    tensors.push_back(std::move(event).value());
+  }
+  return Device{std::move(compute).value(), std::move(downloads).value(), std::move(memory).value(),
+                std::move(batches).value(), std::move(tensors),           std::move(products)};
+}
+
+// Says what would fit, for whoever must change the job.
+Status TooLarge(const Status& status, const GpuModelPlan& plan, int index,
+                const NetworkSpec& network, const LayerSetting& setting) {
+  if (status.code() != Code::kResourceExhausted) return status;
+  std::string advice;
+  const Result<std::vector<GpuInfo>> gpus = ListGpus();
+  if (gpus.ok() && static_cast<size_t>(index) < gpus.value().size()) {
+    const auto free = static_cast<size_t>(gpus.value()[static_cast<size_t>(index)].free_bytes);
+    const Result<int64_t> fits = LargestMicroBatch(network, setting, free);
+    if (fits.ok() && fits.value() > 0) {
+      advice = fmt::format("; micro_batch={} would fit", fits.value());
+    }
+  }
+  return status.Annotate(fmt::format("the model needs {} with micro_batch={}{}", TextOf(plan.bytes),
+                                     setting.micro_batch, advice));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LeafModel>> MakeGpuLeafModel(int device,
+                                                    std::unique_ptr<GpuProducts> products,
+                                                    const NetworkSpec& network,
+                                                    const LayerSetting& setting) {
+  Result<GpuModelParts> parts = MakeGpuModelParts(network, setting);
+  if (!parts.ok()) return parts.status().Annotate("model");
+  Result<std::unique_ptr<Head>> head_on_host =
+      MakeHead(network.head, parts.value().chain->output_dims(),
+               {.micro_batch = 1, .precision = setting.precision});
+  if (!head_on_host.ok()) return head_on_host.status().Annotate("model");
+  const GpuModelPlan plan = PlanGpuMemory(parts.value(), network, setting);
+  Result<Device> opened = OpenDevice(device, parts.value(), plan, setting, std::move(products));
+  if (!opened.ok()) return TooLarge(opened.status(), plan, device, network, setting);
+  return std::unique_ptr<LeafModel>(
+      std::make_unique<GpuModel>(network, setting, std::move(parts).value(),
+                                 std::move(head_on_host).value(), plan, std::move(opened).value()));
+}
+
+}  // namespace drover
