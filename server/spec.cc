@@ -260,6 +260,10 @@ void ReadFractionBits(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* check
 
 void ReadPolicies(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
   plan->bf16 = spec.precision() == v1::JobSpec::PRECISION_BF16;
+  if (spec.precision() == v1::JobSpec::PRECISION_TF32 && spec.device() == v1::JobSpec::DEVICE_CPU) {
+    checker->Add("precision",
+                 "is tf32, which only GPUs have, expected f32 or bf16 for device: cpu");
+  }
   plan->mixed = spec.numerics().mixed();
   plan->fail_on_nonfinite = spec.on_nonfinite() == v1::JobSpec::ON_NONFINITE_FAIL;
   if (spec.has_max_consecutive_skips()) plan->max_consecutive_skips = spec.max_consecutive_skips();
@@ -404,7 +408,10 @@ v1::JobSpec WithDefaults(const v1::JobSpec& spec, const JobPlan& plan) {
   WritePhases(plan, &full);
   full.set_seed(plan.seed);
   *full.mutable_optimizer() = WriteOptimizer(plan.optimizer, spec.optimizer().lamb().preset());
-  full.set_precision(plan.bf16 ? v1::JobSpec::PRECISION_BF16 : v1::JobSpec::PRECISION_F32);
+  if (full.precision() == v1::JobSpec::PRECISION_UNSPECIFIED) {
+    full.set_precision(v1::JobSpec::PRECISION_F32);
+  }
+  if (full.device() == v1::JobSpec::DEVICE_UNSPECIFIED) full.set_device(v1::JobSpec::DEVICE_AUTO);
   full.mutable_numerics()->set_wire(v1::NumericsSpec::WIRE_EXACT);
   full.mutable_numerics()->set_fraction_bits(plan.fraction_bits);
   full.set_on_nonfinite(plan.fail_on_nonfinite ? v1::JobSpec::ON_NONFINITE_FAIL

@@ -92,9 +92,9 @@ int Run(const Flags& flags, const sigset_t& signals) {
   MetricRegistry registry(MetricRole::kWorker);
   WorkerMetrics metrics(&registry, flags.name);
   WorkerSession session(SessionOptions(flags));
-  TrainLoop loop({flags.name, flags.lanes,
+  TrainLoop loop({flags.name,
                   [&session](v1::WorkerMessage message) { session.Send(std::move(message)); },
-                  &metrics, SetUpJob});
+                  &metrics, OnlyCpu(flags.lanes), SetUpJob});
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session);
   if (!exposition.ok()) {

@@ -46,6 +46,9 @@ struct ModelDescribed {
   std::string error;
   DataFingerprint data = {};
   std::string dataset = {};  // Kind and path, for people.
+  // Of the device that computes this job there; empty and 0: as it joined.
+  std::string numeric_class = {};
+  uint32_t lanes = 0;
 };
 struct WorkRequested {
   SessionId session;

@@ -50,6 +50,8 @@ void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
   if (found == members_->workers.end() || event.job != record_->id) return;
   WorkerMember& worker = found->second;
   worker.heard = turn->now;
+  if (!event.numeric_class.empty()) worker.numeric_class = event.numeric_class;
+  if (event.lanes > 0) worker.lanes = event.lanes;
   std::string refusal = event.error;
   if (refusal.empty() && record_->layout == nullptr) {
     std::vector<std::string> tensors;

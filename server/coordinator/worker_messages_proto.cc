@@ -39,7 +39,16 @@ MaybeEvent DescribedFromProto(SessionId session, const v1::DescribeModel& messag
                           message.eval_samples(),
                           PeerText(message.error()),
                           {message.train_fingerprint(), message.eval_fingerprint()},
-                          PeerText(message.dataset())};
+                          PeerText(message.dataset()),
+                          message.numeric_class(),
+                          message.lanes()};
+  if (!event.numeric_class.empty() && !IsNumericClass(event.numeric_class)) {
+    return Bad(what, fmt::format("numeric class {}: expected at most {} printable characters",
+                                 Quote(event.numeric_class), kNumericClassBytesMax));
+  }
+  if (event.lanes > kLanesMax) {
+    return Bad(what, fmt::format("lanes={}, expected at most {}", event.lanes, kLanesMax));
+  }
   if (event.error.empty() && !(message.has_train_fingerprint() && message.has_eval_fingerprint())) {
     event.error = "it sends no fingerprint of its data: run the same release everywhere";
   }

@@ -8,10 +8,11 @@
 
 namespace drover {
 
-Result<std::unique_ptr<LanePool>> LanePool::Make(const JobSetup& setup, uint32_t lanes) {
+Result<std::unique_ptr<LanePool>> LanePool::Make(const JobSetup& setup,
+                                                 const std::vector<LeafModelMaker>& lanes) {
   std::vector<std::unique_ptr<LeafRunner>> runners;
-  for (uint32_t lane = 0; lane < lanes; ++lane) {
-    Result<std::unique_ptr<LeafRunner>> runner = LeafRunner::Make(setup);
+  for (const LeafModelMaker& lane : lanes) {
+    Result<std::unique_ptr<LeafRunner>> runner = LeafRunner::Make(setup, lane);
     if (!runner.ok()) return runner.status();
     runners.push_back(std::move(runner).value());
   }

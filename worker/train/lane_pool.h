@@ -1,6 +1,6 @@
-// The threads that compute: one lane per core, each single-threaded, so that bits do not depend on
-// how many there are. All lanes share one piece of work at a time, a lease or an evaluation, and
-// take parts of it until there are none. Thread-safe.
+// The threads that compute: one lane per core, each single-threaded, or one per GPU, so that bits
+// do not depend on how many there are. All lanes share one piece of work at a time, a lease or an
+// evaluation, and take parts of it until there are none. Thread-safe.
 
 #ifndef DROVER_WORKER_TRAIN_LANE_POOL_H_
 #define DROVER_WORKER_TRAIN_LANE_POOL_H_
@@ -28,7 +28,8 @@ class LaneWork {
 
 class LanePool {
  public:
-  static Result<std::unique_ptr<LanePool>> Make(const JobSetup& setup, uint32_t lanes);
+  static Result<std::unique_ptr<LanePool>> Make(const JobSetup& setup,
+                                                const std::vector<LeafModelMaker>& lanes);
   // Waits for lanes that are at work: cancel it before.
   ~LanePool();
   LanePool(const LanePool&) = delete;

@@ -83,7 +83,7 @@ void TrainLoop::Assign(const v1::Assignment& assignment) {
     if (!opened.ok()) return Refuse(assignment, opened.message());
   }
   assignment_ = assignment;
-  options_.send(DescribeMessage(assignment, *layout_, setup_));
+  options_.send(DescribeMessage(assignment, *layout_, setup_, device_));
   if (same_shards) {  // Sent again because this worker was not heard.
     Follow(assignment.version());
     if (!working()) AskForWork();
@@ -109,14 +109,19 @@ Status TrainLoop::OpenJob(const v1::Assignment& assignment) {
   Result<JobSetup> setup = options_.set_up(assignment.spec());
   if (!setup.ok()) return setup.status();
   setup_ = std::move(setup).value();
-  Result<std::unique_ptr<LanePool>> lanes = LanePool::Make(setup_, options_.lanes);
+  Result<ComputeDevice> device = options_.choose_device(assignment.spec());
+  if (!device.ok()) return device.status();
+  device_ = std::move(device).value();
+  LogInfo("job={:016x} computing on {}, {} lanes, class \"{}\"", assignment.job(), device_.name,
+          device_.lanes.size(), device_.numeric_class);
+  Result<std::unique_ptr<LanePool>> lanes = LanePool::Make(setup_, device_.lanes);
   if (!lanes.ok()) return lanes.status();
   lanes_ = std::move(lanes).value();
   layout_ = std::make_shared<const Layout>(lanes_->layout());
   weights_pool_ = MakeWeightsPool(*layout_);
   floats_ = MakeBufferPool<float>(*layout_);
   sums_ = MakeBufferPool<int64_t>(*layout_);
-  options_.metrics->SetJob(assignment.job(), options_.lanes);
+  options_.metrics->SetJob(assignment.job(), static_cast<uint32_t>(device_.lanes.size()));
   idle_since_ = Clock::Real().Now();
   return Status();
 }
@@ -173,6 +178,7 @@ void TrainLoop::DropJob() {
   sums_.reset();
   layout_.reset();
   assignment_.reset();
+  device_ = {};
   setup_ = {};
 }
 

@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "proto/drover/v1/worker.pb.h"
 #include "worker/comm/shard_set.h"
+#include "worker/train/compute_device.h"
 #include "worker/train/eval_run.h"
 #include "worker/train/job_setup.h"
 #include "worker/train/lane_pool.h"
@@ -33,9 +34,9 @@ class TrainLoop {
  public:
   struct Options {
     std::string name;
-    uint32_t lanes = 1;
     std::function<void(v1::WorkerMessage)> send;  // To the coordinator; never blocks.
     WorkerMetrics* metrics = nullptr;             // Not null; outlives this.
+    DeviceChooser choose_device = OnlyCpu(1);
     // Opens the model's data; tests bring their own.
     std::function<Result<JobSetup>(const v1::JobSpec&)> set_up = SetUpJob;
   };
@@ -93,6 +94,7 @@ class TrainLoop {
   // The job.
   std::optional<v1::Assignment> assignment_;
   JobSetup setup_;
+  ComputeDevice device_;
   std::unique_ptr<LanePool> lanes_;
   std::shared_ptr<const Layout> layout_;
   std::shared_ptr<WeightsPool> weights_pool_;

@@ -15,7 +15,7 @@ void SetFence(const Order& order, Message* message) {
 }  // namespace
 
 v1::WorkerMessage DescribeMessage(const v1::Assignment& assignment, const Layout& layout,
-                                  const JobSetup& setup) {
+                                  const JobSetup& setup, const ComputeDevice& device) {
   v1::WorkerMessage message;
   v1::DescribeModel* describe = message.mutable_describe();
   SetFence(assignment, describe);
@@ -25,6 +25,8 @@ v1::WorkerMessage DescribeMessage(const v1::Assignment& assignment, const Layout
   describe->set_train_fingerprint(setup.train->fingerprint());
   describe->set_eval_fingerprint(setup.test->fingerprint());
   describe->set_dataset(setup.dataset);
+  describe->set_numeric_class(device.numeric_class);
+  describe->set_lanes(static_cast<uint32_t>(device.lanes.size()));
   return message;
 }
 

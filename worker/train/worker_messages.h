@@ -9,6 +9,7 @@
 #include "common/rpc/frame_header.h"
 #include "common/tensor/layout.h"
 #include "proto/drover/v1/worker.pb.h"
+#include "worker/train/compute_device.h"
 #include "worker/train/job_setup.h"
 #include "worker/train/lease_run.h"
 
@@ -16,7 +17,7 @@ namespace drover {
 
 // `assignment`: the job and epoch that the message is about.
 v1::WorkerMessage DescribeMessage(const v1::Assignment& assignment, const Layout& layout,
-                                  const JobSetup& setup);
+                                  const JobSetup& setup, const ComputeDevice& device);
 // `why`: not empty; a person is told.
 v1::WorkerMessage CannotServeMessage(const v1::Assignment& assignment, const std::string& why);
 v1::WorkerMessage WorkRequestMessage(const v1::Assignment& assignment, int64_t version);

@@ -65,6 +65,18 @@ TEST(PlanJobTest, FillsInTheDefaultsOfTheProto) {
   EXPECT_EQ(plan.value().deadline_ms, 0);
 }
 
+TEST(PlanJobTest, Tf32IsRefusedWhereNoGpuMayCompute) {
+  v1::JobSpec spec = SmallestSpec();
+  spec.set_precision(v1::JobSpec::PRECISION_TF32);
+  EXPECT_TRUE(PlanJob(spec).ok());
+  EXPECT_EQ(WithDefaults(spec, PlanJob(spec).value()).precision(), v1::JobSpec::PRECISION_TF32);
+
+  spec.set_device(v1::JobSpec::DEVICE_CPU);
+  EXPECT_NE(PlanJob(spec).status().message().find("precision: is tf32, which only GPUs have"),
+            std::string::npos)
+      << PlanJob(spec).status().message();
+}
+
 TEST(PlanJobTest, MicroBatchIsTheLeafWhenThatIsSmaller) {
   v1::JobSpec spec = SmallestSpec();
   spec.set_batch(32 * 100);

@@ -92,6 +92,22 @@ TEST_F(JobRunWorkersTest, AGroupThatMatchesNoTensorFailsTheJob) {
       "optimizer.groups[0].match: \"bias\" matches no tensor of the model; the tensors are w");
 }
 
+// The numeric class is that of the device which computes this job, not what the worker joined with.
+TEST_F(JobRunWorkersTest, TheFirstWorkersDeviceDecidesTheNumericClass) {
+  Tell(WorkerJoined{2, "first", "cpu", 1});
+  Tell(WorkerJoined{3, "second", "cpu", 1});
+  ModelDescribed on_gpu = {2, kJob, job().epoch, LayoutOf(4), 100, 10, "", data_, "idx /data"};
+  on_gpu.numeric_class = "cuda H100";
+  on_gpu.lanes = 8;
+  Tell(on_gpu);
+  EXPECT_EQ(job().numeric_class, "cuda H100");
+  EXPECT_EQ(core_.Workers()[0].lanes, 8u);
+
+  Tell(ModelDescribed{3, kJob, job().epoch, LayoutOf(4), 100, 10, "", data_, "idx /data"});
+  EXPECT_TRUE(core_.Workers()[0].described);
+  EXPECT_FALSE(core_.Workers()[1].described);
+}
+
 // A shard refuses such a message, so the job would wait for it for ever.
 TEST_F(JobRunWorkersTest, NumbersThatFloat32CannotHoldFailTheJob) {
   for (const Rule rule : {Rule::kAdaBound, Rule::kLamb, Rule::kSgd}) {

@@ -15,6 +15,10 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(60);
 
+std::vector<LeafModelMaker> OnCpu(uint32_t lanes) {
+  return std::vector<LeafModelMaker>(lanes, MakeCpuLeafModel);
+}
+
 // Notes who came, and holds lanes until it is let go.
 class NotedWork : public LaneWork {
  public:
@@ -28,7 +32,7 @@ class NotedWork : public LaneWork {
 };
 
 TEST(LanePoolTest, EveryLaneRunsTheWork) {
-  const auto lanes = LanePool::Make(SmallJob(), 3).value();
+  const auto lanes = LanePool::Make(SmallJob(), OnCpu(3)).value();
   const auto work = std::make_shared<NotedWork>();
 
   lanes->Start(work);
@@ -38,7 +42,7 @@ TEST(LanePoolTest, EveryLaneRunsTheWork) {
 }
 
 TEST(LanePoolTest, WorkThatNobodyHoldsIsNotBegun) {
-  const auto lanes = LanePool::Make(SmallJob(), 1).value();
+  const auto lanes = LanePool::Make(SmallJob(), OnCpu(1)).value();
   const auto first = std::make_shared<NotedWork>();
   const auto last = std::make_shared<NotedWork>();
   lanes->Start(first);
@@ -54,14 +58,14 @@ TEST(LanePoolTest, WorkThatNobodyHoldsIsNotBegun) {
 TEST(LanePoolTest, ModelThatCannotBeMadeIsAnError) {
   JobSetup setup = SmallJob();
   setup.network.head.kind = SoftmaxCrossEntropySpec{.classes = 0};
-  EXPECT_EQ(LanePool::Make(setup, 2).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(LanePool::Make(setup, OnCpu(2)).status().code(), Code::kInvalidArgument);
 }
 
 class EvalRunTest : public testing::Test {
  protected:
   // Evaluates [begin, end) on this many lanes until it is done or broken.
   std::shared_ptr<EvalRun> Run(const JobSetup& setup, uint32_t lanes, int64_t begin, int64_t end) {
-    pool_ = LanePool::Make(setup, lanes).value();
+    pool_ = LanePool::Make(setup, OnCpu(lanes)).value();
     v1::EvalLease order;
     order.set_sample_begin(begin);
     order.set_sample_end(end);

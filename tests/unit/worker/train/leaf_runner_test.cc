@@ -7,6 +7,7 @@
 #include "tests/unit/worker/train/small_job.h"
 #include "worker/data/sampler.h"
 #include "worker/data/synthetic.h"
+#include "worker/nn/model.h"
 #include "worker/nn/presets.h"
 
 namespace drover {

@@ -18,6 +18,7 @@
 #include "common/rpc/layout_proto.h"
 #include "tests/unit/worker/comm/fake_shard.h"
 #include "tests/unit/worker/train/small_job.h"
+#include "worker/nn/numeric_class.h"
 
 namespace drover {
 namespace {
@@ -94,7 +95,7 @@ class TrainLoopTest : public testing::Test {
   void Start(std::function<Result<JobSetup>(const v1::JobSpec&)> set_up) {
     TrainLoop::Options options;
     options.name = "w-1";
-    options.lanes = 2;
+    options.choose_device = OnlyCpu(2);
     options.send = [this](v1::WorkerMessage message) { messages_.Push(std::move(message)); };
     options.metrics = &metrics_;
     options.set_up = std::move(set_up);
@@ -238,6 +239,8 @@ TEST_F(TrainLoopTest, DescribesTheModelBeforeItIsPlaced) {
   EXPECT_EQ(describe.train_fingerprint(), 1u);
   EXPECT_EQ(describe.eval_fingerprint(), 1u);
   EXPECT_EQ(describe.dataset(), "idx /data/small");
+  EXPECT_EQ(describe.numeric_class(), NumericClassOfCpu());
+  EXPECT_EQ(describe.lanes(), 2u);
 }
 
 TEST_F(TrainLoopTest, TwoStepsPushTheSumsOfASlowLoop) {

@@ -1,0 +1,31 @@
+// Where a worker computes a job: the cores of its CPU, or its GPUs. Plain values.
+
+#ifndef DROVER_WORKER_TRAIN_COMPUTE_DEVICE_H_
+#define DROVER_WORKER_TRAIN_COMPUTE_DEVICE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "proto/drover/v1/job.pb.h"
+#include "worker/nn/leaf_model.h"
+
+namespace drover {
+
+struct ComputeDevice {
+  std::string name;                   // "CPU", "NVIDIA H100 80GB HBM3": for people.
+  std::string numeric_class;          // See worker/nn/numeric_class.h.
+  std::vector<LeafModelMaker> lanes;  // One thread each; at least one.
+};
+
+// For a job with every default written out. Errors say why this worker cannot serve it.
+using DeviceChooser = std::function<Result<ComputeDevice>(const v1::JobSpec& spec)>;
+
+// Never anything else. kFailedPrecondition when the job wants a GPU, or what only GPUs have.
+DeviceChooser OnlyCpu(uint32_t lanes);
+
+}  // namespace drover
+
+#endif  // DROVER_WORKER_TRAIN_COMPUTE_DEVICE_H_
