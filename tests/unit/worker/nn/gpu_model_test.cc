@@ -1,0 +1,199 @@
+#include "worker/nn/gpu_model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/cuda_emulator/emulator.h"
+#include "tests/unit/worker/nn/layer_probe.h"
+#include "worker/nn/gpu_model_plan.h"
+#include "worker/nn/products_plain.h"
+
+namespace drover {
+namespace {
+
+constexpr int64_t kMicroBatch = 4;
+
+// Two dense layers, of which the second has 3 outputs.
+NetworkSpec SmallNetwork() {
+  NetworkSpec network;
+  network.input = {6};
+  network.layers = {{.name = "first", .kind = DenseSpec{.size = 5}},
+                    {.name = "second", .kind = DenseSpec{.size = 3}}};
+  network.head.kind = SoftmaxCrossEntropySpec{.classes = 3};
+  return network;
+}
+
+std::unique_ptr<LeafModel> OnGpu(Precision precision = Precision::kF32) {
+  return MakeGpuLeafModel(0, std::make_unique<PlainProducts>(), SmallNetwork(),
+                          {.micro_batch = kMicroBatch, .precision = precision})
+      .value();
+}
+std::unique_ptr<LeafModel> OnCpu() {
+  return MakeCpuLeafModel(SmallNetwork(), {.micro_batch = kMicroBatch}).value();
+}
+
+// `samples` of one leaf, those of micro-batch m from row m * kMicroBatch on.
+struct Samples {
+  std::vector<float> inputs = ProbeNoise(12 * 6, 1);
+  std::vector<int32_t> labels = {0, 1, 2, 0, 1, 2, 2, 2, 1, 0, 0, 1};
+
+  Batch MicroBatch(int64_t m, int64_t samples = kMicroBatch) const {
+    Batch batch;
+    batch.inputs = inputs.data() + m * kMicroBatch * 6;
+    batch.labels = labels.data() + m * kMicroBatch;
+    batch.samples = samples;
+    return batch;
+  }
+};
+
+struct Leaf {
+  std::vector<float> gradient;
+  std::vector<size_t> finals;
+  std::vector<BatchResult> results;
+};
+
+class GpuModelTest : public testing::Test {
+ protected:
+  Leaf Run(LeafModel* model, int64_t version = 0) {
+    Leaf leaf;
+    leaf.gradient.assign(weights_.size(), std::numeric_limits<float>::quiet_NaN());
+    EXPECT_TRUE(model
+                    ->BeginLeaf({.version = version,
+                                 .weights = weights_.data(),
+                                 .gradient = leaf.gradient.data(),
+                                 .on_final = [&](size_t tensor) { leaf.finals.push_back(tensor); }})
+                    .ok());
+    for (int64_t m = 0; m < 3; ++m) {
+      EXPECT_TRUE(model->Add(samples_.MicroBatch(m), /*last=*/m == 2).ok());
+    }
+    Result<std::vector<BatchResult>> results = model->EndLeaf();
+    EXPECT_TRUE(results.ok()) << results.status().ToString();
+    if (results.ok()) leaf.results = std::move(results).value();
+    return leaf;
+  }
+
+  // Gaps between tensors are nobody's.
+  void ExpectClose(const Leaf& gpu, const Leaf& cpu, double tolerance) {
+    EXPECT_EQ(gpu.finals, cpu.finals);
+    ASSERT_EQ(gpu.results.size(), cpu.results.size());
+    for (size_t m = 0; m < gpu.results.size(); ++m) {
+      EXPECT_NEAR(gpu.results[m].loss_sum, cpu.results[m].loss_sum, 4 * tolerance);
+      EXPECT_EQ(gpu.results[m].samples, cpu.results[m].samples);
+    }
+    for (size_t t = 0; t < layout_.tensors().size(); ++t) {
+      for (uint64_t i = 0; i < layout_.tensor_size(t); ++i) {
+        const uint64_t at = layout_.tensor_offset(t) + i;
+        ASSERT_NEAR(gpu.gradient[at], cpu.gradient[at],
+                    tolerance * (1 + std::fabs(cpu.gradient[at])))
+            << layout_.tensors()[t].name << "[" << i << "]";
+      }
+    }
+  }
+
+  const Layout layout_ = OnCpu()->layout();
+  Samples samples_;
+  std::vector<float> weights_ = ProbeNoise(layout_.SpanElements(layout_.all_blocks()), 2);
+};
+
+TEST_F(GpuModelTest, HasTheLayoutOfTheCpu) { EXPECT_EQ(OnGpu()->layout().hash(), layout_.hash()); }
+
+TEST_F(GpuModelTest, SumsMicroBatchesAsTheCpuDoes) {
+  const Leaf cpu = Run(OnCpu().get());
+  const Leaf gpu = Run(OnGpu().get());
+
+  ExpectClose(gpu, cpu, 1e-6);
+  for (size_t m = 0; m < 3; ++m) EXPECT_EQ(gpu.results[m].correct, cpu.results[m].correct);
+}
+
+TEST_F(GpuModelTest, Bf16RoundsActivationsAndFactors) {
+  ExpectClose(Run(OnGpu(Precision::kBf16).get()), Run(OnCpu().get()), 0x1p-5);
+}
+
+// Also finds copies that do not wait for kernels, and kernels that do not wait for copies.
+TEST_F(GpuModelTest, HasTheSameBitsInEveryOrderOfThreadsBlocksAndStreams) {
+  const std::unique_ptr<LeafModel> model = OnGpu();
+  const std::vector<float> expected = Run(model.get()).gradient;
+  int64_t version = 1;
+  emulator::ForEachSeed(20, [&](uint64_t seed) {
+    SCOPED_TRACE(seed);
+    const Leaf leaf = Run(model.get(), version++);
+    for (size_t t = 0; t < layout_.tensors().size(); ++t) {
+      const auto begin = static_cast<std::ptrdiff_t>(layout_.tensor_offset(t));
+      const auto end = begin + static_cast<std::ptrdiff_t>(layout_.tensor_size(t));
+      EXPECT_TRUE(std::equal(leaf.gradient.begin() + begin, leaf.gradient.begin() + end,
+                             expected.begin() + begin));
+    }
+    EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
+  });
+}
+
+TEST_F(GpuModelTest, AnAbandonedLeafLeavesNothingBehind) {
+  const std::unique_ptr<LeafModel> model = OnGpu();
+  std::vector<float> gradient(weights_.size());
+  ASSERT_TRUE(
+      model->BeginLeaf({.version = 0, .weights = weights_.data(), .gradient = gradient.data()})
+          .ok());
+  ASSERT_TRUE(model->Add(samples_.MicroBatch(2), false).ok());
+
+  ExpectClose(Run(model.get()), Run(OnCpu().get()), 1e-6);
+}
+
+TEST_F(GpuModelTest, AnotherVersionBringsItsWeights) {
+  const std::unique_ptr<LeafModel> model = OnGpu();
+  (void)Run(model.get(), 0);
+  weights_ = ProbeNoise(weights_.size(), 9);
+
+  ExpectClose(Run(model.get(), 1), Run(OnCpu().get()), 1e-6);
+}
+
+TEST_F(GpuModelTest, EvaluatesShortMicroBatches) {
+  const Batch batch = samples_.MicroBatch(0, 3);
+  const BatchResult cpu = OnCpu()->Evaluate(0, weights_.data(), batch).value();
+  const BatchResult gpu = OnGpu()->Evaluate(0, weights_.data(), batch).value();
+
+  EXPECT_NEAR(gpu.loss_sum, cpu.loss_sum, 1e-6);
+  EXPECT_EQ(gpu.correct, cpu.correct);
+  EXPECT_EQ(gpu.samples, 3);
+}
+
+TEST_F(GpuModelTest, BadLabelIsNamedBeforeAnythingIsComputed) {
+  samples_.labels[1] = 3;
+  const Status status = OnGpu()->Evaluate(0, weights_.data(), samples_.MicroBatch(0)).status();
+
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_NE(status.message().find("label 3 of sample 1"), std::string::npos) << status.message();
+}
+
+TEST_F(GpuModelTest, SaysWhatItNeedsWhenThereIsNotEnoughMemory) {
+  emulator::FailNextAllocation();
+  const Status status = MakeGpuLeafModel(0, std::make_unique<PlainProducts>(), SmallNetwork(),
+                                         {.micro_batch = kMicroBatch})
+                            .status();
+
+  EXPECT_EQ(status.code(), Code::kResourceExhausted);
+  EXPECT_NE(status.message().find("with micro_batch=4; micro_batch=4 would fit"), std::string::npos)
+      << status.message();
+}
+
+// Weights, bfloat16 copy and gradient take 10 bytes per element, whatever the micro-batch.
+TEST(GpuModelPlanTest, LargestMicroBatchIsTheLastThatFits) {
+  const auto bytes_of = [](int64_t micro_batch) {
+    const LayerSetting setting = {.micro_batch = micro_batch, .precision = Precision::kBf16};
+    const GpuModelParts parts = MakeGpuModelParts(SmallNetwork(), setting).value();
+    return PlanGpuMemory(parts, SmallNetwork(), setting).bytes.total();
+  };
+  const LayerSetting setting = {.micro_batch = 4096, .precision = Precision::kBf16};
+  const int64_t fits = LargestMicroBatch(SmallNetwork(), setting, bytes_of(1000)).value();
+  EXPECT_GE(fits, 1000);
+  EXPECT_LE(bytes_of(fits), bytes_of(1000));
+  EXPECT_GT(bytes_of(fits + 1), bytes_of(1000));
+  EXPECT_EQ(LargestMicroBatch(SmallNetwork(), setting, 1000).value(), 0);
+}
+
+}  // namespace
+}  // namespace drover
