@@ -6,13 +6,14 @@
 
 #include <cmath>
 
+#include "common/base/host_device.h"
 #include "worker/nn/float_exp.h"
 
 namespace drover {
 
 // 1 / (1 + exp(-x)), at most 3 ulp off; 0 below -87, where the result nears the subnormals; NaN for
 // NaN. Its derivative is s (1 - s) with s = Sigmoid(x).
-inline float Sigmoid(float x) {
+DROVER_HOST_DEVICE inline float Sigmoid(float x) {
   const float e = ExpOfNonPositive(-std::fabs(x));
   const float numerator = x < 0.0f ? e : 1.0f;  // exp(x) / (1 + exp(x)) has no cancellation there.
   return numerator / (1.0f + e);
@@ -20,7 +21,7 @@ inline float Sigmoid(float x) {
 
 // At most 2 ulp off; odd, -0 for -0; NaN for NaN. Its derivative is 1 - t^2 with t = Tanh(x). The
 // polynomial for small x: Cephes, tanhf.c (Moshier).
-inline float Tanh(float x) {
+DROVER_HOST_DEVICE inline float Tanh(float x) {
   const float size = std::fabs(x);
   const float e = ExpOfNonPositive(-2.0f * size);
   const float large = 1.0f - 2.0f * e / (1.0f + e);

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "worker/nn/float_sigmoid.h"
 #include "worker/nn/recurrent_cell.h"
+#include "worker/nn/recurrent_formula.h"
 #include "worker/nn/simd_cpu.h"
 
 // The arrays of a call never overlap, but for what recurrent_cell.h says is both in and out, at the
@@ -24,7 +24,7 @@ DROVER_SIMD
 void RnnBackwardCpu(const CellShape& shape, const float* dh, float* gates) {
   const int64_t count = shape.samples * shape.size;
   DROVER_INDEPENDENT
-  for (int64_t j = 0; j < count; ++j) gates[j] = dh[j] * (1.0f - gates[j] * gates[j]);
+  for (int64_t j = 0; j < count; ++j) gates[j] = RnnGradient(gates[j], dh[j]);
 }
 
 DROVER_SIMD
@@ -39,15 +39,14 @@ void LstmForwardCpu(const CellShape& shape, const float* previous_c, float* gate
     const int64_t row = sample * size;
     DROVER_INDEPENDENT
     for (int64_t j = 0; j < size; ++j) {
-      i[j] = Sigmoid(i[j]);
-      f[j] = Sigmoid(f[j]);
-      g[j] = Tanh(g[j]);
-      o[j] = Sigmoid(o[j]);
-      const float state = f[j] * previous_c[row + j] + i[j] * g[j];
-      const float shown = Tanh(state);
-      c[row + j] = state;
-      tanh_c[row + j] = shown;
-      h[row + j] = o[j] * shown;
+      const LstmState state = LstmStep({i[j], f[j], g[j], o[j]}, previous_c[row + j]);
+      i[j] = state.gates.i;
+      f[j] = state.gates.f;
+      g[j] = state.gates.g;
+      o[j] = state.gates.o;
+      c[row + j] = state.c;
+      tanh_c[row + j] = state.tanh_c;
+      h[row + j] = state.h;
     }
   }
 }
@@ -64,17 +63,13 @@ void LstmBackwardCpu(const CellShape& shape, const float* previous_c, const floa
     const int64_t row = sample * size;
     DROVER_INDEPENDENT
     for (int64_t j = 0; j < size; ++j) {
-      const float shown = tanh_c[row + j];
-      const float of_h = dh[row + j];
-      const float of_c = dc[row + j] + of_h * o[j] * (1.0f - shown * shown);
-      const float of_i = of_c * g[j] * i[j] * (1.0f - i[j]);
-      const float of_f = of_c * previous_c[row + j] * f[j] * (1.0f - f[j]);
-      const float of_g = of_c * i[j] * (1.0f - g[j] * g[j]);
-      dc[row + j] = of_c * f[j];
-      i[j] = of_i;
-      f[j] = of_f;
-      g[j] = of_g;
-      o[j] = of_h * shown * o[j] * (1.0f - o[j]);
+      const LstmGradient gradient = LstmStepGradient({i[j], f[j], g[j], o[j]}, previous_c[row + j],
+                                                     tanh_c[row + j], dh[row + j], dc[row + j]);
+      dc[row + j] = gradient.previous_c;
+      i[j] = gradient.sums.i;
+      f[j] = gradient.sums.f;
+      g[j] = gradient.sums.g;
+      o[j] = gradient.sums.o;
     }
   }
 }
@@ -90,10 +85,11 @@ void GruForwardCpu(const CellShape& shape, const float* previous_h, const float*
     const int64_t row = sample * size;
     DROVER_INDEPENDENT
     for (int64_t j = 0; j < size; ++j) {
-      r[j] = Sigmoid(r[j]);
-      z[j] = Sigmoid(z[j]);
-      n[j] = Tanh(n[j] + r[j] * hidden_n[row + j]);
-      h[row + j] = (1.0f - z[j]) * n[j] + z[j] * previous_h[row + j];
+      const GruState state = GruStep({r[j], z[j], n[j]}, hidden_n[row + j], previous_h[row + j]);
+      r[j] = state.gates.r;
+      z[j] = state.gates.z;
+      n[j] = state.gates.n;
+      h[row + j] = state.h;
     }
   }
 }
@@ -109,15 +105,13 @@ void GruBackwardCpu(const CellShape& shape, const float* previous_h, float* hidd
     const int64_t row = sample * size;
     DROVER_INDEPENDENT
     for (int64_t j = 0; j < size; ++j) {
-      const float of_h = dh[row + j];
-      const float of_n = of_h * (1.0f - z[j]) * (1.0f - n[j] * n[j]);
-      const float of_z = of_h * (previous_h[row + j] - n[j]) * z[j] * (1.0f - z[j]);
-      const float of_r = of_n * hidden_n[row + j] * r[j] * (1.0f - r[j]);
-      dh[row + j] = of_h * z[j];
-      hidden_n[row + j] = of_n * r[j];
-      r[j] = of_r;
-      z[j] = of_z;
-      n[j] = of_n;
+      const GruGradient gradient =
+          GruStepGradient({r[j], z[j], n[j]}, hidden_n[row + j], previous_h[row + j], dh[row + j]);
+      dh[row + j] = gradient.previous_h;
+      hidden_n[row + j] = gradient.hidden_n;
+      r[j] = gradient.sums.r;
+      z[j] = gradient.sums.z;
+      n[j] = gradient.sums.n;
     }
   }
 }
