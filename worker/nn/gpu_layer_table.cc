@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include "worker/nn/bert_pretraining_gpu.h"
+#include "worker/nn/convolution_gpu.h"
 #include "worker/nn/layer_table.h"
 #include "worker/nn/linear_gpu.h"
+#include "worker/nn/max_pooling_gpu.h"
 #include "worker/nn/mean_squared_error_gpu.h"
 #include "worker/nn/softmax_cross_entropy_gpu.h"
 
@@ -31,6 +33,12 @@ struct GpuLayerMaker {
 
   LayerResult operator()(const DenseSpec& s) const {
     return Make<LinearGpu>(same, s, input, setting);
+  }
+  LayerResult operator()(const ConvolutionSpec& s) const {
+    return Make<ConvolutionGpu>(same, s, input, setting);
+  }
+  LayerResult operator()(const MaxPoolingSpec& s) const {
+    return Make<MaxPoolingGpu>(same, s, input, setting);
   }
 };
 

@@ -115,8 +115,9 @@ void ExpectGpuLayerAgrees(const LayerSpec& spec, const Dims& input, int64_t micr
   ASSERT_TRUE(cpu.Forward(options.training).ok());
   const std::vector<float> output = cpu.output();
 
+  const LayerSetting setting = {.micro_batch = micro_batch, .precision = options.precision};
   Result<std::unique_ptr<GpuLayer>> made =
-      MakeGpuLayer(spec, input, {.micro_batch = micro_batch, .precision = options.precision});
+      options.make ? options.make(setting) : MakeGpuLayer(spec, input, setting);
   ASSERT_TRUE(made.ok()) << made.status().ToString();
   GpuLayer& layer = *made.value();
   GpuArrays arrays;

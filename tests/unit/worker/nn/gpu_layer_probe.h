@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,8 @@ struct GpuProbeOptions {
   bool accumulate = false;  // Gradients are added to 1.
   Precision precision = Precision::kF32;
   double tolerance = 1e-5;
+  // What is tested in place of MakeGpuLayer's.
+  std::function<std::unique_ptr<GpuLayer>(const LayerSetting& setting)> make = {};
 };
 void ExpectGpuLayerAgrees(const LayerSpec& spec, const Dims& input, int64_t micro_batch,
                           const GpuProbeOptions& options = {});
