@@ -8,6 +8,7 @@
 #include "worker/nn/linear_gpu.h"
 #include "worker/nn/max_pooling_gpu.h"
 #include "worker/nn/mean_squared_error_gpu.h"
+#include "worker/nn/recurrent_gpu.h"
 #include "worker/nn/softmax_cross_entropy_gpu.h"
 
 namespace drover {
@@ -39,6 +40,9 @@ struct GpuLayerMaker {
   }
   LayerResult operator()(const MaxPoolingSpec& s) const {
     return Make<MaxPoolingGpu>(same, s, input, setting);
+  }
+  LayerResult operator()(const RecurrentSpec& s) const {
+    return Make<RecurrentGpu>(same, s, input, setting);
   }
 };
 
