@@ -1,7 +1,10 @@
 #include "common/gpu/nccl.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
+
+#include <utility>
+
+#include "common/gpu/dynamic_library.h"
 
 namespace drover {
 namespace {
@@ -11,52 +14,30 @@ constexpr const char* kHowToInstall =
     "install it with  apt-get install libnccl2  from NVIDIA's repository, or  pip install "
     "nvidia-nccl-cu13  and put its lib folder into the loader's path (LD_LIBRARY_PATH)";
 
-// Looks functions up by name and remembers those that are not there.
-class Symbols {
- public:
-  explicit Symbols(void* library) : library_(library) {}
-
-  template <typename Result, typename... Args>
-  void Find(const char* name, std::function<Result(Args...)>* function) {
-    void* const symbol = dlsym(library_, name);
-    if (symbol == nullptr) {
-      missing_ += (missing_.empty() ? "" : ", ") + std::string(name);
-      return;
-    }
-    *function = reinterpret_cast<Result (*)(Args...)>(symbol);
-  }
-
-  const std::string& missing() const { return missing_; }
-
- private:
-  void* const library_;
-  std::string missing_;
-};
-
-Result<NcclApi> LookUp(void* library, const std::string& name) {
+Result<NcclApi> LookUp(DynamicLibrary library) {
   NcclApi nccl;
-  Symbols symbols(library);
-  symbols.Find("ncclGetVersion", &nccl.GetVersion);
-  symbols.Find("ncclGetErrorString", &nccl.GetErrorString);
-  symbols.Find("ncclCommInitAll", &nccl.CommInitAll);
-  symbols.Find("ncclCommDestroy", &nccl.CommDestroy);
-  symbols.Find("ncclCommAbort", &nccl.CommAbort);
-  symbols.Find("ncclCommGetAsyncError", &nccl.CommGetAsyncError);
-  symbols.Find("ncclGroupStart", &nccl.GroupStart);
-  symbols.Find("ncclGroupEnd", &nccl.GroupEnd);
-  symbols.Find("ncclReduceScatter", &nccl.ReduceScatter);
-  symbols.Find("ncclBroadcast", &nccl.Broadcast);
-  if (!symbols.missing().empty()) {
-    return Status(
-        Code::kFailedPrecondition,
-        fmt::format("{} is no NCCL 2 that Drover can use: it lacks {}", name, symbols.missing()));
+  library.Find("ncclGetVersion", &nccl.GetVersion);
+  library.Find("ncclGetErrorString", &nccl.GetErrorString);
+  library.Find("ncclCommInitAll", &nccl.CommInitAll);
+  library.Find("ncclCommDestroy", &nccl.CommDestroy);
+  library.Find("ncclCommAbort", &nccl.CommAbort);
+  library.Find("ncclCommGetAsyncError", &nccl.CommGetAsyncError);
+  library.Find("ncclGroupStart", &nccl.GroupStart);
+  library.Find("ncclGroupEnd", &nccl.GroupEnd);
+  library.Find("ncclReduceScatter", &nccl.ReduceScatter);
+  library.Find("ncclBroadcast", &nccl.Broadcast);
+  if (!library.missing().empty()) {
+    return Status(Code::kFailedPrecondition,
+                  fmt::format("{} is no NCCL 2 that Drover can use: it lacks {}", library.name(),
+                              library.missing()));
   }
-  Symbols(library).Find("ncclGetLastError", &nccl.GetLastError);  // Since 2.13.
+  library.FindIfThere("ncclGetLastError", &nccl.GetLastError);  // Since 2.13.
   int version = 0;
-  DROVER_RETURN_IF_ERROR(NcclStatus(nccl, nccl.GetVersion(&version), "version of " + name));
+  DROVER_RETURN_IF_ERROR(
+      NcclStatus(nccl, nccl.GetVersion(&version), "version of " + library.name()));
   if (version < kNcclVersionMin) {
     return Status(Code::kFailedPrecondition,
-                  fmt::format("{} is version {}: expected {} or later", name,
+                  fmt::format("{} is version {}: expected {} or later", library.name(),
                               NcclVersionName(version), NcclVersionName(kNcclVersionMin)));
   }
   return nccl;
@@ -69,19 +50,10 @@ std::vector<std::string> NcclLibraryNames() {
 }
 
 Result<NcclApi> LoadNccl(const std::vector<std::string>& names) {
-  std::string tried;
-  for (const std::string& name : names) {
-    // Its own names stay its own: programs may bring another NCCL with them. Never closed: its
-    // threads outlive the last communicator.
-    void* const library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr) return LookUp(library, name);
-    const char* const why = dlerror();
-    tried += fmt::format("\n  {}: {}", name, why == nullptr ? "unknown" : why);
-  }
-  return Status(
-      Code::kNotFound,
-      fmt::format("NCCL, which adds up the GPUs of this host, cannot be loaded: {}. Tried:{}",
-                  kHowToInstall, tried));
+  Result<DynamicLibrary> library =
+      DynamicLibrary::Load(names, "NCCL, which adds up the GPUs of this host,", kHowToInstall);
+  if (!library.ok()) return library.status();
+  return LookUp(std::move(library).value());
 }
 
 std::string NcclVersionName(int version) {
