@@ -7,8 +7,9 @@
 
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
+#include "common/tensor/accumulate_gpu.h"
 #include "common/tensor/fixed_point.h"
-#include "server/optim/accumulate_gpu.h"
+#include "server/optim/mean_gpu.h"
 #include "server/optim/update_plan.h"
 
 namespace drover {

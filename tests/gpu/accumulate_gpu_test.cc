@@ -1,7 +1,7 @@
 // Sums and means on a GPU have the bits of FixedPointPasses, and bad gradients change nothing. On
 // the emulator (tests/unit/server/optim) and on a real GPU.
 
-#include "server/optim/accumulate_gpu.h"
+#include "common/tensor/accumulate_gpu.h"
 
 #include <gtest/gtest.h>
 
@@ -17,6 +17,7 @@
 #include "common/tensor/bf16.h"
 #include "common/tensor/fixed_point.h"
 #include "common/tensor/layout.h"
+#include "server/optim/mean_gpu.h"
 #include "server/optim/update_plan_gpu.h"
 #include "tests/gpu/require_gpu.h"
 

@@ -8,8 +8,8 @@
 
 #include "common/base/check.h"
 #include "common/tensor/fixed_point.h"
-#include "server/optim/accumulate_gpu.h"
 #include "server/optim/lookahead.h"
+#include "server/optim/mean_gpu.h"
 #include "server/optim/step_scalars.h"
 #include "server/optim/trust_ratio.h"
 

@@ -13,9 +13,10 @@
 #include <vector>
 
 #include "common/base/philox.h"
+#include "common/tensor/accumulate_gpu.h"
 #include "common/tensor/fixed_point.h"
 #include "common/tensor/layout.h"
-#include "server/optim/accumulate_gpu.h"
+#include "server/optim/mean_gpu.h"
 #include "server/optim/settings.h"
 #include "server/optim/step_scalars.h"
 #include "server/optim/trust_ratio.h"

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "common/base/philox.h"
+#include "common/tensor/accumulate_gpu.h"
+#include "common/tensor/fixed_point.h"
 #include "tests/gpu/update_cases.h"
 #include "tests/support/cuda_emulator/emulator.h"
 #include "tests/support/slow_square_sum.h"
@@ -52,6 +54,64 @@ TEST(UpdateSchedulesTest, TwoPassesAndClippingHaveTheSameBitsInAnyOrder) {
 
     ExpectAllSchedulesEqualTheCpu(c);
   }
+}
+
+TEST(UpdateSchedulesTest, EveryRuleHasTheSameBitsInAnyOrder) {
+  for (const RuleInfo& rule : kRules) {
+    UpdateCase c;
+    c.settings = FullSettings(rule.rule);
+    c.options.from_sums = rule.slots % 2 == 0;
+    c.sizes = {300};
+    c.steps = 1;
+    SCOPED_TRACE(rule.name);
+
+    ExpectAllSchedulesEqualTheCpu(c);
+  }
+}
+
+// Three inputs at once, the second one with an element that must keep it out.
+TEST(AccumulateSchedulesTest, SumsAndWhatIsBadAreTheSameInAnyOrder) {
+  constexpr uint32_t kCount = 300;
+  constexpr double kScale = 0x1p40;
+  std::vector<float> floats(kCount), bad_floats(kCount);
+  std::vector<int64_t> integers(kCount);
+  for (uint32_t i = 0; i < kCount; ++i) {
+    const auto words = Philox(/*seed=*/6, /*stream=*/0, i);
+    floats[i] = UnitFloat(words[0]) - 0.5f;
+    bad_floats[i] = i >= 17 && i % 40 == 17 ? 1e30f : 1.0f;
+    integers[i] = static_cast<int32_t>(words[1]);
+  }
+  std::vector<int64_t> expected = integers;
+  FixedPointPassesFor(BestIsa()).add_f32(floats.data(), kCount, kScale, expected.data());
+
+  emulator::ForEachSeed(kSchedules, [&](uint64_t seed) {
+    const GpuStream stream = GpuStream::Open(0).value();
+    const auto first = DeviceBuffer<float>::Make(0, kCount).value();
+    const auto second = DeviceBuffer<float>::Make(0, kCount).value();
+    const auto third = DeviceBuffer<int64_t>::Make(0, kCount).value();
+    const auto sums = DeviceBuffer<int64_t>::Make(0, kCount).value();
+    const auto bad = DeviceBuffer<uint32_t>::Make(0, 3).value();
+    const std::vector<AccumulateInput> inputs = {
+        {first.data(), GradientEncoding::kF32, 100.0f, 0},
+        {second.data(), GradientEncoding::kF32, 100.0f, 0},
+        {third.data(), GradientEncoding::kI64, 0.0f, int64_t{1} << 40}};
+    std::vector<int64_t> got(kCount);
+    std::vector<uint32_t> got_bad(3);
+
+    ASSERT_TRUE(CopyToDevice<float>(stream, floats, first.data()).ok());
+    ASSERT_TRUE(CopyToDevice<float>(stream, bad_floats, second.data()).ok());
+    ASSERT_TRUE(CopyToDevice<int64_t>(stream, integers, third.data()).ok());
+    ASSERT_TRUE(
+        AccumulateOnGpu(inputs, kCount, /*store=*/true, kScale, sums.data(), bad.data(), stream)
+            .ok());
+    ASSERT_TRUE(CopyToHost<int64_t>(stream, sums.data(), got).ok());
+    ASSERT_TRUE(CopyToHost<uint32_t>(stream, bad.data(), got_bad).ok());
+    ASSERT_TRUE(stream.Wait().ok()) << "seed " << seed;
+
+    EXPECT_EQ(got, expected) << "seed " << seed;
+    EXPECT_EQ(got_bad, (std::vector<uint32_t>{kNoBadElement, 17, kNoBadElement}));
+    EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>()) << "seed " << seed;
+  });
 }
 
 // Every sum that SumSquaresOnGpu gives, and whether the emulator complained of it.

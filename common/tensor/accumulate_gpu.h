@@ -1,13 +1,12 @@
-// Exact accumulation on a GPU: int64 sums of received gradients, several at once, and the mean of
-// complete sums, with the bits of FixedPointPasses (common/tensor/fixed_point.h). Functions put
-// kernels into a stream and return; arguments are device memory that stays until the stream has
-// passed. Any thread.
+// Exact accumulation on a GPU: int64 sums of gradients, several at once, with the bits of
+// FixedPointPasses (common/tensor/fixed_point.h). Functions put kernels into a stream and return;
+// arguments are device memory that stays until the stream has passed. Any thread.
 //
 // Errors: kInvalidArgument for more inputs than fit; kInternal when the runtime refuses a launch;
 // kUnimplemented in a build without CUDA.
 
-#ifndef DROVER_SERVER_OPTIM_ACCUMULATE_GPU_H_
-#define DROVER_SERVER_OPTIM_ACCUMULATE_GPU_H_
+#ifndef DROVER_COMMON_TENSOR_ACCUMULATE_GPU_H_
+#define DROVER_COMMON_TENSOR_ACCUMULATE_GPU_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +14,6 @@
 
 #include "common/base/status.h"
 #include "common/gpu/device.h"
-#include "server/optim/update_tables.h"
 
 namespace drover {
 
@@ -41,13 +39,6 @@ inline constexpr uint32_t kNoBadElement = UINT32_MAX;
 Status AccumulateOnGpu(std::span<const AccumulateInput> inputs, uint32_t count, bool store,
                        double scale, int64_t* sums, uint32_t* bad, const GpuStream& stream);
 
-// gradient = float32(double(sums) * mean_factor) for `tables`, a plan of any number of whole
-// blocks; gaps between tensors are left alone. strip_squares: [strip_count] scratch; block_squares:
-// [block_count], sums of squares of the results in the order of square_sum.h.
-Status ConvertOnGpu(const UpdateTables& tables, const int64_t* sums, double mean_factor,
-                    float* gradient, double* strip_squares, double* block_squares,
-                    const GpuStream& stream);
-
 }  // namespace drover
 
-#endif  // DROVER_SERVER_OPTIM_ACCUMULATE_GPU_H_
+#endif  // DROVER_COMMON_TENSOR_ACCUMULATE_GPU_H_

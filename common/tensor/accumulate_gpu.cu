@@ -8,12 +8,15 @@
 #include "common/gpu/access.cuh"
 #include "common/gpu/cuda_status.h"
 #include "common/gpu/kernel.h"
+#include "common/tensor/accumulate_gpu.h"
 #include "common/tensor/bf16.h"
-#include "server/optim/accumulate_gpu.h"
-#include "server/optim/square_fold.cuh"
 
 namespace drover {
 namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr unsigned kRows = 4;  // Of four neighbouring elements per thread.
+constexpr unsigned kBlockElements = kRows * kThreads * 4;
 
 struct Inputs {
   AccumulateInput of[kAccumulateInputsMax];
@@ -21,7 +24,8 @@ struct Inputs {
 };
 
 __device__ __forceinline__ int64_t FirstOfQuad(uint32_t row) {
-  return int64_t{blockIdx.x} * static_cast<int64_t>(kStripElements) + int64_t{StripElement(row)};
+  return int64_t{blockIdx.x} * kBlockElements + int64_t{row} * kThreads * 4 +
+         int64_t{threadIdx.x} * 4;
 }
 
 __device__ __forceinline__ int LeftOf(int64_t first, uint32_t count) {
@@ -56,11 +60,11 @@ __global__ void ForgetBadKernel(uint32_t* bad, uint32_t count) {
 }
 
 // blockIdx.y: the input.
-__global__ void __launch_bounds__(kStripThreads)
+__global__ void __launch_bounds__(kThreads)
     FindBadKernel(Inputs inputs, uint32_t count, uint32_t* bad) {
   const AccumulateInput input = inputs.of[blockIdx.y];
   uint32_t first_bad = kNoBadElement;
-  for (uint32_t row = 0; row < kStripRows; ++row) {
+  for (uint32_t row = 0; row < kRows; ++row) {
     const int64_t first = FirstOfQuad(row);
     const int left = LeftOf(first, count);
     bool is_bad[4] = {};
@@ -82,10 +86,10 @@ __global__ void __launch_bounds__(kStripThreads)
 }
 
 template <bool kStore>
-__global__ void __launch_bounds__(kStripThreads)
+__global__ void __launch_bounds__(kThreads)
     AccumulateKernel(Inputs inputs, uint32_t count, double scale, const uint32_t* bad,
                      int64_t* sums) {
-  for (uint32_t row = 0; row < kStripRows; ++row) {
+  for (uint32_t row = 0; row < kRows; ++row) {
     const int64_t first = FirstOfQuad(row);
     const int left = LeftOf(first, count);
     // Unsigned: wraps instead of overflowing, as on the CPU.
@@ -118,42 +122,6 @@ __global__ void __launch_bounds__(kStripThreads)
   }
 }
 
-__global__ void __launch_bounds__(kStripThreads)
-    ConvertKernel(UpdateTables tables, const int64_t* sums, double mean_factor, float* gradient,
-                  double* strip_squares) {
-  DROVER_SHARED_ARRAY(double, scratch, kStripSegments);
-  const UpdateStrip strip = tables.strips[blockIdx.x];
-  double squares[1][4] = {};
-  for (uint32_t row = 0; row < kStripRows; ++row) {
-    const uint32_t first = StripElement(row);
-    const int left = static_cast<int>(strip.size) - static_cast<int>(first);
-    int64_t q[4] = {};
-    float mean[4];
-    ReadFourStreaming(sums + strip.offset + first, left, q);
-    for (int k = 0; k < 4; ++k) {
-      mean[k] = static_cast<float>(static_cast<double>(q[k]) * mean_factor);
-      const double g = mean[k];
-      if (k < left) squares[0][k] += g * g;
-    }
-    WriteFour(gradient + strip.offset + first, left, mean);
-  }
-  double sum[1];
-  FoldStrip<1>(squares, scratch, sum);
-  if (threadIdx.x == 0) strip_squares[blockIdx.x] = sum[0];
-}
-
-__global__ void __launch_bounds__(kStripThreads)
-    BlockSquaresKernel(UpdateTables tables, const double* strip_squares, double* block_squares) {
-  const uint32_t block = blockIdx.x * kStripThreads + threadIdx.x;
-  if (block >= tables.block_count) return;
-  double sum = 0.0;
-  for (uint32_t strip = tables.block_strips[block]; strip < tables.block_strips[block + 1];
-       ++strip) {
-    sum += strip_squares[strip];
-  }
-  block_squares[block] = sum;
-}
-
 }  // namespace
 
 Status AccumulateOnGpu(std::span<const AccumulateInput> inputs, uint32_t count, bool store,
@@ -169,33 +137,18 @@ Status AccumulateOnGpu(std::span<const AccumulateInput> inputs, uint32_t count, 
   all.count = static_cast<uint32_t>(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) all.of[i] = inputs[i];
   DROVER_LAUNCH(ForgetBadKernel, 1, 32, 0, handle, bad, all.count);
-  const auto blocks = static_cast<uint32_t>((count + kStripElements - 1) / kStripElements);
+  const auto blocks = static_cast<uint32_t>((count + kBlockElements - 1) / kBlockElements);
   if (blocks > 0) {
-    DROVER_LAUNCH(FindBadKernel, dim3(blocks, all.count), kStripThreads, 0, handle, all, count,
-                  bad);
+    DROVER_LAUNCH(FindBadKernel, dim3(blocks, all.count), kThreads, 0, handle, all, count, bad);
     if (store) {
-      DROVER_LAUNCH(AccumulateKernel<true>, blocks, kStripThreads, 0, handle, all, count, scale,
-                    bad, sums);
+      DROVER_LAUNCH(AccumulateKernel<true>, blocks, kThreads, 0, handle, all, count, scale, bad,
+                    sums);
     } else {
-      DROVER_LAUNCH(AccumulateKernel<false>, blocks, kStripThreads, 0, handle, all, count, scale,
-                    bad, sums);
+      DROVER_LAUNCH(AccumulateKernel<false>, blocks, kThreads, 0, handle, all, count, scale, bad,
+                    sums);
     }
   }
   return LaunchStatus("AccumulateKernel");
-}
-
-Status ConvertOnGpu(const UpdateTables& tables, const int64_t* sums, double mean_factor,
-                    float* gradient, double* strip_squares, double* block_squares,
-                    const GpuStream& stream) {
-  if (tables.strip_count == 0) return Status();
-  DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
-  const auto handle = static_cast<cudaStream_t>(stream.handle());
-  DROVER_LAUNCH(ConvertKernel, tables.strip_count, kStripThreads, 0, handle, tables, sums,
-                mean_factor, gradient, strip_squares);
-  const uint32_t grid = (tables.block_count + kStripThreads - 1) / kStripThreads;
-  DROVER_LAUNCH(BlockSquaresKernel, grid, kStripThreads, 0, handle, tables, strip_squares,
-                block_squares);
-  return LaunchStatus("ConvertKernel");
 }
 
 }  // namespace drover
