@@ -19,6 +19,9 @@ DROVER_HOST_DEVICE inline float Sigmoid(float x) {
   return numerator / (1.0f + e);
 }
 
+// dy/dx where y = Sigmoid(x).
+DROVER_HOST_DEVICE inline float SigmoidSlope(float y) { return y * (1.0f - y); }
+
 // At most 2 ulp off; odd, -0 for -0; NaN for NaN. Its derivative is 1 - t^2 with t = Tanh(x). The
 // polynomial for small x: Cephes, tanhf.c (Moshier).
 DROVER_HOST_DEVICE inline float Tanh(float x) {
@@ -34,6 +37,9 @@ DROVER_HOST_DEVICE inline float Tanh(float x) {
   const float small = p * z * size + size;
   return std::copysign(size < 0.625f ? small : large, x);
 }
+
+// dy/dx where y = Tanh(x).
+DROVER_HOST_DEVICE inline float TanhSlope(float y) { return 1.0f - y * y; }
 
 }  // namespace drover
 

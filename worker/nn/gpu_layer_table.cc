@@ -4,12 +4,18 @@
 
 #include "worker/nn/bert_pretraining_gpu.h"
 #include "worker/nn/convolution_gpu.h"
+#include "worker/nn/elementwise_gpu.h"
+#include "worker/nn/flatten_gpu.h"
+#include "worker/nn/gelu_gpu.h"
 #include "worker/nn/layer_table.h"
 #include "worker/nn/linear_gpu.h"
 #include "worker/nn/max_pooling_gpu.h"
 #include "worker/nn/mean_squared_error_gpu.h"
 #include "worker/nn/recurrent_gpu.h"
+#include "worker/nn/relu_gpu.h"
+#include "worker/nn/sigmoid_gpu.h"
 #include "worker/nn/softmax_cross_entropy_gpu.h"
+#include "worker/nn/tanh_gpu.h"
 
 namespace drover {
 namespace {
@@ -43,6 +49,21 @@ struct GpuLayerMaker {
   }
   LayerResult operator()(const RecurrentSpec& s) const {
     return Make<RecurrentGpu>(same, s, input, setting);
+  }
+  LayerResult operator()(const ReluSpec&) const {
+    return Make<ElementwiseGpu>(same, input, setting, ReluForwardGpu, ReluBackwardGpu);
+  }
+  LayerResult operator()(const SigmoidSpec&) const {
+    return Make<ElementwiseGpu>(same, input, setting, SigmoidForwardGpu, SigmoidBackwardGpu);
+  }
+  LayerResult operator()(const TanhSpec&) const {
+    return Make<ElementwiseGpu>(same, input, setting, TanhForwardGpu, TanhBackwardGpu);
+  }
+  LayerResult operator()(const GeluSpec&) const {
+    return Make<ElementwiseGpu>(same, input, setting, GeluForwardGpu, GeluBackwardGpu);
+  }
+  LayerResult operator()(const FlattenSpec&) const {
+    return Make<FlattenGpu>(same, input, setting);
   }
 };
 

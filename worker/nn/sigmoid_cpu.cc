@@ -11,7 +11,7 @@ void SigmoidForwardCpu(int64_t count, const float* x, float* y) {
 
 DROVER_SIMD
 void SigmoidBackwardCpu(int64_t count, const float* y, const float* dy, float* dx) {
-  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * (y[i] * (1.0f - y[i]));
+  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * SigmoidSlope(y[i]);
 }
 
 }  // namespace drover

@@ -11,7 +11,7 @@ void TanhForwardCpu(int64_t count, const float* x, float* y) {
 
 DROVER_SIMD
 void TanhBackwardCpu(int64_t count, const float* y, const float* dy, float* dx) {
-  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * (1.0f - y[i] * y[i]);
+  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * TanhSlope(y[i]);
 }
 
 }  // namespace drover

@@ -1,0 +1,16 @@
+// ReLU (relu.h) on a GPU, for ElementwiseGpu. Enqueues; any thread.
+
+#ifndef DROVER_WORKER_NN_RELU_GPU_H_
+#define DROVER_WORKER_NN_RELU_GPU_H_
+
+#include "worker/nn/elementwise_gpu.h"
+
+namespace drover {
+
+Status ReluForwardGpu(const GpuStream& stream, int64_t count, ConstGpuValues x, GpuValues y);
+Status ReluBackwardGpu(const GpuStream& stream, int64_t count, ConstGpuValues y, ConstGpuValues dy,
+                       GpuValues dx);
+
+}  // namespace drover
+
+#endif  // DROVER_WORKER_NN_RELU_GPU_H_

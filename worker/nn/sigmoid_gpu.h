@@ -1,0 +1,16 @@
+// The logistic function (sigmoid.h) on a GPU, for ElementwiseGpu. Enqueues; any thread.
+
+#ifndef DROVER_WORKER_NN_SIGMOID_GPU_H_
+#define DROVER_WORKER_NN_SIGMOID_GPU_H_
+
+#include "worker/nn/elementwise_gpu.h"
+
+namespace drover {
+
+Status SigmoidForwardGpu(const GpuStream& stream, int64_t count, ConstGpuValues x, GpuValues y);
+Status SigmoidBackwardGpu(const GpuStream& stream, int64_t count, ConstGpuValues y,
+                          ConstGpuValues dy, GpuValues dx);
+
+}  // namespace drover
+
+#endif  // DROVER_WORKER_NN_SIGMOID_GPU_H_
