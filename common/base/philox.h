@@ -9,10 +9,13 @@
 #include <array>
 #include <cstdint>
 
+#include "common/base/host_device.h"
+
 namespace drover {
 
 // Four independent uniform 32-bit words. The counter is (index, stream), the key is the seed.
-inline std::array<uint32_t, 4> Philox(uint64_t seed, uint64_t stream, uint64_t index) {
+DROVER_HOST_DEVICE inline std::array<uint32_t, 4> Philox(uint64_t seed, uint64_t stream,
+                                                         uint64_t index) {
   const r123::Philox4x32::ctr_type counter = {
       {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
        static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)}};

@@ -5,14 +5,37 @@
 #ifndef DROVER_WORKER_NN_DROPOUT_MASK_H_
 #define DROVER_WORKER_NN_DROPOUT_MASK_H_
 
+#include <array>
 #include <cstdint>
 #include <string_view>
+
+#include "common/base/host_device.h"
+#include "common/base/philox.h"
 
 namespace drover {
 
 struct DropoutSample {
   uint64_t seed;      // Batch::seed.
   uint64_t position;  // Batch::positions of the sample.
+};
+
+// What the masks of a layer are drawn from, as plain values: kernels take it as an argument.
+struct DropoutDraw {
+  uint64_t key;
+  uint64_t layer;      // In the upper 32 bits.
+  uint32_t threshold;  // Random words below it strike out.
+  float scale;         // As DropoutMask::scale().
+
+  // For the values of a sample with the numbers 4 * group to 4 * group + 3.
+  DROVER_HOST_DEVICE std::array<uint32_t, 4> Words(uint64_t position, uint64_t group) const {
+    return Philox(key, position, layer + group);
+  }
+  // Bit j is set if value 4 * group + j is struck out.
+  DROVER_HOST_DEVICE uint32_t StruckOut(uint64_t position, uint64_t group) const {
+    const std::array<uint32_t, 4> words = Words(position, group);
+    return (words[0] < threshold ? 1u : 0u) | (words[1] < threshold ? 2u : 0u) |
+           (words[2] < threshold ? 4u : 0u) | (words[3] < threshold ? 8u : 0u);
+  }
 };
 
 class DropoutMask {
@@ -22,6 +45,9 @@ class DropoutMask {
 
   // What the values that stay are multiplied with: 1 / (1 - probability).
   float scale() const { return scale_; }
+
+  // `seed` is Batch::seed.
+  DropoutDraw draw(uint64_t seed) const;
 
   // values: [count], none with its sign bit set; they have the numbers first, first + 1, ... in
   // their sample, below 2^34; `first` is a multiple of 4. Sets the sign bit of each that is struck
