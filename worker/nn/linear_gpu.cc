@@ -47,12 +47,19 @@ Status LinearForwardGpu(const GpuLane& lane, const LinearShape& shape, ConstGpuV
 Status LinearBackwardWeightsGpu(const GpuLane& lane, const LinearShape& shape, ConstGpuValues x,
                                 ConstGpuValues dy, const GradientSum& dweight,
                                 const GradientSum& dbias, std::byte* scratch) {
+  return LinearBackwardWeightsGpu(lane, shape, x, ConstGpuMatrix{dy, shape.output_size}, dweight,
+                                  dbias, scratch);
+}
+
+Status LinearBackwardWeightsGpu(const GpuLane& lane, const LinearShape& shape, ConstGpuValues x,
+                                const ConstGpuMatrix& dy, const GradientSum& dweight,
+                                const GradientSum& dbias, std::byte* scratch) {
   DROVER_RETURN_IF_ERROR(ColumnSumsOnGpu(shape.rows, shape.output_size, dy, dbias,
                                          reinterpret_cast<float*>(scratch), *lane.stream));
   return lane.products->Multiply({.m = shape.output_size,
                                   .n = shape.input_size,
                                   .k = shape.rows,
-                                  .a = {dy, shape.output_size, /*transposed=*/true},
+                                  .a = {dy.values, dy.stride, /*transposed=*/true},
                                   .b = {x, shape.input_size},
                                   .c = {{dweight.values, ValueType::kF32}, shape.input_size},
                                   .accumulate = dweight.accumulate},

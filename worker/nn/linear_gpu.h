@@ -29,6 +29,10 @@ Status LinearForwardGpu(const GpuLane& lane, const LinearShape& shape, ConstGpuV
 Status LinearBackwardWeightsGpu(const GpuLane& lane, const LinearShape& shape, ConstGpuValues x,
                                 ConstGpuValues dy, const GradientSum& dweight,
                                 const GradientSum& dbias, std::byte* scratch);
+// dy as rows inside a wider array.
+Status LinearBackwardWeightsGpu(const GpuLane& lane, const LinearShape& shape, ConstGpuValues x,
+                                const ConstGpuMatrix& dy, const GradientSum& dweight,
+                                const GradientSum& dbias, std::byte* scratch);
 Status LinearBackwardDataGpu(const GpuLane& lane, const LinearShape& shape, ConstGpuValues dy,
                              const GpuWeight& weight, GpuValues dx);
 size_t LinearScratchBytesGpu(const LinearShape& shape);
