@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "worker/nn/attention_gpu.h"
 #include "worker/nn/bert_pretraining_gpu.h"
 #include "worker/nn/convolution_gpu.h"
 #include "worker/nn/elementwise_gpu.h"
@@ -40,6 +41,9 @@ struct GpuLayerMaker {
 
   LayerResult operator()(const DenseSpec& s) const {
     return Make<LinearGpu>(same, s, input, setting);
+  }
+  LayerResult operator()(const AttentionSpec& s) const {
+    return MakeAttentionGpu(same, name, s, input, setting);
   }
   LayerResult operator()(const ConvolutionSpec& s) const {
     return Make<ConvolutionGpu>(same, s, input, setting);

@@ -1,0 +1,101 @@
+#include "worker/nn/attention_gpu.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/cuda_emulator/emulator.h"
+#include "tests/unit/worker/nn/attention_gpu_case.h"
+#include "tests/unit/worker/nn/gpu_layer_probe.h"
+#include "worker/nn/gpu_layer_table.h"
+
+namespace drover {
+namespace {
+
+LayerSpec Spec(int64_t heads, double dropout = 0.0) {
+  return {.name = "attention", .kind = AttentionSpec{.heads = heads, .dropout = dropout}};
+}
+
+class AttentionGpuTest : public testing::Test {
+ protected:
+  void TearDown() override { EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>()); }
+};
+
+TEST_F(AttentionGpuTest, AgreesWithTheLayerOfTheCpu) {
+  emulator::ForEachSeed(5, [](uint64_t seed) {
+    SCOPED_TRACE(seed);
+    ExpectGpuLayerAgrees(Spec(2), {3, 6}, 2);
+    ExpectGpuLayerAgrees(Spec(1), {1, 5}, 1);
+  });
+  ExpectGpuLayerAgrees(Spec(2), {70, 8}, 1);
+  ExpectGpuLayerAgrees(Spec(2), {33, 4}, 2, {.training = false});
+}
+
+TEST_F(AttentionGpuTest, DerivesNothingFromPadding) {
+  const std::vector<int32_t> lengths = {1, 34, 9, 40};
+  Batch batch;
+  batch.lengths = lengths.data();
+  ExpectGpuLayerAgrees(Spec(2), {40, 6}, 4, {.batch = batch});
+}
+
+TEST_F(AttentionGpuTest, StrikesOutWhatTheCpuStrikesOut) {
+  const std::vector<int32_t> lengths = {7, 5, 1};
+  Batch batch;
+  batch.lengths = lengths.data();
+  batch.seed = 5;
+  ExpectGpuLayerAgrees(Spec(3, 0.4), {7, 6}, 3, {.batch = batch});
+  batch.lengths = nullptr;
+  ExpectGpuLayerAgrees(Spec(2, 0.1), {36, 4}, 1, {.batch = batch});
+  // Not when it only evaluates.
+  ExpectGpuLayerAgrees(Spec(3, 0.4), {7, 6}, 3, {.batch = batch, .training = false});
+}
+
+TEST_F(AttentionGpuTest, AddsToGradientsThatAreThere) {
+  ExpectGpuLayerAgrees(Spec(2), {5, 6}, 2, {.accumulate = true});
+}
+
+// Rounded are q, k, v, c, the gradient of c, dq, dk and dv, each to 8 bits, of values up to 3.
+TEST_F(AttentionGpuTest, RoundsWhatItStoresInBf16) {
+  ExpectGpuLayerAgrees(Spec(2, 0.2), {35, 8}, 2,
+                       {.precision = Precision::kBf16, .tolerance = 0.02});
+}
+
+TEST_F(AttentionGpuTest, KernelsAgreeWithSlowLoopsForAnyHead) {
+  for (const int64_t head_size : {1, 5, 32, 33, 64, 100, 128}) {
+    SCOPED_TRACE(head_size);
+    ExpectAttentionAgrees({.tokens = 35, .head_size = head_size, .lengths = {35, 17}}, 4e-6);
+  }
+}
+
+TEST_F(AttentionGpuTest, KernelsAgreeWithSlowLoopsForAnyLength) {
+  for (const int64_t tokens : {1, 2, 31, 32, 33, 130}) {
+    SCOPED_TRACE(tokens);
+    ExpectAttentionAgrees(
+        {.tokens = tokens, .head_size = 8, .heads = 3, .dropout = tokens == 33 ? 0.3 : 0.0}, 4e-6);
+  }
+}
+
+// Scores up to 100 apart: corrections underflow, and the largest comes in any tile.
+TEST_F(AttentionGpuTest, KernelsKeepSharpSoftmaxesFinite) {
+  ExpectAttentionAgrees({.tokens = 100, .head_size = 32, .heads = 1, .sharpness = 60.0f}, 2e-4);
+}
+
+TEST_F(AttentionGpuTest, GivesTheSameBitsOnEverySchedule) {
+  const AttentionCase of = {.tokens = 50, .head_size = 32, .lengths = {50, 20}, .dropout = 0.1};
+  const AttentionResults first = RunAttentionGpu(of);
+  emulator::ForEachSeed(10, [&](uint64_t seed) {
+    SCOPED_TRACE(seed);
+    EXPECT_TRUE(RunAttentionGpu(of) == first);
+  });
+}
+
+TEST_F(AttentionGpuTest, RefusesHeadsThatDoNotFit) {
+  const Result<std::unique_ptr<GpuLayer>> layer =
+      MakeGpuLayer(Spec(2), {4, 258}, {.micro_batch = 1});
+  EXPECT_EQ(layer.status().code(), Code::kUnimplemented);
+  EXPECT_THAT(layer.status().message(),
+              testing::HasSubstr("heads of 129 values, expected at most 128"));
+  EXPECT_TRUE(MakeGpuLayer(Spec(2), {4, 256}, {.micro_batch = 1}).ok());
+}
+
+}  // namespace
+}  // namespace drover
