@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/gpu/device.h"
+#include "common/tensor/accumulate_gpu.h"
 #include "worker/nn/gpu_batches.h"
 #include "worker/nn/gpu_model_plan.h"
 #include "worker/nn/layer_table.h"
@@ -26,6 +27,8 @@ struct Device {
   DeviceBuffer<std::byte> memory;
   GpuBatches batches;
   std::vector<GpuEvent> tensors;  // One each: its gradient is whole.
+  DeviceBuffer<uint32_t> bad;     // One each: its first bad element.
+  PinnedBuffer<uint32_t> bad_on_host;
   std::unique_ptr<GpuProducts> products;
 };
 
@@ -36,9 +39,10 @@ class GpuModel : public LeafModel {
 
   const Layout& layout() const override { return parts_.plan.layout; }
   int64_t micro_batch() const override { return setting_.micro_batch; }
+  bool adds_leaves() const override { return true; }
   Status BeginLeaf(LeafWork work) override;
   Status Add(const Batch& batch, bool last) override;
-  Result<std::vector<BatchResult>> EndLeaf() override;
+  Result<LeafResult> EndLeaf() override;
   Result<BatchResult> Evaluate(int64_t version, const float* weights, const Batch& batch) override;
 
  private:
@@ -53,6 +57,9 @@ class GpuModel : public LeafModel {
   Status Forward(const Batch& batch, bool training, GpuBatchResult* result);
   Status Backward(const Batch& batch, bool last);
   Status TensorFinal(size_t tensor);
+  // Of what TensorFinal has enqueued.
+  Status BringTensor(size_t tensor);
+  Result<std::optional<BadElement>> FirstBad();
   ConstGpuValues InputOf(const Batch& batch) const;
   Result<std::vector<BatchResult>> Results();
   BatchResult ResultOf(size_t micro_batch) const;
@@ -180,6 +187,15 @@ Status GpuModel::Forward(const Batch& batch, bool training, GpuBatchResult* resu
 
 Status GpuModel::TensorFinal(size_t tensor) {
   finals_.push_back(tensor);
+  if (work_.sums) {
+    const uint64_t offset = layout().tensor_offset(tensor);
+    const AccumulateInput leaf = {At<float>(plan_.gradient) + offset, GradientEncoding::kF32,
+                                  work_.sums->limit, 0};
+    DROVER_RETURN_IF_ERROR(
+        AccumulateOnGpu({&leaf, 1}, static_cast<uint32_t>(layout().tensor_size(tensor)),
+                        work_.sums->first, work_.sums->scale, At<int64_t>(plan_.sums) + offset,
+                        device_.bad.data() + tensor, device_.compute));
+  }
   return device_.tensors[tensor].Record(device_.compute);
 }
 
@@ -239,18 +255,51 @@ BatchResult GpuModel::ResultOf(size_t micro_batch) const {
           .masked_correct = result.masked_correct};
 }
 
-Result<std::vector<BatchResult>> GpuModel::EndLeaf() {
+Status GpuModel::BringTensor(size_t tensor) {
+  const uint64_t offset = layout().tensor_offset(tensor);
+  const size_t size = layout().tensor_size(tensor);
+  if (!work_.sums) {
+    return CopyToHost(device_.downloads, At<float>(plan_.gradient) + offset,
+                      std::span(work_.gradient + offset, size));
+  }
+  DROVER_RETURN_IF_ERROR(CopyToHost(device_.downloads, device_.bad.data() + tensor,
+                                    device_.bad_on_host.span().subspan(tensor, 1)));
+  if (!work_.sums->last) return Status();
+  return CopyToHost(device_.downloads, At<int64_t>(plan_.sums) + offset,
+                    std::span(work_.sums->sums + offset, size));
+}
+
+Result<std::optional<BadElement>> GpuModel::FirstBad() {
+  if (!work_.sums) return std::optional<BadElement>();
+  for (const size_t tensor : finals_) {
+    const uint32_t element = device_.bad_on_host.data()[tensor];
+    if (element == kNoBadElement) continue;
+    BadElement bad = {tensor, element, 0.0f};
+    const float* const where = At<float>(plan_.gradient) + layout().tensor_offset(tensor) + element;
+    DROVER_RETURN_IF_ERROR(CopyToHost(device_.compute, where, std::span(&bad.value, 1)));
+    DROVER_RETURN_IF_ERROR(device_.compute.Wait());
+    return std::optional<BadElement>(bad);
+  }
+  return std::optional<BadElement>();
+}
+
+Result<LeafResult> GpuModel::EndLeaf() {
   // Each tensor as soon as it is whole, while the layers before it are still at work.
   for (const size_t tensor : finals_) {
-    const uint64_t offset = layout().tensor_offset(tensor);
     DROVER_RETURN_IF_ERROR(device_.tensors[tensor].Hold(device_.downloads));
-    DROVER_RETURN_IF_ERROR(
-        CopyToHost(device_.downloads, At<float>(plan_.gradient) + offset,
-                   std::span(work_.gradient + offset, layout().tensor_size(tensor))));
+    DROVER_RETURN_IF_ERROR(BringTensor(tensor));
+    if (work_.sums && !work_.sums->last) continue;
     DROVER_RETURN_IF_ERROR(device_.downloads.Wait());
-    if (work_.on_final) work_.on_final(tensor);
+    if (!work_.sums && work_.on_final) work_.on_final(tensor);
+    if (!work_.sums || !work_.sums->on_final) continue;
+    if (device_.bad_on_host.data()[tensor] == kNoBadElement) work_.sums->on_final(tensor);
   }
-  return Results();
+  DROVER_RETURN_IF_ERROR(device_.downloads.Wait());
+  Result<std::vector<BatchResult>> results = Results();
+  if (!results.ok()) return results.status();
+  const Result<std::optional<BadElement>> bad = FirstBad();
+  if (!bad.ok()) return bad.status();
+  return LeafResult{std::move(results).value(), bad.value()};
 }
 
 Result<std::vector<BatchResult>> GpuModel::Results() {
@@ -294,8 +343,18 @@ Result<Device> OpenDevice(int index, const GpuModelParts& parts, const GpuModelP
     if (!event.ok()) return event.status();
     tensors.push_back(std::move(event).value());
   }
-  return Device{std::move(compute).value(), std::move(downloads).value(), std::move(memory).value(),
-                std::move(batches).value(), std::move(tensors),           std::move(products)};
+  Result<DeviceBuffer<uint32_t>> bad = DeviceBuffer<uint32_t>::Make(index, tensors.size());
+  if (!bad.ok()) return bad.status();
+  Result<PinnedBuffer<uint32_t>> bad_on_host = PinnedBuffer<uint32_t>::Make(index, tensors.size());
+  if (!bad_on_host.ok()) return bad_on_host.status();
+  return Device{.compute = std::move(compute).value(),
+                .downloads = std::move(downloads).value(),
+                .memory = std::move(memory).value(),
+                .batches = std::move(batches).value(),
+                .tensors = std::move(tensors),
+                .bad = std::move(bad).value(),
+                .bad_on_host = std::move(bad_on_host).value(),
+                .products = std::move(products)};
 }
 
 // Says what would fit, for whoever must change the job.

@@ -13,6 +13,8 @@
 namespace drover {
 namespace {
 
+constexpr int64_t kTensorElementsMax = (int64_t{1} << 31) - 1;  // See accumulate_gpu.h.
+
 std::string Mebibytes(size_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
@@ -30,6 +32,12 @@ Result<GpuModelParts> MakeGpuModelParts(const NetworkSpec& network, const LayerS
   uses.insert(uses.end(), head.value()->tensors().begin(), head.value()->tensors().end());
   Result<TensorPlan> plan = PlanTensors(uses);
   if (!plan.ok()) return plan.status();
+  for (const TensorSpec& tensor : plan.value().layout.tensors()) {
+    if (ElementsOf(tensor.shape) <= kTensorElementsMax) continue;
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{} has {} elements, expected at most {} on a GPU", tensor.name,
+                              ElementsOf(tensor.shape), kTensorElementsMax));
+  }
   return GpuModelParts{std::move(chain).value(), std::move(head).value(), std::move(plan).value(),
                        PaddedSizes(network, output)};
 }
@@ -52,6 +60,7 @@ GpuModelPlan PlanGpuMemory(const GpuModelParts& parts, const NetworkSpec& networ
   plan.weights = take(elements * sizeof(float), &bytes.weights);
   plan.rounded_weights = take(is_bf16 ? elements * sizeof(uint16_t) : 0, &bytes.weights);
   plan.gradient = take(elements * sizeof(float), &bytes.gradient);
+  plan.sums = take(elements * sizeof(int64_t), &bytes.gradient);
   const bool rounds_input = is_bf16 && network.vocabulary == 0;
   plan.input =
       take(rounds_input ? rows * static_cast<size_t>(ElementsOf(network.input)) * value : 0,

@@ -31,7 +31,7 @@ Result<GpuModelParts> MakeGpuModelParts(const NetworkSpec& network, const LayerS
 // Bytes of device memory.
 struct GpuModelBytes {
   size_t weights = 0;      // float32, and their bfloat16 copy.
-  size_t gradient = 0;     // float32 sums.
+  size_t gradient = 0;     // float32 sums of a leaf, fixed-point sums of leaves.
   size_t activations = 0;  // From the forward to the backward pass.
   size_t scratch = 0;
   size_t batches = 0;
@@ -46,6 +46,7 @@ struct GpuModelPlan {
   size_t weights = 0;
   size_t rounded_weights = 0;
   size_t gradient = 0;
+  size_t sums = 0;
   size_t input = 0;  // As bfloat16.
   size_t kept = 0;
   size_t output_gradient = 0;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/base/status.h"
@@ -21,6 +22,35 @@
 #include "worker/nn/network_spec.h"
 
 namespace drover {
+
+// Adds leaves up where they are computed, as fixed point (common/tensor/fixed_point.h): exactly, so
+// that it does not matter which device adds which leaves, and that the host sees only their sum.
+struct LeafSums {
+  double scale = 1.0;  // 2^F.
+  float limit =
+      0.0f;           // A leaf's gradient is good when finite and below it in magnitude: LeafLimit.
+  bool first = true;  // Begins a sum; later leaves are added to it.
+  bool last = true;   // Brings the sum to `sums`.
+  // [SpanElements(all_blocks())] at layout offsets; gaps between tensors are not touched.
+  int64_t* sums = nullptr;
+  // Called once per tensor of the last leaf, last layer first, as soon as its sum is whole in
+  // `sums`; not for one whose gradient is bad.
+  std::function<void(size_t tensor)> on_final = {};
+};
+
+// The first element of a leaf's gradient that fixed point cannot hold.
+struct BadElement {
+  size_t tensor;
+  uint64_t element;  // In the tensor.
+  float value;
+
+  friend bool operator==(const BadElement&, const BadElement&) = default;
+};
+
+struct LeafResult {
+  std::vector<BatchResult> micro_batches;
+  std::optional<BadElement> bad = {};  // With LeafSums only: nothing of that tensor was added.
+};
 
 // One leaf. Borrowed until EndLeaf has returned, or the next BeginLeaf.
 struct LeafWork {
@@ -34,6 +64,8 @@ struct LeafWork {
   // May be empty. Called once per tensor, last layer first, as soon as its sum is whole in
   // `gradient`.
   std::function<void(size_t tensor)> on_final = {};
+  // Instead of the two above, for models that add leaves.
+  std::optional<LeafSums> sums = {};
   // May be empty. Called between the passes of each micro-batch where they are run one after the
   // other, for whoever measures them; a device that queues them does not call it.
   std::function<void()> on_backward = {};
@@ -45,6 +77,8 @@ class LeafModel {
 
   virtual const Layout& layout() const = 0;
   virtual int64_t micro_batch() const = 0;
+  // Whether LeafWork::sums may be set.
+  virtual bool adds_leaves() const = 0;
 
   // A leaf is BeginLeaf, Add for each of its micro-batches in order, EndLeaf. After an error, or to
   // abandon it, begin another one. Errors of all three: kInvalidArgument names the bad sample,
@@ -55,7 +89,7 @@ class LeafModel {
   // one.
   virtual Status Add(const Batch& batch, bool last) = 0;
   // Waits until everything is there. One result per micro-batch.
-  virtual Result<std::vector<BatchResult>> EndLeaf() = 0;
+  virtual Result<LeafResult> EndLeaf() = 0;
 
   // Forward only, without dropout; else the same numbers.
   virtual Result<BatchResult> Evaluate(int64_t version, const float* weights,

@@ -12,6 +12,7 @@ class CpuLeafModel : public LeafModel {
 
   const Layout& layout() const override { return model_->layout(); }
   int64_t micro_batch() const override { return model_->micro_batch(); }
+  bool adds_leaves() const override { return false; }
 
   Status BeginLeaf(LeafWork work) override {
     work_ = std::move(work);
@@ -31,7 +32,7 @@ class CpuLeafModel : public LeafModel {
     return Status();
   }
 
-  Result<std::vector<BatchResult>> EndLeaf() override { return std::move(results_); }
+  Result<LeafResult> EndLeaf() override { return LeafResult{std::move(results_)}; }
 
   Result<BatchResult> Evaluate(int64_t /*version*/, const float* weights,
                                const Batch& batch) override {

@@ -64,6 +64,7 @@ LeafRunner::LeafRunner(const JobSetup& setup, LeafModelMaker make_model,
     : setup_(setup),
       make_model_(std::move(make_model)),
       layout_(model->layout()),
+      adds_leaves_(model->adds_leaves()),
       model_(std::move(model)),
       network_(&setup_.network) {}
 
@@ -106,6 +107,21 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
                                       float* gradient,
                                       const std::function<void(size_t tensor)>& on_final,
                                       const std::atomic<bool>& cancelled, LeafTimes* times) {
+  const Result<Added> added =
+      Run(step, leaf, {.weights = weights, .gradient = gradient, .on_final = on_final}, cancelled,
+          times);
+  if (!added.ok()) return added.status();
+  return added.value().stats;
+}
+
+Result<LeafRunner::Added> LeafRunner::AddLeaf(int64_t step, uint32_t leaf, const float* weights,
+                                              LeafSums sums, const std::atomic<bool>& cancelled,
+                                              LeafTimes* times) {
+  return Run(step, leaf, {.weights = weights, .sums = std::move(sums)}, cancelled, times);
+}
+
+Result<LeafRunner::Added> LeafRunner::Run(int64_t step, uint32_t leaf, LeafWork work,
+                                          const std::atomic<bool>& cancelled, LeafTimes* times) {
   const JobPhase& phase = setup_.PhaseAt(step);
   const Dataset& train = setup_.TrainOf(phase);
   DROVER_RETURN_IF_ERROR(UseModel(setup_.NetworkOf(phase), phase.micro_batch));
@@ -115,15 +131,18 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
   const size_t micro_batch = static_cast<size_t>(phase.micro_batch);
   LeafTimes spent;
   Stopwatch watch;
-  LeafWork work = {.version = step, .weights = weights, .gradient = gradient};
-  work.on_backward = [&] { spent.forward += watch.Lap(); };
-  if (on_final) {
-    work.on_final = [&](size_t tensor) {
+  const auto timed = [&](std::function<void(size_t)>* on_final) {
+    if (!*on_final) return;
+    *on_final = [&, call = std::move(*on_final)](size_t tensor) {
       spent.backward += watch.Lap();
-      on_final(tensor);
+      call(tensor);
       spent.encode += watch.Lap();
     };
-  }
+  };
+  work.version = step;
+  work.on_backward = [&] { spent.forward += watch.Lap(); };
+  timed(&work.on_final);
+  if (work.sums) timed(&work.sums->on_final);
   DROVER_RETURN_IF_ERROR(model_->BeginLeaf(std::move(work)));
   for (size_t begin = 0; begin < indices_.size(); begin += micro_batch) {
     if (cancelled.load(std::memory_order_relaxed)) {
@@ -134,13 +153,13 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
     DROVER_RETURN_IF_ERROR(model_->Add(batch, begin + micro_batch == indices_.size()));
     spent.backward += watch.Lap();
   }
-  const Result<std::vector<BatchResult>> results = model_->EndLeaf();
-  if (!results.ok()) return results.status();
+  const Result<LeafResult> result = model_->EndLeaf();
+  if (!result.ok()) return result.status();
   spent.backward += watch.Lap();
-  StepStats stats;
-  for (const BatchResult& result : results.value()) Add(result, &stats);
+  Added added = {.stats = {}, .bad = result.value().bad};
+  for (const BatchResult& batch : result.value().micro_batches) Add(batch, &added.stats);
   if (times != nullptr) *times = spent;
-  return stats;
+  return added;
 }
 
 Result<EvalStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t end,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -53,6 +54,16 @@ class LeafRunner {
                             const std::function<void(size_t tensor)>& on_final,
                             const std::atomic<bool>& cancelled, LeafTimes* times = nullptr);
 
+  // Whether AddLeaf may be called.
+  bool adds_leaves() const { return adds_leaves_; }
+  // As RunLeaf, for devices that add leaves up by themselves: see LeafSums.
+  struct Added {
+    StepStats stats;
+    std::optional<BadElement> bad;
+  };
+  Result<Added> AddLeaf(int64_t step, uint32_t leaf, const float* weights, LeafSums sums,
+                        const std::atomic<bool>& cancelled, LeafTimes* times = nullptr);
+
   // Loss and correct answers of version `version` on test samples [begin, end), at most one
   // micro-batch of its phase.
   Result<EvalStats> Evaluate(int64_t version, int64_t begin, int64_t end, const float* weights);
@@ -66,6 +77,10 @@ class LeafRunner {
   // same. `network` is one of setup_.
   Status UseModel(const NetworkSpec& network, int64_t micro_batch);
 
+  // What RunLeaf and AddLeaf have in common. Times `work`'s callbacks.
+  Result<Added> Run(int64_t step, uint32_t leaf, LeafWork work, const std::atomic<bool>& cancelled,
+                    LeafTimes* times);
+
   // `samples` samples, the first one dataset index indices_[begin] at position `position`. What is
   // returned is valid until the next call.
   Batch Read(const Dataset& dataset, size_t begin, size_t samples, uint64_t position);
@@ -73,6 +88,7 @@ class LeafRunner {
   const JobSetup setup_;
   const LeafModelMaker make_model_;
   const Layout layout_;
+  const bool adds_leaves_;
   std::unique_ptr<LeafModel> model_;  // What was used last,
   const NetworkSpec* network_;        // which has this network.
   std::vector<uint64_t> indices_;     // Of the leaf.

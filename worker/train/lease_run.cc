@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
@@ -40,6 +41,7 @@ LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
 // ---- Lanes.
 
 void LeaseRun::RunOn(LeafRunner* runner, float* lane_buffer) {
+  if (runner->adds_leaves() && sums_ != nullptr) return AddLeavesOn(runner);
   while (const std::optional<uint32_t> leaf = NextLeaf()) {
     float* gradient = LeafBuffer(lane_buffer);
     LeafTimes times;
@@ -52,6 +54,41 @@ void LeaseRun::RunOn(LeafRunner* runner, float* lane_buffer) {
     } else if (stats.status().code() != Code::kCancelled) {
       End(Outcome::kBroken, {*leaf, "", stats.status().ToString()});
     }
+  }
+}
+
+// Which leaf is a lane's last must be known before it begins, so the next one is taken early.
+void LeaseRun::AddLeavesOn(LeafRunner* runner) {
+  std::shared_ptr<SumBuffer> own;  // Only where other lanes have some of the leaves.
+  uint32_t begun = 0;
+  std::optional<uint32_t> next = NextLeaf();
+  while (const std::optional<uint32_t> leaf = next) {
+    next = NextLeaf();
+    ++begun;
+    if (!next && begun < order_.leaves.size()) own = context_.sums->Take();
+    int64_t* const sums = own != nullptr ? own->data() : sums_->data();
+    const auto on_final = [&](size_t tensor) {
+      TensorSummed(begun, tensor, own != nullptr ? sums : nullptr);
+    };
+    LeafTimes times;
+    const Result<LeafRunner::Added> added =
+        runner->AddLeaf(order_.step, *leaf, weights_->values.data(),
+                        {.scale = scale_,
+                         .limit = leaf_limit_,
+                         .first = begun == 1,
+                         .last = !next,
+                         .sums = sums,
+                         .on_final = on_final},
+                        cancelled_, &times);
+    if (!added.ok()) {
+      if (added.status().code() == Code::kCancelled) return;
+      return End(Outcome::kBroken, {*leaf, "", added.status().ToString()});
+    }
+    if (const std::optional<BadElement>& bad = added.value().bad) {
+      return EndAsBad(*leaf, bad->tensor, bad->element, bad->value);
+    }
+    context_.metrics->CountLeaf(added.value().stats.samples, times);
+    LeafFinal(added.value().stats);
   }
 }
 
@@ -71,10 +108,8 @@ void LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) 
   const size_t size = context_.layout->tensor_size(tensor);
   const int64_t bad = passes_.find_bad_f32(gradient + offset, size, leaf_limit_);
   if (bad >= 0) {
-    const float value = gradient[offset + static_cast<uint64_t>(bad)];
-    const char* why = std::isfinite(value) ? ", beyond the range of fixed point" : "";
-    return End(Outcome::kFailed, {leaf, context_.layout->tensors()[tensor].name,
-                                  fmt::format("element {} is {}{}", bad, value, why)});
+    return EndAsBad(leaf, tensor, static_cast<uint64_t>(bad),
+                    gradient[offset + static_cast<uint64_t>(bad)]);
   }
   bool whole = false;
   {
@@ -87,7 +122,39 @@ void LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) 
     state.empty = false;
     whole = --state.leaves_missing == 0;
   }
-  if (!whole || cancelled_.load()) return;
+  if (whole) TensorIsWhole(tensor);
+}
+
+void LeaseRun::TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums) {
+  bool whole = false;
+  {
+    TensorState& state = tensors_[tensor];
+    MutexLock lock(&state.mutex);
+    if (sums != nullptr) {
+      const uint64_t offset = context_.layout->tensor_offset(tensor);
+      const size_t size = context_.layout->tensor_size(tensor);
+      int64_t* const total = sums_->data() + offset;
+      if (state.empty) {
+        std::copy_n(sums + offset, size, total);
+      } else {
+        passes_.add_i64(sums + offset, size, total);
+      }
+    }
+    state.empty = false;
+    state.leaves_missing -= leaves;
+    whole = state.leaves_missing == 0;
+  }
+  if (whole) TensorIsWhole(tensor);
+}
+
+void LeaseRun::EndAsBad(uint32_t leaf, size_t tensor, uint64_t element, float value) {
+  const char* why = std::isfinite(value) ? ", beyond the range of fixed point" : "";
+  End(Outcome::kFailed, {leaf, context_.layout->tensors()[tensor].name,
+                         fmt::format("element {} is {}{}", element, value, why)});
+}
+
+void LeaseRun::TensorIsWhole(size_t tensor) {
+  if (cancelled_.load()) return;
   for (const size_t chunk : context_.chunks->chunks_of_tensor[tensor]) {
     if (tensors_missing_[chunk].fetch_sub(1) == 1) PushChunk(chunk);
   }

@@ -91,6 +91,8 @@ class LeaseRun : public LaneWork, public AckReceiver {
   std::optional<uint32_t> NextLeaf();     // The next leaf to compute, or none.
   float* LeafBuffer(float* lane_buffer);  // Where it is summed: the frame's memory for one leaf.
   void TensorFinal(uint32_t leaf, size_t tensor, const float* gradient);  // Its sum is whole.
+  // The sum of `leaves` leaves of this lease is; null: it stands in the lease's own memory.
+  void TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums);
   void LeafFinal(const StepStats& stats);
 
   Outcome outcome() const;
@@ -99,6 +101,10 @@ class LeaseRun : public LaneWork, public AckReceiver {
   Duration push_duration() const;  // Of kDone: from the last leaf to the outcome.
 
  private:
+  // RunOn for a device that adds leaves up by itself.
+  void AddLeavesOn(LeafRunner* runner);
+  void EndAsBad(uint32_t leaf, size_t tensor, uint64_t element, float value);
+  void TensorIsWhole(size_t tensor);
   void PushChunk(size_t chunk);
   void PushStats();
   FrameHeader NewHeader(FrameType type) const;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/tensor/fixed_point.h"
 #include "tests/support/cuda_emulator/emulator.h"
 #include "tests/unit/worker/nn/layer_probe.h"
 #include "worker/nn/gpu_model_plan.h"
@@ -71,10 +72,31 @@ class GpuModelTest : public testing::Test {
     for (int64_t m = 0; m < 3; ++m) {
       EXPECT_TRUE(model->Add(samples_.MicroBatch(m), /*last=*/m == 2).ok());
     }
-    Result<std::vector<BatchResult>> results = model->EndLeaf();
-    EXPECT_TRUE(results.ok()) << results.status().ToString();
-    if (results.ok()) leaf.results = std::move(results).value();
+    Result<LeafResult> result = model->EndLeaf();
+    EXPECT_TRUE(result.ok()) << result.status().ToString();
+    if (result.ok()) leaf.results = std::move(result).value().micro_batches;
     return leaf;
+  }
+
+  // One leaf, micro-batch by micro-batch, added to the sums on the device.
+  LeafResult AddLeaf(LeafModel* model, bool first, bool last, std::vector<int64_t>* sums,
+                     std::vector<size_t>* finals, float limit = 100.0f) {
+    EXPECT_TRUE(
+        model
+            ->BeginLeaf(
+                {.version = 0,
+                 .weights = weights_.data(),
+                 .sums = LeafSums{.scale = 0x1p40,
+                                  .limit = limit,
+                                  .first = first,
+                                  .last = last,
+                                  .sums = sums->data(),
+                                  .on_final = [=](size_t tensor) { finals->push_back(tensor); }}})
+            .ok());
+    for (int64_t m = 0; m < 3; ++m) {
+      EXPECT_TRUE(model->Add(samples_.MicroBatch(m), /*last=*/m == 2).ok());
+    }
+    return model->EndLeaf().value();
   }
 
   // Gaps between tensors are nobody's.
@@ -130,6 +152,46 @@ TEST_F(GpuModelTest, HasTheSameBitsInEveryOrderOfThreadsBlocksAndStreams) {
     }
     EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
   });
+}
+
+// The bits that the host would get from the leaves' gradients.
+TEST_F(GpuModelTest, AddsLeavesAsFixedPointOnTheDevice) {
+  const std::unique_ptr<LeafModel> model = OnGpu();
+  const FixedPointPasses& passes = FixedPointPassesFor(BestIsa());
+  std::vector<int64_t> expected(weights_.size());
+  const std::vector<float> one = Run(model.get()).gradient;
+  for (size_t t = 0; t < layout_.tensors().size(); ++t) {
+    const uint64_t offset = layout_.tensor_offset(t);
+    for (int leaf = 0; leaf < 3; ++leaf) {
+      passes.add_f32(one.data() + offset, layout_.tensor_size(t), 0x1p40, expected.data() + offset);
+    }
+  }
+  emulator::ForEachSeed(10, [&](uint64_t seed) {
+    SCOPED_TRACE(seed);
+    std::vector<int64_t> sums(weights_.size());
+    std::vector<size_t> finals;
+    EXPECT_EQ(AddLeaf(model.get(), true, false, &sums, &finals).bad, std::nullopt);
+    EXPECT_EQ(AddLeaf(model.get(), false, false, &sums, &finals).bad, std::nullopt);
+    EXPECT_TRUE(finals.empty());
+    EXPECT_EQ(AddLeaf(model.get(), false, true, &sums, &finals).micro_batches.size(), 3u);
+    EXPECT_EQ(sums, expected);
+    EXPECT_EQ(finals, (std::vector<size_t>{3, 2, 1, 0}));
+    EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
+  });
+}
+
+TEST_F(GpuModelTest, NamesTheElementThatFixedPointCannotHold) {
+  samples_.inputs[7 * 6 + 2] = std::numeric_limits<float>::infinity();
+  const std::unique_ptr<LeafModel> model = OnGpu();
+  std::vector<int64_t> sums(weights_.size());
+  std::vector<size_t> finals;
+  const LeafResult result = AddLeaf(model.get(), true, true, &sums, &finals);
+
+  ASSERT_TRUE(result.bad.has_value());
+  EXPECT_EQ(layout_.tensors()[result.bad->tensor].name, "second.bias");
+  EXPECT_EQ(result.bad->element, 0u);
+  EXPECT_FALSE(std::isfinite(result.bad->value));
+  EXPECT_TRUE(finals.empty());
 }
 
 TEST_F(GpuModelTest, AnAbandonedLeafLeavesNothingBehind) {
