@@ -5,6 +5,7 @@
 #include "worker/nn/attention_gpu.h"
 #include "worker/nn/bert_pretraining_gpu.h"
 #include "worker/nn/convolution_gpu.h"
+#include "worker/nn/dropout_gpu.h"
 #include "worker/nn/elementwise_gpu.h"
 #include "worker/nn/flatten_gpu.h"
 #include "worker/nn/gelu_gpu.h"
@@ -14,6 +15,7 @@
 #include "worker/nn/mean_squared_error_gpu.h"
 #include "worker/nn/recurrent_gpu.h"
 #include "worker/nn/relu_gpu.h"
+#include "worker/nn/residual_gpu.h"
 #include "worker/nn/sigmoid_gpu.h"
 #include "worker/nn/softmax_cross_entropy_gpu.h"
 #include "worker/nn/tanh_gpu.h"
@@ -68,6 +70,12 @@ struct GpuLayerMaker {
   }
   LayerResult operator()(const FlattenSpec&) const {
     return Make<FlattenGpu>(same, input, setting);
+  }
+  LayerResult operator()(const DropoutSpec& s) const {
+    return Make<DropoutGpu>(same, name, s, input, setting);
+  }
+  LayerResult operator()(const ResidualSpec& s) const {
+    return MakeResidualGpu(same, s, input, setting);
   }
 };
 
