@@ -17,6 +17,7 @@
 #include "common/base/thread.h"
 #include "tests/support/random_floats.h"
 #include "tests/unit/worker/comm/fake_shard.h"
+#include "tests/unit/worker/train/adding_model.h"
 #include "tests/unit/worker/train/small_job.h"
 
 namespace drover {
@@ -335,9 +336,11 @@ TEST_F(LeaseRunTest, NothingIsPushedAfterTheEnd) {
 // With a model: what a lane runs.
 class LeaseRunOnLaneTest : public LeaseRunTest {
  protected:
-  void RunOn(const JobSetup& setup, LeafRange leaves) {
-    runner_ = LeafRunner::Make(setup).value();
-    const auto layout = std::make_shared<const Layout>(runner_->layout());
+  void RunOn(const JobSetup& setup, LeafRange leaves,
+             const LeafModelMaker& device = MakeCpuLeafModel, size_t lanes = 1) {
+    runners_.clear();
+    while (runners_.size() < lanes) runners_.push_back(LeafRunner::Make(setup, device).value());
+    const auto layout = std::make_shared<const Layout>(runners_[0]->layout());
     context_.layout = layout;
     context_.leaf_samples = setup.phases[0].leaf_samples();
     context_.chunks =
@@ -346,11 +349,17 @@ class LeaseRunOnLaneTest : public LeaseRunTest {
     context_.sums = MakeBufferPool<int64_t>(*layout);
     run_ =
         std::make_shared<LeaseRun>(LeaseRun::Order{1, 0, leaves}, context_, WeightsOf(*layout, 0));
-    std::vector<float> lane(layout->SpanElements(layout->all_blocks()));
-    run_->RunOn(runner_.get(), lane.data());
+    std::vector<Thread> threads;
+    for (const auto& runner : runners_) {
+      threads.emplace_back("lane", [this, layout, lane = runner.get()] {
+        std::vector<float> buffer(layout->SpanElements(layout->all_blocks()));
+        run_->RunOn(lane, buffer.data());
+      });
+    }
+    threads.clear();  // Joins.
   }
 
-  std::unique_ptr<LeafRunner> runner_;
+  std::vector<std::unique_ptr<LeafRunner>> runners_;
   std::shared_ptr<LeaseRun> run_;
 };
 
@@ -361,6 +370,34 @@ TEST_F(LeaseRunOnLaneTest, ComputesEveryLeafAndPushes) {
   EXPECT_EQ(pushed_[0].header.type, FrameType::kGradient);
   EXPECT_EQ(pushed_[1].header.type, FrameType::kStats);
   EXPECT_EQ(run_->outcome(), Outcome::kOpen);
+}
+
+TEST_F(LeaseRunOnLaneTest, DevicesThatAddLeavesPushTheBitsOfTheHost) {
+  for (const LeafRange leaves : {LeafRange{0, 4}, LeafRange{2, 3}}) {
+    RunOn(SmallJob(), leaves);
+    const std::vector<Pushed> expected = std::exchange(pushed_, {});
+    ASSERT_EQ(expected.size(), 2u);
+    for (const size_t lanes : {1u, 2u, 3u}) {
+      SCOPED_TRACE(lanes);
+      RunOn(SmallJob(), leaves, AddingModel::Make, lanes);
+      const std::vector<Pushed> pushed = std::exchange(pushed_, {});
+
+      ASSERT_EQ(pushed.size(), 2u);
+      for (size_t i = 0; i < 2; ++i) EXPECT_EQ(pushed[i].payload, expected[i].payload) << i;
+    }
+  }
+}
+
+TEST_F(LeaseRunOnLaneTest, BadElementOnADeviceThatAddsLeavesFailsTheLease) {
+  SmallDataset train;
+  train.samples = 1;
+  train.bad = 0;
+  train.bad_input = std::numeric_limits<float>::quiet_NaN();
+  RunOn(SmallJob(train), {0, 4}, AddingModel::Make, 2);
+
+  EXPECT_EQ(run_->outcome(), Outcome::kFailed);
+  EXPECT_NE(run_->failure().what.find("is nan"), std::string::npos) << run_->failure().what;
+  EXPECT_TRUE(pushed_.empty());
 }
 
 TEST_F(LeaseRunOnLaneTest, ModelThatFailsBreaksTheLeaseOfThisWorkerOnly) {
