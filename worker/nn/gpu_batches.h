@@ -30,6 +30,8 @@ class GpuBatches {
   // Copies a padded batch; what is enqueued in `stream` from now on finds it at the addresses that
   // are returned. Waits until the batch before the last one has left the pinned memory.
   Result<Batch> Bring(const Batch& padded, const GpuStream& stream);
+  // Which of the slots has the last batch, until Done.
+  size_t slot() const { return next_; }
   // Everything that reads the last batch is enqueued in `stream`.
   Status Done(const GpuStream& stream);
 

@@ -11,7 +11,7 @@
 
 #include "common/gpu/device.h"
 #include "common/tensor/accumulate_gpu.h"
-#include "worker/nn/gpu_batches.h"
+#include "worker/nn/gpu_model_device.h"
 #include "worker/nn/gpu_model_plan.h"
 #include "worker/nn/layer_table.h"
 #include "worker/nn/padded_batch.h"
@@ -20,22 +20,10 @@
 namespace drover {
 namespace {
 
-// What a model holds of a device.
-struct Device {
-  GpuStream compute;
-  GpuStream downloads;
-  DeviceBuffer<std::byte> memory;
-  GpuBatches batches;
-  std::vector<GpuEvent> tensors;  // One each: its gradient is whole.
-  DeviceBuffer<uint32_t> bad;     // One each: its first bad element.
-  PinnedBuffer<uint32_t> bad_on_host;
-  std::unique_ptr<GpuProducts> products;
-};
-
 class GpuModel : public LeafModel {
  public:
   GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuModelParts parts,
-           std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan, Device device);
+           std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan, GpuModelDevice device);
 
   const Layout& layout() const override { return parts_.plan.layout; }
   int64_t micro_batch() const override { return setting_.micro_batch; }
@@ -56,6 +44,8 @@ class GpuModel : public LeafModel {
   Status MakeRoomForResults(size_t count);
   Status Forward(const Batch& batch, bool training, GpuBatchResult* result);
   Status Backward(const Batch& batch, bool last);
+  Status Train(const Batch& batch, bool last);
+  Status TrainByGraph(const Batch& batch);
   Status TensorFinal(size_t tensor);
   // Of what TensorFinal has enqueued.
   Status BringTensor(size_t tensor);
@@ -70,7 +60,7 @@ class GpuModel : public LeafModel {
   const GpuModelParts parts_;
   const std::unique_ptr<Head> head_on_host_;  // Knows which labels are good.
   const GpuModelPlan plan_;
-  Device device_;
+  GpuModelDevice device_;
   PaddedBatch padded_;
   std::vector<GpuWeight> weights_;  // One per use.
   std::vector<GradientSum> gradient_sums_;
@@ -80,11 +70,14 @@ class GpuModel : public LeafModel {
   std::vector<int64_t> samples_;          // Of each micro-batch so far.
   DeviceBuffer<GpuBatchResult> results_;  // Likewise.
   PinnedBuffer<GpuBatchResult> results_on_host_;
+  // Of each slot of batches; the first micro-batch of a leaf stores, the others add.
+  std::optional<GpuGraph> graphs_[GpuBatches::kSlots][2];
   std::vector<size_t> finals_;  // Tensors in the order in which they become whole.
 };
 
 GpuModel::GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuModelParts parts,
-                   std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan, Device device)
+                   std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan,
+                   GpuModelDevice device)
     : setting_(setting),
       reads_tokens_(network.vocabulary > 0),
       input_size_(ElementsOf(network.input)),
@@ -230,6 +223,24 @@ Status GpuModel::BeginLeaf(LeafWork work) {
   return BringWeights(work_.version, work_.weights);
 }
 
+Status GpuModel::Train(const Batch& batch, bool last) {
+  DROVER_RETURN_IF_ERROR(Forward(batch, /*training=*/true, device_.result.data()));
+  return Backward(batch, last);
+}
+
+// All micro-batches but the last of a leaf enqueue the same, but for where the batch lies and
+// whether gradients are stored or added.
+Status GpuModel::TrainByGraph(const Batch& batch) {
+  std::optional<GpuGraph>& graph = graphs_[device_.batches.slot()][samples_.empty() ? 0 : 1];
+  if (!graph) {
+    Result<GpuGraph> captured =
+        GpuGraph::Capture(device_.compute, [&] { return Train(batch, /*last=*/false); });
+    if (!captured.ok()) return captured.status();
+    graph.emplace(std::move(captured).value());
+  }
+  return graph->Launch(device_.compute);
+}
+
 Status GpuModel::Add(const Batch& batch, bool last) {
   DROVER_RETURN_IF_ERROR(CheckBatch(batch));
   DROVER_RETURN_IF_ERROR(MakeRoomForResults(samples_.size() + 1));
@@ -238,9 +249,13 @@ Status GpuModel::Add(const Batch& batch, bool last) {
   for (size_t i = 0; i < gradient_sums_.size(); ++i) {
     gradient_sums_[i].accumulate = !samples_.empty() || !parts_.plan.uses[i].writes_first;
   }
-  DROVER_RETURN_IF_ERROR(
-      Forward(brought.value(), /*training=*/true, results_.data() + samples_.size()));
-  DROVER_RETURN_IF_ERROR(Backward(brought.value(), last));
+  if (last || batch.samples < setting_.micro_batch) {
+    DROVER_RETURN_IF_ERROR(Train(brought.value(), last));
+  } else {
+    DROVER_RETURN_IF_ERROR(TrainByGraph(brought.value()));
+  }
+  DROVER_RETURN_IF_ERROR(CopyBytesOnDevice(device_.compute, results_.data() + samples_.size(),
+                                           device_.result.data(), sizeof(GpuBatchResult)));
   samples_.push_back(batch.samples);
   return device_.batches.Done(device_.compute);
 }
@@ -325,55 +340,6 @@ Result<BatchResult> GpuModel::Evaluate(int64_t version, const float* weights, co
   return results.value().front();
 }
 
-// All that a model holds of `index`.
-Result<Device> OpenDevice(int index, const GpuModelParts& parts, const GpuModelPlan& plan,
-                          const LayerSetting& setting, std::unique_ptr<GpuProducts> products) {
-  Result<GpuStream> compute = GpuStream::Open(index);
-  if (!compute.ok()) return compute.status();
-  Result<GpuStream> downloads = GpuStream::Open(index);
-  if (!downloads.ok()) return downloads.status();
-  Result<DeviceBuffer<std::byte>> memory = DeviceBuffer<std::byte>::Make(index, plan.bytes.total());
-  if (!memory.ok()) return memory.status();
-  Result<GpuBatches> batches = GpuBatches::Make(setting.micro_batch, parts.sizes, index,
-                                                memory.value().data() + plan.batches);
-  if (!batches.ok()) return batches.status();
-  std::vector<GpuEvent> tensors;
-  for (size_t i = 0; i < parts.plan.layout.tensors().size(); ++i) {
-    Result<GpuEvent> event = GpuEvent::Make(index);
-    if (!event.ok()) return event.status();
-    tensors.push_back(std::move(event).value());
-  }
-  Result<DeviceBuffer<uint32_t>> bad = DeviceBuffer<uint32_t>::Make(index, tensors.size());
-  if (!bad.ok()) return bad.status();
-  Result<PinnedBuffer<uint32_t>> bad_on_host = PinnedBuffer<uint32_t>::Make(index, tensors.size());
-  if (!bad_on_host.ok()) return bad_on_host.status();
-  return Device{.compute = std::move(compute).value(),
-                .downloads = std::move(downloads).value(),
-                .memory = std::move(memory).value(),
-                .batches = std::move(batches).value(),
-                .tensors = std::move(tensors),
-                .bad = std::move(bad).value(),
-                .bad_on_host = std::move(bad_on_host).value(),
-                .products = std::move(products)};
-}
-
-// Says what would fit, for whoever must change the job.
-Status TooLarge(const Status& status, const GpuModelPlan& plan, int index,
-                const NetworkSpec& network, const LayerSetting& setting) {
-  if (status.code() != Code::kResourceExhausted) return status;
-  std::string advice;
-  const Result<std::vector<GpuInfo>> gpus = ListGpus();
-  if (gpus.ok() && static_cast<size_t>(index) < gpus.value().size()) {
-    const auto free = static_cast<size_t>(gpus.value()[static_cast<size_t>(index)].free_bytes);
-    const Result<int64_t> fits = LargestMicroBatch(network, setting, free);
-    if (fits.ok() && fits.value() > 0) {
-      advice = fmt::format("; micro_batch={} would fit", fits.value());
-    }
-  }
-  return status.Annotate(fmt::format("the model needs {} with micro_batch={}{}", TextOf(plan.bytes),
-                                     setting.micro_batch, advice));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<LeafModel>> MakeGpuLeafModel(int device,
@@ -387,8 +353,9 @@ Result<std::unique_ptr<LeafModel>> MakeGpuLeafModel(int device,
                {.micro_batch = 1, .precision = setting.precision});
   if (!head_on_host.ok()) return head_on_host.status().Annotate("model");
   const GpuModelPlan plan = PlanGpuMemory(parts.value(), network, setting);
-  Result<Device> opened = OpenDevice(device, parts.value(), plan, setting, std::move(products));
-  if (!opened.ok()) return TooLarge(opened.status(), plan, device, network, setting);
+  Result<GpuModelDevice> opened =
+      OpenGpuModelDevice(device, parts.value(), plan, network, setting, std::move(products));
+  if (!opened.ok()) return opened.status();
   return std::unique_ptr<LeafModel>(
       std::make_unique<GpuModel>(network, setting, std::move(parts).value(),
                                  std::move(head_on_host).value(), plan, std::move(opened).value()));
