@@ -13,6 +13,8 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int64_t kSliceRows = 128;
+constexpr unsigned kAddColumns = 32;
+constexpr unsigned kAddRows = 8;
 
 int64_t SlicesOf(int64_t rows) { return (rows + kSliceRows - 1) / kSliceRows; }
 
@@ -29,13 +31,25 @@ __global__ void __launch_bounds__(kThreads)
   slice_sums[int64_t{blockIdx.y} * columns + column] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads)
-    AddSlicesKernel(int64_t slices, int64_t columns, const float* slice_sums, bool accumulate,
-                    float* sums) {
-  const int64_t column = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (column >= columns) return;
-  float sum = 0.0f;
-  for (int64_t slice = 0; slice < slices; ++slice) sum += slice_sums[slice * columns + column];
+// Threads (x, y): column x of the block's, every kAddRows-th slice from y on.
+__global__ void __launch_bounds__(kAddColumns* kAddRows)
+    AddSlicesKernel(SliceSumsOnGpu slices, bool accumulate, float* sums) {
+  DROVER_SHARED_ARRAY(float, parts, kAddColumns* kAddRows);
+  const int64_t column = int64_t{blockIdx.x} * kAddColumns + threadIdx.x;
+  float part = 0.0f;
+  if (column < slices.columns) {
+    for (int64_t slice = threadIdx.y; slice < slices.slices; slice += kAddRows) {
+      part += slices.sums[slice * slices.stride + column];
+    }
+  }
+  parts[threadIdx.y * kAddColumns + threadIdx.x] = part;
+  __syncthreads();
+  if (threadIdx.y != 0 || column >= slices.columns) return;
+  float sum = part;
+  for (unsigned row = 1; row < kAddRows; ++row) {
+    const float other = parts[row * kAddColumns + threadIdx.x];
+    sum += other;
+  }
   sums[column] = accumulate ? sums[column] + sum : sum;
 }
 
@@ -61,9 +75,18 @@ Status ColumnSumsOnGpu(int64_t rows, int64_t columns, const ConstGpuMatrix& matr
     DROVER_LAUNCH(SliceSumsKernel<T>, dim3(blocks, slices), kThreads, 0, handle, rows, columns,
                   typed, matrix.stride, scratch);
   });
-  DROVER_LAUNCH(AddSlicesKernel, blocks, kThreads, 0, handle, int64_t{slices}, columns, scratch,
-                sum.accumulate, sum.values);
-  return LaunchStatus("ColumnSums");
+  DROVER_RETURN_IF_ERROR(LaunchStatus("ColumnSums"));
+  return AddSlicesOnGpu({.slices = slices, .columns = columns, .stride = columns, .sums = scratch},
+                        sum, stream);
+}
+
+Status AddSlicesOnGpu(const SliceSumsOnGpu& slices, const GradientSum& sum,
+                      const GpuStream& stream) {
+  DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
+  const auto blocks = static_cast<uint32_t>((slices.columns + kAddColumns - 1) / kAddColumns);
+  DROVER_LAUNCH(AddSlicesKernel, blocks, dim3(kAddColumns, kAddRows), 0,
+                static_cast<cudaStream_t>(stream.handle()), slices, sum.accumulate, sum.values);
+  return LaunchStatus("AddSlices");
 }
 
 }  // namespace drover

@@ -24,6 +24,18 @@ Status ColumnSumsOnGpu(int64_t rows, int64_t columns, const ConstGpuMatrix& matr
                        const GradientSum& sum, float* scratch, const GpuStream& stream);
 size_t ColumnSumsScratchBytes(int64_t rows, int64_t columns);
 
+// The second half of such sums: sum[j] = slices.sums[0][j] + ... over the slices, added to what is
+// there if it accumulates. Every eighth slice makes one sum, in order, and those eight are added in
+// order.
+struct SliceSumsOnGpu {
+  int64_t slices;
+  int64_t columns;
+  int64_t stride;     // From one slice to the next, in values.
+  const float* sums;  // [slices, columns] of rows of `stride` values.
+};
+Status AddSlicesOnGpu(const SliceSumsOnGpu& slices, const GradientSum& sum,
+                      const GpuStream& stream);
+
 }  // namespace drover
 
 #endif  // DROVER_WORKER_NN_COLUMN_SUMS_GPU_H_

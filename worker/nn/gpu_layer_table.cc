@@ -9,6 +9,7 @@
 #include "worker/nn/elementwise_gpu.h"
 #include "worker/nn/flatten_gpu.h"
 #include "worker/nn/gelu_gpu.h"
+#include "worker/nn/layer_norm_gpu.h"
 #include "worker/nn/layer_table.h"
 #include "worker/nn/linear_gpu.h"
 #include "worker/nn/max_pooling_gpu.h"
@@ -76,6 +77,9 @@ struct GpuLayerMaker {
   }
   LayerResult operator()(const ResidualSpec& s) const {
     return MakeResidualGpu(same, s, input, setting);
+  }
+  LayerResult operator()(const LayerNormSpec& s) const {
+    return Make<LayerNormGpu>(same, s, input, setting);
   }
 };
 
