@@ -30,7 +30,7 @@ TEST(MaxPoolingGpuTest, AgreesWithTheCpu) {
   EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
 }
 
-TEST(MaxPoolingGpuTest, WindowsOfMoreThan256PlacesKeepFourBytes) {
+TEST(MaxPoolingGpuTest, WindowsOfMoreThan256PlacesAgreeToo) {
   ExpectGpuLayerAgrees(Windows(17, 1, Padding::kSame), {18, 17, 1}, 1, {.tolerance = kTolerance});
   EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
 }
@@ -43,22 +43,36 @@ TEST(MaxPoolingGpuTest, RoundsOnlySumsOfGradientsInBf16) {
   EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
 }
 
-// Two windows of 2 x 2 over [2, 3] images.
-std::vector<float> GradientOf(const std::vector<float>& image) {
+// d / d image of the windows' results times `dy`; one channel, stride 1, no padding.
+std::vector<float> GradientOf(const std::vector<float>& image, int64_t height, int64_t window,
+                              const std::vector<float>& dy) {
+  const auto width = static_cast<int64_t>(image.size()) / height;
   const MaxPoolingShape shape = {.samples = 1,
                                  .channels = 1,
-                                 .height = MakeWindowAxis(2, 2, 1, Padding::kValid),
-                                 .width = MakeWindowAxis(3, 2, 1, Padding::kValid)};
+                                 .height = MakeWindowAxis(height, window, 1, Padding::kValid),
+                                 .width = MakeWindowAxis(width, window, 1, Padding::kValid)};
   GpuArrays arrays;
   const GpuValues x = arrays.Values(image, ValueType::kF32);
-  const GpuValues y = {arrays.Bytes(2 * sizeof(float)), ValueType::kF32};
-  const GpuValues dx = {arrays.Bytes(6 * sizeof(float)), ValueType::kF32};
+  const GpuValues y = {arrays.Bytes(dy.size() * sizeof(float)), ValueType::kF32};
+  const GpuValues dx = {arrays.Bytes(image.size() * sizeof(float)), ValueType::kF32};
   std::byte* const places = arrays.Bytes(MaxPoolingPlacesBytes(shape));
   EXPECT_TRUE(MaxPoolingForwardOnGpu(shape, x, y, places, arrays.stream()).ok());
-  EXPECT_TRUE(MaxPoolingBackwardOnGpu(shape, arrays.Values({1, 10}, ValueType::kF32), places, dx,
+  EXPECT_TRUE(MaxPoolingBackwardOnGpu(shape, arrays.Values(dy, ValueType::kF32), places, dx,
                                       arrays.stream())
                   .ok());
-  return arrays.Read(dx, 6);
+  return arrays.Read(dx, image.size());
+}
+
+// Two windows of 2 x 2 over [2, 3] images.
+std::vector<float> GradientOf(const std::vector<float>& image) {
+  return GradientOf(image, 2, 2, {1, 10});
+}
+
+TEST(MaxPoolingGpuTest, PlacesBeyond255AreNotTakenForOthers) {
+  std::vector<float> image(17 * 17), expected(17 * 17);
+  image[256 + 5] = 1;
+  expected[256 + 5] = 3;
+  EXPECT_EQ(GradientOf(image, 17, 17, {3}), expected);
 }
 
 TEST(MaxPoolingGpuTest, TheFirstOfEqualsHasTheGradient) {
