@@ -35,13 +35,19 @@ target_compile_options(drover_flags INTERFACE
   "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--expt-relaxed-constexpr;-lineinfo>"
   "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fno-math-errno>")
 
-# drover_gpu_library(<name> SOURCES a.cu b.cc ... STUB c_stub.cc ... [DEPS public...])
+# drover_gpu_library(<name> SOURCES a.cu b.cc ... STUB c_stub.cc ... [REAL d.cc ...]
+#   [EMULATED e.cc ...] [DEPS public...])
+# REAL is only in <name>, EMULATED only in <name>_emulated: what calls libraries of NVIDIA, and what
+# stands in for it.
 # DEPS may name other GPU libraries: the emulated library then links their emulated twins.
 function(drover_gpu_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;STUB;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;STUB;REAL;EMULATED;DEPS" ${ARGN})
   drover_library(${name}_stub SOURCES ${ARG_STUB} DEPS ${ARG_DEPS})
   if(DROVER_HAVE_CUDA)
-    drover_library(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} PRIVATE_DEPS CUDA::cudart_static)
+    drover_library(${name}
+      SOURCES ${ARG_SOURCES} ${ARG_REAL}
+      DEPS ${ARG_DEPS}
+      PRIVATE_DEPS CUDA::cudart_static)
     set_target_properties(${name} PROPERTIES DROVER_GPU_LIBRARY TRUE)
   else()
     add_library(${name} ALIAS ${name}_stub)
@@ -49,7 +55,9 @@ function(drover_gpu_library name)
   endif()
 
   if(DROVER_TESTS)
-    drover_emulated_library(${name}_emulated SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS})
+    drover_emulated_library(${name}_emulated
+      SOURCES ${ARG_SOURCES} ${ARG_EMULATED}
+      DEPS ${ARG_DEPS})
   endif()
 endfunction()
 

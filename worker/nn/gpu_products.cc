@@ -4,11 +4,14 @@
 
 namespace drover {
 
+std::string ProductText(const GpuProduct& product) {
+  return fmt::format("[{}, {}] x [{}, {}]", product.m, product.k, product.k, product.n);
+}
+
 Status CheckProduct(const GpuProduct& product) {
   const auto refuse = [&product](const char* what) {
     return Status(Code::kInvalidArgument,
-                  fmt::format("product [{}, {}] x [{}, {}] on the GPU: {}", product.m, product.k,
-                              product.k, product.n, what));
+                  fmt::format("product {} on the GPU: {}", ProductText(product), what));
   };
   if (product.m < 1 || product.n < 1 || product.k < 1) return refuse("expected extents above 0");
   if (product.b.values.type != product.a.values.type) return refuse("expected factors of one type");

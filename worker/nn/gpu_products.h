@@ -1,11 +1,13 @@
 // Matrix products on a GPU: the one thing that its layers leave to a library (cuBLASLt,
-// products_cublaslt.h). products_plain.h has the same as a slow kernel of our own, which the
-// emulator can run and which tests on a GPU compare the library with. One thread.
+// products_cublaslt.h), and how to describe one. products.h makes them; products_plain.h has the
+// same as a slow kernel of our own, which the emulator can run and which tests on a GPU compare the
+// library with. One thread.
 
 #ifndef DROVER_WORKER_NN_GPU_PRODUCTS_H_
 #define DROVER_WORKER_NN_GPU_PRODUCTS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "common/base/status.h"
 #include "common/gpu/device.h"
@@ -42,11 +44,15 @@ class GpuProducts {
  public:
   virtual ~GpuProducts() = default;
 
+  // Whose arithmetic it is, as a part of the numeric class: "cublaslt-13.1.0".
+  virtual std::string name() const = 0;
   // Enqueues; the same bits on every run. kInvalidArgument for types or shapes that do not fit,
   // kInternal when the library refuses.
   virtual Status Multiply(const GpuProduct& product, const GpuStream& stream) = 0;
 };
 
+// "[M, K] x [K, N]", for messages.
+std::string ProductText(const GpuProduct& product);
 // kInvalidArgument unless types and shapes are as GpuProduct says.
 Status CheckProduct(const GpuProduct& product);
 

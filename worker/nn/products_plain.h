@@ -5,12 +5,15 @@
 #ifndef DROVER_WORKER_NN_PRODUCTS_PLAIN_H_
 #define DROVER_WORKER_NN_PRODUCTS_PLAIN_H_
 
+#include <string>
+
 #include "worker/nn/gpu_products.h"
 
 namespace drover {
 
 class PlainProducts : public GpuProducts {
  public:
+  std::string name() const override { return "plain"; }
   Status Multiply(const GpuProduct& product, const GpuStream& stream) override;
 };
 
