@@ -23,6 +23,7 @@
 #include "common/rpc/session.h"
 #include "proto/drover/v1/worker.grpc.pb.h"
 #include "worker/nn/numeric_class.h"
+#include "worker/train/device_choice.h"
 #include "worker/train/train_loop.h"
 #include "worker/train/worker_metrics.h"
 
@@ -94,7 +95,7 @@ int Run(const Flags& flags, const sigset_t& signals) {
   WorkerSession session(SessionOptions(flags));
   TrainLoop loop({flags.name,
                   [&session](v1::WorkerMessage message) { session.Send(std::move(message)); },
-                  &metrics, OnlyCpu(flags.lanes), SetUpJob});
+                  &metrics, GpusElseCpu(flags.lanes), SetUpJob});
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session);
   if (!exposition.ok()) {
@@ -122,7 +123,7 @@ int Main(int argc, char** argv) {
   AddNameFlag(&app, &flags.name);
   AddMetricsFlag(&app, &flags.metrics);
   AddLogLevelFlag(&app, &flags.log_level);
-  app.add_option("--lanes", flags.lanes, "Threads that compute, one leaf each")
+  app.add_option("--lanes", flags.lanes, "Threads that compute, one leaf each, for jobs on the CPU")
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
   if (const std::optional<int> code = ParseDaemonFlags(&app, argc, argv)) return *code;

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Workers on GPUs: one digest whatever their number, near the CPU's results, and clear words where
+there is no GPU.
+
+usage: gpu_worker_test.py BIN_DIR [unittest arguments]
+
+Where BIN_DIR/../tests holds the worker that was linked with the emulator of CUDA, that one runs;
+elsewhere, as in the bundle for a GPU machine, the real one.
+"""
+
+import os
+import pathlib
+import unittest
+
+import cluster
+
+
+def worker_on_gpu(folder):
+    emulated = folder.parent / "tests/drover-worker-emulated"
+    return emulated if emulated.exists() else folder / "drover-worker"
+
+
+def fields(**more):
+    return cluster.on_pictures(model__mlp__hidden="[12]", batch=256, micro_batch=8, steps=4,
+                               evaluation__every_steps=2, checkpoint__every_steps=2, **more)
+
+
+class GpuWorkerTest(cluster.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.cpu_bin = cluster.BIN
+
+    def tearDown(self):
+        cluster.BIN = self.cpu_bin
+        super().tearDown()
+
+    def use_gpu_workers(self):
+        folder = self.folder / "bin"
+        folder.mkdir()
+        for program in ("drover", "drover-coordinator", "drover-shard"):
+            os.link(self.cpu_bin / program, folder / program)
+        os.link(worker_on_gpu(self.cpu_bin), folder / "drover-worker")
+        cluster.BIN = folder
+
+    def test_one_digest_and_the_results_of_the_cpu(self):
+        cpu = self.run_to_end("cpu", fields(device="cpu"))
+        self.use_gpu_workers()
+        one = self.run_to_end("one", fields(device="cuda"), workers=1, shards=1)
+        two = self.run_to_end("two", fields(), workers=2, shards=2)
+        self.assertEqual(one.summary["weights_digest"], two.summary["weights_digest"])
+        self.assertNotEqual(one.summary["weights_digest"], cpu.summary["weights_digest"])
+        self.assertAlmostEqual(one.summary["final_loss"], cpu.summary["final_loss"], delta=1e-4)
+        self.assertAlmostEqual(one.summary["evaluation_loss"],
+                               cpu.summary["evaluation_loss"], delta=1e-4)
+        self.assertRegex((self.folder / "one/logs/worker-0.log").read_text(),
+                         r'computing on .*, 1 lanes, class "cuda ')
+
+    def test_a_killed_gpu_worker_changes_nothing(self):
+        self.use_gpu_workers()
+        calm = self.run_to_end("calm", fields())
+        with cluster.Run(self.folder / "run", fields()) as run:
+            run.wait_for_step(2)
+            run.kill("worker-1")
+            killed = self.expect_success(run)
+        self.assertEqual(killed.summary["weights_digest"], calm.summary["weights_digest"])
+
+    def test_a_job_for_the_cpu_stays_there(self):
+        cpu = self.run_to_end("cpu", fields())
+        self.use_gpu_workers()
+        on_cpu = self.run_to_end("run", fields(device="cpu"))
+        self.assertEqual(on_cpu.summary["weights_digest"], cpu.summary["weights_digest"])
+
+    def test_bf16_and_tf32_train(self):
+        self.use_gpu_workers()
+        for precision in ("bf16", "tf32"):
+            result = self.run_to_end(precision, fields(precision=precision))
+            self.assertLess(result.summary["evaluation_loss"], 2.3, precision)
+
+
+@unittest.skipIf(pathlib.Path("/dev/nvidiactl").exists(), "this machine has a GPU")
+class NoGpuTest(cluster.TestCase):
+    def test_a_job_that_wants_a_gpu_fails_with_the_reason(self):
+        with cluster.Run(self.folder / "run", fields(device="cuda")) as run:
+            result = run.finish()
+        self.assertNotEqual(result.code, 0)
+        self.assertIn("device: cuda", result.output + (self.folder / "run.out").read_text())
+
+
+if __name__ == "__main__":
+    cluster.main()
