@@ -59,7 +59,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   const cudaError_t error = CheckDevice(device);
   if (error != cudaSuccess) return Returned(error);
   *properties = {};
-  std::snprintf(properties->name, sizeof properties->name, "emulated device %d", device);
+  std::snprintf(properties->name, sizeof properties->name, "emulated device");
   properties->totalGlobalMem = kDeviceBytes;
   properties->sharedMemPerBlock = 48 << 10;
   properties->warpSize = 32;

@@ -260,7 +260,7 @@ TEST(EmulatorStreamsTest, ThereMayBeNoDeviceOrSeveral) {
   EXPECT_EQ(cudaSetDevice(1), cudaSuccess);
   cudaDeviceProp properties;
   EXPECT_EQ(cudaGetDeviceProperties(&properties, 1), cudaSuccess);
-  EXPECT_STREQ(properties.name, "emulated device 1");
+  EXPECT_STREQ(properties.name, "emulated device");
   {
     TwoStreams of_device_1;
     OnDevice<int> value({1});
