@@ -185,8 +185,8 @@ Status CublasLtProducts::Multiply(const GpuProduct& product, const GpuStream& st
   return Check(cublas_.Matmul(handle_.get(), plan.desc.get(), &alpha, product.b.values.data,
                               plan.first.get(), product.a.values.data, plan.second.get(), &beta,
                               product.c.values.data, plan.result.get(), product.c.values.data,
-                              plan.result.get(), &plan.algo, workspace_.data(),
-                              workspace_.bytes(), stream.handle()),
+                              plan.result.get(), &plan.algo, workspace_.data(), workspace_.bytes(),
+                              stream.handle()),
                "product " + ProductText(product));
 }
 
