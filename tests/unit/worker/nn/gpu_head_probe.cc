@@ -1,6 +1,9 @@
 #include "tests/unit/worker/nn/gpu_head_probe.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <span>
 
 #include "worker/nn/gpu_layer_table.h"
 #include "worker/nn/layer_table.h"
@@ -8,12 +11,6 @@
 
 namespace drover {
 namespace {
-
-struct HeadOutcome {
-  GpuBatchResult result = {};
-  std::vector<float> input_gradient;
-  std::vector<std::vector<float>> weight_gradients;
-};
 
 // What both heads are given, on the host.
 struct HeadCase {
@@ -27,8 +24,8 @@ struct HeadCase {
   float BeginOfSums() const { return options.accumulate ? 1.0f : NAN; }
 };
 
-HeadOutcome RunOnCpu(const HeadCase& c, Head* head) {
-  HeadOutcome outcome;
+GpuHeadOutcome RunOnCpu(const HeadCase& c, Head* head) {
+  GpuHeadOutcome outcome;
   std::vector<const float*> weights;
   std::vector<GradientSum> sums;
   outcome.weight_gradients.reserve(c.weights.size());
@@ -52,8 +49,8 @@ HeadOutcome RunOnCpu(const HeadCase& c, Head* head) {
   return outcome;
 }
 
-HeadOutcome RunOnGpu(const HeadCase& c, GpuHead* head) {
-  HeadOutcome outcome;
+GpuHeadOutcome RunOnGpu(const HeadCase& c, GpuHead* head) {
+  GpuHeadOutcome outcome;
   GpuArrays arrays;
   PlainProducts products;
   const ValueType type = ActivationType(c.options.precision);
@@ -87,8 +84,8 @@ HeadOutcome RunOnGpu(const HeadCase& c, GpuHead* head) {
   return outcome;
 }
 
-void ExpectAgrees(const HeadCase& c, const GpuHead& head, const HeadOutcome& gpu,
-                  const HeadOutcome& cpu) {
+void ExpectAgrees(const HeadCase& c, const GpuHead& head, const GpuHeadOutcome& gpu,
+                  const GpuHeadOutcome& cpu) {
   const double tolerance = c.options.tolerance;
   EXPECT_NEAR(gpu.result.loss_sum, cpu.result.loss_sum, tolerance * (1 + cpu.result.loss_sum));
   EXPECT_NEAR(gpu.result.masked_loss_sum, cpu.result.masked_loss_sum,
@@ -111,17 +108,29 @@ void ExpectAgrees(const HeadCase& c, const GpuHead& head, const HeadOutcome& gpu
 
 }  // namespace
 
-void ExpectGpuHeadAgrees(const HeadSpec& spec, const Dims& input, int64_t micro_batch,
-                         const GpuHeadProbeOptions& options) {
+bool IsSame(const GpuHeadOutcome& a, const GpuHeadOutcome& b) {
+  const auto bits = [](const std::vector<float>& values) {
+    return std::as_bytes(std::span(values));
+  };
+  bool is_same = std::memcmp(&a.result, &b.result, sizeof(a.result)) == 0 &&
+                 std::ranges::equal(bits(a.input_gradient), bits(b.input_gradient));
+  for (size_t t = 0; t < a.weight_gradients.size(); ++t) {
+    is_same =
+        is_same && std::ranges::equal(bits(a.weight_gradients[t]), bits(b.weight_gradients[t]));
+  }
+  return is_same;
+}
+
+GpuHeadOutcome ExpectGpuHeadAgrees(const HeadSpec& spec, const Dims& input, int64_t micro_batch,
+                                   const GpuHeadProbeOptions& options) {
   // The CPU computes in float32: from rounded values its results are the ones to be met.
-  Result<std::unique_ptr<Head>> on_cpu = MakeHead(spec, input, {.micro_batch = micro_batch});
-  ASSERT_TRUE(on_cpu.ok()) << on_cpu.status().ToString();
-  const Status batch = on_cpu.value()->Check(options.batch);
-  ASSERT_TRUE(batch.ok()) << batch.ToString();
+  const std::unique_ptr<Head> on_cpu = MakeHead(spec, input, {.micro_batch = micro_batch}).value();
+  const Status batch = on_cpu->Check(options.batch);
+  EXPECT_TRUE(batch.ok()) << batch.ToString();
   const LayerSetting setting = {.micro_batch = micro_batch, .precision = options.precision};
   Result<std::unique_ptr<GpuHead>> on_gpu =
       options.make ? options.make(spec, input, setting) : MakeGpuHead(spec, input, setting);
-  ASSERT_TRUE(on_gpu.ok()) << on_gpu.status().ToString();
+  EXPECT_TRUE(on_gpu.ok()) << on_gpu.status().ToString();
 
   HeadCase c = {.spec = spec,
                 .dims = input,
@@ -130,7 +139,7 @@ void ExpectGpuHeadAgrees(const HeadSpec& spec, const Dims& input, int64_t micro_
                 .input = ProbeNoise(static_cast<size_t>(micro_batch * ElementsOf(input)), 1),
                 .weights = {}};
   for (float& value : c.input) value *= options.input_scale;
-  for (const TensorSpec& tensor : on_cpu.value()->tensors()) {
+  for (const TensorSpec& tensor : on_cpu->tensors()) {
     c.weights.push_back(ProbeNoise(static_cast<size_t>(ElementsOf(tensor.shape)),
                                    /*seed=*/3 + c.weights.size()));
   }
@@ -139,9 +148,10 @@ void ExpectGpuHeadAgrees(const HeadSpec& spec, const Dims& input, int64_t micro_
     for (std::vector<float>& weight : c.weights) RoundValuesToBf16(&weight);
   }
 
-  const HeadOutcome cpu = RunOnCpu(c, on_cpu.value().get());
-  const HeadOutcome gpu = RunOnGpu(c, on_gpu.value().get());
+  const GpuHeadOutcome cpu = RunOnCpu(c, on_cpu.get());
+  GpuHeadOutcome gpu = RunOnGpu(c, on_gpu.value().get());
   ExpectAgrees(c, *on_gpu.value(), gpu, cpu);
+  return gpu;
 }
 
 }  // namespace drover

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "tests/unit/worker/nn/gpu_layer_probe.h"
 #include "worker/nn/gpu_head.h"
@@ -13,12 +14,22 @@
 
 namespace drover {
 
+// What a head wrote; rows beyond batch.samples, too.
+struct GpuHeadOutcome {
+  GpuBatchResult result = {};
+  std::vector<float> input_gradient;
+  std::vector<std::vector<float>> weight_gradients;
+};
+// Bit by bit.
+bool IsSame(const GpuHeadOutcome& a, const GpuHeadOutcome& b);
+
 using GpuHeadMakerForTest = std::function<Result<std::unique_ptr<GpuHead>>(
     const HeadSpec&, const Dims&, const LayerSetting&)>;
 
 // Runs both heads of `spec` on noise and compares counts, losses, input gradient and weight
 // gradients: |gpu - cpu| <= tolerance * (1 + |cpu|). Gradient rows beyond batch.samples must be 0.
 // For kBf16 inputs and weights are rounded first, so that only the head's own rounding differs.
+// Returns what the head on the GPU wrote.
 struct GpuHeadProbeOptions {
   Batch batch = {};          // On the host, `micro_batch` rows of whatever the head reads.
   int64_t predictions = 0;   // Masked entries of one sample.
@@ -29,8 +40,8 @@ struct GpuHeadProbeOptions {
   double tolerance = 1e-5;
   GpuHeadMakerForTest make = {};  // Empty: MakeGpuHead.
 };
-void ExpectGpuHeadAgrees(const HeadSpec& spec, const Dims& input, int64_t micro_batch,
-                         const GpuHeadProbeOptions& options);
+GpuHeadOutcome ExpectGpuHeadAgrees(const HeadSpec& spec, const Dims& input, int64_t micro_batch,
+                                   const GpuHeadProbeOptions& options);
 
 }  // namespace drover
 

@@ -22,6 +22,18 @@ TEST(MeanSquaredErrorGpuTest, AgreesWithTheCpuOnTargets) {
   });
 }
 
+TEST(MeanSquaredErrorGpuTest, HasTheSameBitsInAnyOrderOfThreads) {
+  const std::vector<float> targets = ProbeNoise(5 * 130, 9);
+  std::vector<GpuHeadOutcome> outcomes;
+  emulator::ForEachSeed(10, [&](uint64_t seed) {
+    SCOPED_TRACE(seed);
+    outcomes.push_back(ExpectGpuHeadAgrees(kRegression, {130}, 5,
+                                           {.batch = {.samples = 5, .targets = targets.data()}}));
+    EXPECT_TRUE(IsSame(outcomes.back(), outcomes.front()));
+    EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
+  });
+}
+
 TEST(MeanSquaredErrorGpuTest, AgreesWithTheCpuOnClasses) {
   const std::vector<int32_t> labels = {3, 0, 9, 1, 2, 4, 5, 6, 7, 8, 8, 7};
   for (const bool wanted : {true, false}) {

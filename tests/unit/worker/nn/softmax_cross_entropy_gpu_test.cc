@@ -33,6 +33,22 @@ TEST(SoftmaxCrossEntropyGpuTest, AgreesWithTheCpu) {
   });
 }
 
+TEST(SoftmaxCrossEntropyGpuTest, HasTheSameBitsInAnyOrderOfThreads) {
+  for (const int64_t classes : {33, 601}) {
+    const std::vector<int32_t> labels = Labels(70, classes);
+    std::vector<GpuHeadOutcome> outcomes;
+    emulator::ForEachSeed(10, [&](uint64_t seed) {
+      SCOPED_TRACE(seed);
+      const int64_t samples = classes == 33 ? 70 : 3;
+      outcomes.push_back(
+          ExpectGpuHeadAgrees(Classes(classes), {classes}, samples,
+                              {.batch = {.labels = labels.data(), .samples = samples}}));
+      EXPECT_TRUE(IsSame(outcomes.back(), outcomes.front()));
+      EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
+    });
+  }
+}
+
 TEST(SoftmaxCrossEntropyGpuTest, PaddingContributesNothing) {
   const std::vector<int32_t> labels = Labels(6, 10);
   for (const int64_t samples : {1, 3, 5}) {
