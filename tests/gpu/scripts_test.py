@@ -158,11 +158,22 @@ class RunGpuTestsTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(self.states(results)[("drover_gpu_a_test", "memcheck")], "failed")
 
-    def test_nccl_is_left_out_of_the_sanitizer(self):
+    def test_libraries_of_nvidia_are_left_out_of_the_sanitizer(self):
         self.sanitizer()
-        self.program("bundle/tests/drover_gpu_nccl_test", 'echo "[  PASSED  ] 1 test."')
+        for library in ("nccl", "products"):
+            self.program(f"bundle/tests/drover_gpu_{library}_test", 'echo "[  PASSED  ] 1 test."')
         self.assertEqual(self.start()[0].returncode, 0)
-        self.assertNotIn("nccl", (self.tools / "checked").read_text())
+        checked = (self.tools / "checked").read_text()
+        self.assertNotIn("nccl", checked)
+        self.assertNotIn("products", checked)
+
+    def test_programs_find_the_libraries_in_the_folders_that_were_given(self):
+        self.program("bundle/tests/drover_gpu_a_test",
+                     'case $LD_LIBRARY_PATH in */lib:/my/nccl:/my/cublas*) ;; *) exit 1;; esac; '
+                     'echo "[  PASSED  ] 1 test."')
+        done, _ = self.start("--nccl", "/my/nccl", "--cublas", "/my/cublas")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("cuBLAS: /my/cublas", done.stdout)
 
     def test_a_timing_without_a_figure_is_a_failure(self):
         self.program("bundle/tests/drover_gpu_b_bench", "echo fast")

@@ -231,17 +231,6 @@ TEST_F(GpuModelTest, BadLabelIsNamedBeforeAnythingIsComputed) {
   EXPECT_NE(status.message().find("label 3 of sample 1"), std::string::npos) << status.message();
 }
 
-TEST_F(GpuModelTest, SaysWhatItNeedsWhenThereIsNotEnoughMemory) {
-  emulator::FailNextAllocation();
-  const Status status = MakeGpuLeafModel(0, std::make_unique<PlainProducts>(), SmallNetwork(),
-                                         {.micro_batch = kMicroBatch})
-                            .status();
-
-  EXPECT_EQ(status.code(), Code::kResourceExhausted);
-  EXPECT_NE(status.message().find("with micro_batch=4; micro_batch=4 would fit"), std::string::npos)
-      << status.message();
-}
-
 // Weights, bfloat16 copy and gradient take 10 bytes per element, whatever the micro-batch.
 TEST(GpuModelPlanTest, LargestMicroBatchIsTheLastThatFits) {
   const auto bytes_of = [](int64_t micro_batch) {
