@@ -53,31 +53,32 @@ std::vector<TensorSpec> Embedding::tensors() const {
   return tensors;
 }
 
-Status Embedding::CheckTokens(const Batch& batch) const {
-  const auto refuse = [this](int64_t sample, const std::string& what) {
-    return Status(Code::kInvalidArgument, fmt::format("{}: sample {}: {}", name_, sample, what));
+Status CheckTokens(const EmbeddingSpec& spec, const std::string& name, const Batch& batch,
+                   int64_t length_max) {
+  const auto refuse = [&name](int64_t sample, const std::string& what) {
+    return Status(Code::kInvalidArgument, fmt::format("{}: sample {}: {}", name, sample, what));
   };
   if (batch.tokens == nullptr) {
     return Status(Code::kInvalidArgument,
-                  name_ + ": the dataset has no tokens; an embedding reads text");
+                  name + ": the dataset has no tokens; an embedding reads text");
   }
   for (int64_t sample = 0; sample < batch.samples; ++sample) {
-    const int64_t length = LengthOf(batch, sample, length_);
-    if (length < 1 || length > length_) {
-      return refuse(sample, fmt::format("length {}, expected 1 to {}", length, length_));
+    const int64_t length = LengthOf(batch, sample, length_max);
+    if (length < 1 || length > length_max) {
+      return refuse(sample, fmt::format("length {}, expected 1 to {}", length, length_max));
     }
     for (int64_t i = 0; i < length; ++i) {
-      const int32_t token = batch.tokens[sample * length_ + i];
-      if (token < 0 || token >= spec_.vocabulary) {
+      const int32_t token = batch.tokens[sample * length_max + i];
+      if (token < 0 || token >= spec.vocabulary) {
         return refuse(sample, fmt::format("token {} at position {}, expected 0 to {}: was the text "
                                           "made with the vocabulary of this model?",
-                                          token, i, spec_.vocabulary - 1));
+                                          token, i, spec.vocabulary - 1));
       }
-      if (spec_.segments == 0 || batch.segments == nullptr) continue;
-      const int32_t segment = batch.segments[sample * length_ + i];
-      if (segment < 0 || segment >= spec_.segments) {
+      if (spec.segments == 0 || batch.segments == nullptr) continue;
+      const int32_t segment = batch.segments[sample * length_max + i];
+      if (segment < 0 || segment >= spec.segments) {
         return refuse(sample, fmt::format("segment {} at position {}, expected 0 to {}", segment, i,
-                                          spec_.segments - 1));
+                                          spec.segments - 1));
       }
     }
   }
@@ -85,7 +86,7 @@ Status Embedding::CheckTokens(const Batch& batch) const {
 }
 
 Status Embedding::Forward(const ForwardPass& pass) {
-  DROVER_RETURN_IF_ERROR(CheckTokens(*pass.batch));
+  DROVER_RETURN_IF_ERROR(CheckTokens(spec_, name_, *pass.batch, length_));
   const Batch& batch = *pass.batch;
   const size_t segment_tensor = spec_.positions > 0 ? 2 : 1;
   const int64_t size = spec_.size;

@@ -30,14 +30,12 @@ class Embedding : public Layer {
 
   std::vector<TensorSpec> tensors() const override;
   const Dims& output_dims() const override { return output_; }
-  // kInvalidArgument names the first token, segment or length that is out of range.
+  // Errors: CheckTokens.
   Status Forward(const ForwardPass& pass) override;
   // Adds sample by sample, token by token.
   Status Backward(const BackwardPass& pass) override;
 
  private:
-  Status CheckTokens(const Batch& batch) const;
-
   const std::string name_;
   const EmbeddingSpec spec_;
   const int64_t micro_batch_;
@@ -53,6 +51,11 @@ TensorSpec WordEmbeddingTensor(const std::string& name, const EmbeddingSpec& spe
 // fewer positions than tokens.
 Result<std::unique_ptr<Layer>> MakeEmbedding(const std::string& name, const EmbeddingSpec& spec,
                                              const Dims& input, const LayerSetting& setting);
+
+// For the embedding `name` of samples of `length` tokens: kInvalidArgument names the first token,
+// segment or length of batch.samples samples that is out of range. Arrays of the host.
+Status CheckTokens(const EmbeddingSpec& spec, const std::string& name, const Batch& batch,
+                   int64_t length);
 
 // CPU (embedding_cpu.cc). to[i] += row[i] for `size` values.
 void AddRowCpu(const float* row, int64_t size, float* to);

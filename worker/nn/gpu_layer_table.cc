@@ -7,6 +7,7 @@
 #include "worker/nn/convolution_gpu.h"
 #include "worker/nn/dropout_gpu.h"
 #include "worker/nn/elementwise_gpu.h"
+#include "worker/nn/embedding_gpu.h"
 #include "worker/nn/flatten_gpu.h"
 #include "worker/nn/gelu_gpu.h"
 #include "worker/nn/layer_norm_gpu.h"
@@ -80,6 +81,9 @@ struct GpuLayerMaker {
   }
   LayerResult operator()(const LayerNormSpec& s) const {
     return Make<LayerNormGpu>(same, s, input, setting);
+  }
+  LayerResult operator()(const EmbeddingSpec& s) const {
+    return Make<EmbeddingGpu>(same, s, input, setting);
   }
 };
 
