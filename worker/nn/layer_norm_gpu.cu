@@ -94,40 +94,40 @@ class SliceSums {
   // shared array of Split::kSizeMax floats per warp then. All threads call.
   template <typename Array>
   __device__ __forceinline__ void Finish(Array& combined) {
-    if constexpr (!Split::kHeld) return;
-    for (int which = 0; which < 2; ++which) {
-      float* const out = sums_ + which * size_;
-      if constexpr (Split::kRowsAtOnce == 1) {
-        ForEachVector<Split>(size_, [&](int slot, int64_t first) {
-          DROVER_UNROLL
-          for (int k = 0; k < Split::kWidth; ++k) {
-            out[first + k] = which == 0 ? held_[0][slot][k] : held_[1][slot][k];
-          }
-        });
-      } else {
-        __syncthreads();  // What lay there is read.
-        ForEachVector<Split>(size_, [&](int slot, int64_t first) {
-          DROVER_UNROLL
-          for (int k = 0; k < Split::kWidth; ++k) {
-            combined[Split::RowInBlock() * Split::kSizeMax + first + k] =
-                which == 0 ? held_[0][slot][k] : held_[1][slot][k];
-          }
-        });
-        __syncthreads();
-        for (int64_t j = threadIdx.x; j < size_; j += kRowBlockThreads) {
-          float sum = combined[j];
-          DROVER_UNROLL
-          for (int row = 1; row < Split::kRowsAtOnce; ++row) {
-            const float other = combined[row * Split::kSizeMax + j];
-            sum += other;
-          }
-          out[j] = sum;
-        }
-      }
+    if constexpr (Split::kHeld) {
+      WriteHeld<0>(combined);
+      WriteHeld<1>(combined);
     }
   }
 
  private:
+  template <int kWhich, typename Array>
+  __device__ __forceinline__ void WriteHeld(Array& combined) {
+    float* const out = sums_ + kWhich * size_;
+    if constexpr (Split::kRowsAtOnce == 1) {
+      ForEachVector<Split>(
+          size_, [&](int slot, int64_t first) { WriteVector(out + first, held_[kWhich][slot]); });
+    } else {
+      __syncthreads();  // What lay there is read.
+      ForEachVector<Split>(size_, [&](int slot, int64_t first) {
+        DROVER_UNROLL
+        for (int k = 0; k < Split::kWidth; ++k) {
+          combined[Split::RowInBlock() * Split::kSizeMax + first + k] = held_[kWhich][slot][k];
+        }
+      });
+      __syncthreads();
+      for (int64_t j = threadIdx.x; j < size_; j += kRowBlockThreads) {
+        float sum = combined[j];
+        DROVER_UNROLL
+        for (int row = 1; row < Split::kRowsAtOnce; ++row) {
+          const float other = combined[row * Split::kSizeMax + j];
+          sum += other;
+        }
+        out[j] = sum;
+      }
+    }
+  }
+
   float* const sums_;
   const int64_t size_;
   float held_[2][Split::kSlots][Split::kWidth] = {};
