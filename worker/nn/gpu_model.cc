@@ -7,10 +7,12 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/gpu/device.h"
 #include "common/tensor/accumulate_gpu.h"
+#include "worker/nn/embedding.h"
 #include "worker/nn/gpu_model_device.h"
 #include "worker/nn/gpu_model_plan.h"
 #include "worker/nn/layer_table.h"
@@ -55,6 +57,7 @@ class GpuModel : public LeafModel {
   BatchResult ResultOf(size_t micro_batch) const;
 
   const LayerSetting setting_;
+  const LayerSpec first_;  // Of the network.
   const bool reads_tokens_;
   const int64_t input_size_;
   const GpuModelParts parts_;
@@ -79,6 +82,7 @@ GpuModel::GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuM
                    std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan,
                    GpuModelDevice device)
     : setting_(setting),
+      first_(network.layers.empty() ? LayerSpec() : network.layers.front()),
       reads_tokens_(network.vocabulary > 0),
       input_size_(ElementsOf(network.input)),
       parts_(std::move(parts)),
@@ -99,6 +103,9 @@ Status GpuModel::CheckBatch(const Batch& batch) const {
   if (batch.samples < 1 || batch.samples > setting_.micro_batch) {
     return Status(Code::kInvalidArgument, fmt::format("micro-batch of {} samples, expected 1 to {}",
                                                       batch.samples, setting_.micro_batch));
+  }
+  if (const auto* words = std::get_if<EmbeddingSpec>(&first_.kind)) {
+    DROVER_RETURN_IF_ERROR(CheckTokens(*words, first_.name, batch, input_size_));
   }
   return head_on_host_->Check(batch);
 }

@@ -11,6 +11,7 @@
 #include "common/tensor/fixed_point.h"
 #include "tests/support/cuda_emulator/emulator.h"
 #include "tests/unit/worker/nn/layer_probe.h"
+#include "worker/nn/bert.h"
 #include "worker/nn/gpu_model_plan.h"
 #include "worker/nn/products_plain.h"
 
@@ -244,6 +245,33 @@ TEST(GpuModelPlanTest, LargestMicroBatchIsTheLastThatFits) {
   EXPECT_LE(bytes_of(fits), bytes_of(1000));
   EXPECT_GT(bytes_of(fits + 1), bytes_of(1000));
   EXPECT_EQ(LargestMicroBatch(SmallNetwork(), setting, 1000).value(), 0);
+}
+
+TEST(GpuModelTextTest, BadTokenIsNamedBeforeAnythingIsComputed) {
+  const BertSizes sizes = {.layers = 1,
+                           .hidden = 4,
+                           .heads = 1,
+                           .intermediate = 4,
+                           .positions = 4,
+                           .vocabulary = 9,
+                           .dropout = 0.0};
+  const auto model = MakeGpuLeafModel(0, std::make_unique<PlainProducts>(),
+                                      BertNetwork(sizes, 3, 1), {.micro_batch = 1})
+                         .value();
+  const std::vector<float> weights(model->layout().SpanElements(model->layout().all_blocks()));
+  const std::vector<int32_t> tokens = {1, 9, 2};
+  const int32_t length = 3, label = 0, position = 1, masked = 2;
+  const Batch batch = {.labels = &label,
+                       .samples = 1,
+                       .tokens = tokens.data(),
+                       .lengths = &length,
+                       .masked_positions = &position,
+                       .masked_labels = &masked};
+
+  const Status status = model->Evaluate(0, weights.data(), batch).status();
+
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_NE(status.message().find("token 9 at position 1"), std::string::npos) << status.message();
 }
 
 }  // namespace
