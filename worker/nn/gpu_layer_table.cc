@@ -1,7 +1,5 @@
 #include "worker/nn/gpu_layer_table.h"
 
-#include <fmt/format.h>
-
 #include "worker/nn/attention_gpu.h"
 #include "worker/nn/bert_pretraining_gpu.h"
 #include "worker/nn/convolution_gpu.h"
@@ -38,11 +36,6 @@ struct GpuLayerMaker {
   static LayerResult Make(Args&&... args) {
     return std::unique_ptr<GpuLayer>(std::make_unique<Kind>(std::forward<Args>(args)...));
   }
-  template <typename Spec>
-  LayerResult operator()(const Spec&) const {
-    return Status(Code::kUnimplemented, fmt::format("{}: a layer without code for GPUs", name));
-  }
-
   LayerResult operator()(const DenseSpec& s) const {
     return Make<LinearGpu>(same, s, input, setting);
   }
