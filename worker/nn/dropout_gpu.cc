@@ -15,7 +15,7 @@ Status DropoutGpu::Multiply(const GpuLane& lane, const Batch& batch, bool draws,
                             ConstGpuValues from, GpuValues to) const {
   if (draws && strikes_out_) {
     return MultiplyByMaskOnGpu(*lane.stream, micro_batch_, size_, mask_.draw(batch.seed),
-                               batch.positions, from, to);
+                               batch.positions, {.from = from, .plus = {}, .to = to});
   }
   if (from.data == to.data) return Status();
   return CopyBytesOnDevice(*lane.stream, to.data, from.data,

@@ -1,5 +1,5 @@
-// Pairs with dropout_gpu.h. Each value is read and written once; the numbers are drawn in
-// registers, four values for one Philox.
+// Pairs with dropout_gpu.h. Each value is read and written once, and so is what is added; the
+// numbers are drawn in registers, four values for one Philox.
 
 #include <type_traits>
 
@@ -17,11 +17,11 @@ __device__ __forceinline__ float FactorOf(const DropoutDraw& draw, uint32_t stru
   return (struck >> k & 1u) != 0 ? 0.0f : draw.scale;
 }
 
-// blockIdx.x: the sample, and which part of it.
+// blockIdx.x: the sample, and which part of it. plus: may be null.
 template <typename T, bool kAligned>
 __global__ void __launch_bounds__(kThreads)
     MultiplyByMaskKernel(int64_t size, uint32_t blocks_per_sample, DropoutDraw draw,
-                         const uint64_t* positions, const T* from, T* to) {
+                         const uint64_t* positions, const T* from, const T* plus, T* to) {
   constexpr int kWidth = kAligned ? kVectorOf<T> : 4;
   const uint32_t sample = blockIdx.x / blocks_per_sample;
   const int64_t part = blockIdx.x % blocks_per_sample;
@@ -39,10 +39,18 @@ __global__ void __launch_bounds__(kThreads)
     ReadVector(from + start, values);
     DROVER_UNROLL
     for (int k = 0; k < kWidth; ++k) values[k] *= FactorOf(draw, struck, k);
+    if (plus != nullptr) {
+      float others[kWidth];
+      ReadVector(plus + start, others);
+      DROVER_UNROLL
+      for (int k = 0; k < kWidth; ++k) values[k] += others[k];
+    }
     WriteVector(to + start, values);
   } else {
     for (int k = 0; k < kWidth && first + k < size; ++k) {
-      SetValue(to, start + k, ValueAt(from, start + k) * FactorOf(draw, struck, k));
+      float value = ValueAt(from, start + k) * FactorOf(draw, struck, k);
+      if (plus != nullptr) value += ValueAt(plus, start + k);
+      SetValue(to, start + k, value);
     }
   }
 }
@@ -50,10 +58,10 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 Status MultiplyByMaskOnGpu(const GpuStream& stream, int64_t samples, int64_t size,
-                           const DropoutDraw& draw, const uint64_t* positions, ConstGpuValues from,
-                           GpuValues to) {
+                           const DropoutDraw& draw, const uint64_t* positions,
+                           const MaskedGpuValues& values) {
   DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
-  ForType(to, [&](auto* typed) {
+  ForType(values.to, [&](auto* typed) {
     using T = std::remove_cvref_t<decltype(*typed)>;
     const bool aligned = RowsAreAligned<T>(size);
     const int64_t per_block = int64_t{kThreads} * (aligned ? kVectorOf<T> : 4);
@@ -61,7 +69,8 @@ Status MultiplyByMaskOnGpu(const GpuStream& stream, int64_t samples, int64_t siz
     const auto kernel = aligned ? MultiplyByMaskKernel<T, true> : MultiplyByMaskKernel<T, false>;
     DROVER_LAUNCH(kernel, static_cast<uint32_t>(samples) * blocks, kThreads, 0,
                   static_cast<cudaStream_t>(stream.handle()), size, blocks, draw, positions,
-                  static_cast<const T*>(from.data), typed);
+                  static_cast<const T*>(values.from.data), static_cast<const T*>(values.plus.data),
+                  typed);
   });
   return LaunchStatus("Dropout");
 }

@@ -33,12 +33,17 @@ class DropoutGpu : public GpuLayer {
   const DropoutMask mask_;
 };
 
-// to = from, times 0 where the mask strikes out and times draw.scale elsewhere. from, to: [samples,
-// size], of one type; may be the same. positions: [samples] on the device; null: 0, 1, 2, ...
-// Enqueues.
+// to = from, times 0 where the mask strikes out and times draw.scale elsewhere; plus `plus`, unless
+// it is null. All: [samples, size], of one type; `to` may be one of the others. positions:
+// [samples] on the device; null: 0, 1, 2, ... Enqueues.
+struct MaskedGpuValues {
+  ConstGpuValues from;
+  ConstGpuValues plus;
+  GpuValues to;
+};
 Status MultiplyByMaskOnGpu(const GpuStream& stream, int64_t samples, int64_t size,
-                           const DropoutDraw& draw, const uint64_t* positions, ConstGpuValues from,
-                           GpuValues to);
+                           const DropoutDraw& draw, const uint64_t* positions,
+                           const MaskedGpuValues& values);
 
 }  // namespace drover
 

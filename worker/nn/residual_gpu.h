@@ -1,4 +1,5 @@
-// Residual block (residual.h) on a GPU. Not thread-safe; owned by one GpuModel.
+// Residual block (residual.h) on a GPU. Dropout as the last of its layers is part of the block's
+// own passes, which so read and write less. Not thread-safe; owned by one GpuModel.
 
 #ifndef DROVER_WORKER_NN_RESIDUAL_GPU_H_
 #define DROVER_WORKER_NN_RESIDUAL_GPU_H_
@@ -6,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
+#include "worker/nn/dropout_mask.h"
 #include "worker/nn/gpu_chain.h"
 #include "worker/nn/gpu_layer.h"
 
@@ -14,18 +17,26 @@ namespace drover {
 
 class ResidualGpu : public GpuLayer {
  public:
-  // The output of `inner` has the shape of its input.
-  ResidualGpu(const Layer& same, std::unique_ptr<GpuChain> inner, const LayerSetting& setting);
+  struct Dropout {
+    DropoutMask mask;
+    bool at_evaluation;
+  };
 
-  // Kept: the chain's. Scratch: a copy of the output's gradient, which the chain may overwrite, and
-  // the chain's.
+  // The output of `inner` has the shape of its input. `dropout`: behind it.
+  ResidualGpu(const Layer& same, std::unique_ptr<GpuChain> inner, std::optional<Dropout> dropout,
+              const LayerSetting& setting);
+
+  // Kept: the chain's. Scratch: the gradient of its output, which the chain may overwrite, and the
+  // chain's.
   GpuBytes bytes() const override;
   Status Forward(const GpuForwardPass& pass) override;
   Status Backward(const GpuBackwardPass& pass) override;
 
  private:
   const std::unique_ptr<GpuChain> inner_;
-  const int64_t elements_;  // Of the block's output, all samples.
+  const std::optional<Dropout> dropout_;
+  const int64_t micro_batch_;
+  const int64_t size_;  // Values of the block's output per sample.
   const size_t gradient_bytes_;
 };
 

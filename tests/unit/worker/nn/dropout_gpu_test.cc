@@ -63,7 +63,8 @@ TEST(DropoutGpuTest, StrikesOutTheMaskOfTheCpu) {
       const GpuValues values = arrays.Values(std::vector<float>(2 * size, 1.0f), type);
 
       ASSERT_TRUE(MultiplyByMaskOnGpu(arrays.stream(), 2, static_cast<int64_t>(size), mask.draw(5),
-                                      arrays.Copy(positions.data(), 2), values, values)
+                                      arrays.Copy(positions.data(), 2),
+                                      {.from = values, .plus = {}, .to = values})
                       .ok());
 
       const std::vector<float> left = arrays.Read(values, 2 * size);
