@@ -5,6 +5,7 @@ usage: bert_test.py BIN_DIR [unittest arguments]
 """
 
 import json
+import os
 import pathlib
 import struct
 
@@ -24,17 +25,22 @@ def write_text(path):
 class BertTest(cluster.TestCase):
     def setUp(self):
         super().setUp()
+        self.bin = cluster.BIN
         write_text(self.folder / "text")
         made = cluster.drover("data", "tokenize", "--input", self.folder / "text", "--out",
                               self.folder / "tokens", "--vocab-size", "80")
         self.assertEqual(made.returncode, 0, made.stderr)
 
-    def train(self, name, **options):
+    def tearDown(self):
+        cluster.BIN = self.bin
+        super().tearDown()
+
+    def train(self, name, more=None, **options):
         fields = {"dataset.text.path": self.folder / "tokens", "dataset.text.sequence_length": 24,
                   "model.bert.layers": 1, "model.bert.hidden": 32, "model.bert.heads": 4,
                   "model.bert.positions": 24, "model.bert.vocabulary_multiple": 8,
                   "model.bert.dropout": 0.1, "batch": 32, "leaves": 16, "micro_batch": 2,
-                  "steps": 6, "evaluation.every_steps": 3}
+                  "steps": 6, "evaluation.every_steps": 3, **(more or {})}
         return self.run_to_end(name, fields, job=JOB, **options)
 
     def test_same_bits_and_an_export_by_name(self):
@@ -45,6 +51,24 @@ class BertTest(cluster.TestCase):
         self.assertEqual(one.summary["masked_loss"], three.summary["masked_loss"])
         self.assertIn("masked_loss=", one.output)
         self.expect_export(three.summary["checkpoint"])
+
+    def test_workers_on_emulated_gpus_come_near_the_cpu(self):
+        emulated = cluster.BIN.parent / "tests/drover-worker-emulated"
+        if not emulated.exists():
+            self.skipTest("drover-worker-emulated was not built")
+        few = {"steps": 2, "evaluation.every_steps": 2}
+        cpu = self.train("cpu", few, workers=1, shards=1)
+        cluster.BIN = self.folder / "bin"
+        cluster.BIN.mkdir()
+        for program in ("drover", "drover-coordinator", "drover-shard"):
+            os.link(self.bin / program, cluster.BIN / program)
+        os.link(emulated, cluster.BIN / "drover-worker")
+        one = self.train("gpu-one", few, workers=1, shards=1)
+        two = self.train("gpu-two", few, workers=2, shards=2)
+
+        self.assertEqual(one.summary["weights_digest"], two.summary["weights_digest"])
+        self.assertAlmostEqual(one.summary["final_loss"], cpu.summary["final_loss"], delta=1e-4)
+        self.assertAlmostEqual(one.summary["masked_loss"], cpu.summary["masked_loss"], delta=1e-4)
 
     def expect_export(self, checkpoint):
         out = self.folder / "model"
