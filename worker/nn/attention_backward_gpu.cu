@@ -228,6 +228,7 @@ Status AttentionBackwardGpu(const AttentionCall& call, const AttentionState& sta
     DROVER_LAUNCH(AttentionDotsKernel<T>,
                   static_cast<uint32_t>((rows + kBlockRows - 1) / kBlockRows), kAttentionThreads, 0,
                   handle, call, array(state.context), arrays.context_gradient, dots);
+    if (AttentionUsesTensorCores(gradients.type, call.head_size)) return;
     ForHeadWidth(call.head_size, [&](auto width) {
       constexpr int kWidth = decltype(width)::value;
       const uint32_t blocks = AttentionBlocks(call, kTileOf<kWidth>);
@@ -237,7 +238,9 @@ Status AttentionBackwardGpu(const AttentionCall& call, const AttentionState& sta
                     ScoreScale(call), arrays);
     });
   });
-  return LaunchStatus("AttentionBackward");
+  DROVER_RETURN_IF_ERROR(LaunchStatus("AttentionBackward"));
+  if (!AttentionUsesTensorCores(gradients.type, call.head_size)) return Status();
+  return AttentionBackwardTensorGpu(call, state, dots, gradients, stream);
 }
 
 }  // namespace drover

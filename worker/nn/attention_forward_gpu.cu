@@ -139,6 +139,9 @@ __global__ void __launch_bounds__(kAttentionThreads)
 Status AttentionForwardGpu(const AttentionCall& call, ConstGpuValues query, ConstGpuValues key,
                            ConstGpuValues value, GpuValues context, float* log_sums,
                            const GpuStream& stream) {
+  if (AttentionUsesTensorCores(context.type, call.head_size)) {
+    return AttentionForwardTensorGpu(call, query, key, value, context, log_sums, stream);
+  }
   DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
   ForType(context, [&](auto* to) {
     using T = std::remove_cvref_t<decltype(*to)>;

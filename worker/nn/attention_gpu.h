@@ -101,6 +101,18 @@ struct AttentionState {
 Status AttentionBackwardGpu(const AttentionCall& call, const AttentionState& state, float* dots,
                             GpuValues gradients, const GpuStream& stream);
 
+// The same on tensor cores, where AttentionUsesTensorCores says so: the functions above call these.
+// Probabilities and ds are rounded to bfloat16 before they are multiplied.
+constexpr bool AttentionUsesTensorCores(ValueType type, int64_t head_size) {
+  return type == ValueType::kBf16 && (head_size == 32 || head_size == 64 || head_size == 128);
+}
+Status AttentionForwardTensorGpu(const AttentionCall& call, ConstGpuValues query,
+                                 ConstGpuValues key, ConstGpuValues value, GpuValues context,
+                                 float* log_sums, const GpuStream& stream);
+// After `dots` were written.
+Status AttentionBackwardTensorGpu(const AttentionCall& call, const AttentionState& state,
+                                  const float* dots, GpuValues gradients, const GpuStream& stream);
+
 }  // namespace drover
 
 #endif  // DROVER_WORKER_NN_ATTENTION_GPU_H_

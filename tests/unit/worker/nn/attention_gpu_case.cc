@@ -154,18 +154,29 @@ AttentionResults RunAttentionGpu(const AttentionCase& of) {
 void ExpectAttentionAgrees(const AttentionCase& of, double tolerance) {
   const AttentionResults gpu = RunAttentionGpu(of);
   const AttentionResults slow = SlowAttention(of);
+  const size_t size = static_cast<size_t>(of.heads * of.head_size);
+  // Rows of `stride` values, of which those from `first` on belong together.
   const auto compare = [&](const char* what, const std::vector<float>& got,
-                           const std::vector<float>& expected) {
+                           const std::vector<float>& expected, size_t stride, size_t first) {
     ASSERT_EQ(got.size(), expected.size());
-    for (size_t i = 0; i < got.size(); ++i) {
-      const double bound = tolerance * (1.0 + std::fabs(double{expected[i]}));
+    double largest = of.tokens == 1 ? 1.0 : 0.0;
+    const auto for_each = [&](const auto& body) {
+      for (size_t row = 0; row < got.size(); row += stride) {
+        for (size_t i = row + first; i < row + first + size; ++i) body(i);
+      }
+    };
+    for_each([&](size_t i) { largest = std::max(largest, std::fabs(double{expected[i]})); });
+    for_each([&](size_t i) {
       // Not >: NaN must fail.
-      ASSERT_TRUE(std::fabs(double{got[i]} - double{expected[i]}) <= bound)
-          << what << "[" << i << "]: " << got[i] << " on the GPU, " << expected[i] << " in double";
-    }
+      ASSERT_TRUE(std::fabs(double{got[i]} - double{expected[i]}) <= tolerance * largest)
+          << what << "[" << i << "]: " << got[i] << " on the GPU, " << expected[i] << " in double, "
+          << largest << " the largest";
+    });
   };
-  compare("context", gpu.context, slow.context);
-  compare("gradients", gpu.gradients, slow.gradients);
+  compare("context", gpu.context, slow.context, size, 0);
+  compare("dq", gpu.gradients, slow.gradients, 3 * size, 0);
+  compare("dk", gpu.gradients, slow.gradients, 3 * size, size);
+  compare("dv", gpu.gradients, slow.gradients, 3 * size, 2 * size);
 }
 
 }  // namespace drover

@@ -32,7 +32,8 @@ AttentionResults RunAttentionGpu(const AttentionCase& of);
 // From the same rounded inputs.
 AttentionResults SlowAttention(const AttentionCase& of);
 
-// |gpu - slow| <= tolerance * (1 + |slow|).
+// |gpu - slow| <= tolerance * max |slow| for c, dq, dk and dv each. With one token dq and dk are 0,
+// and what rounding leaves there is compared with 1.
 void ExpectAttentionAgrees(const AttentionCase& of, double tolerance);
 
 }  // namespace drover

@@ -15,6 +15,10 @@ LayerSpec Spec(int64_t heads, double dropout = 0.0) {
   return {.name = "attention", .kind = AttentionSpec{.heads = heads, .dropout = dropout}};
 }
 
+// Of the largest value: a result is rounded to 8 bits (2^-9), sums of probabilities and of ds are,
+// term by term, and dots are sums of rounded c.
+constexpr double kBf16Tolerance = 0x1p-7;
+
 class AttentionGpuTest : public testing::Test {
  protected:
   void TearDown() override { EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>()); }
@@ -74,18 +78,49 @@ TEST_F(AttentionGpuTest, KernelsAgreeWithSlowLoopsForAnyLength) {
   }
 }
 
+TEST_F(AttentionGpuTest, TensorCoresAgreeWithSlowLoops) {
+  for (const int64_t head_size : {32, 64, 128}) {
+    for (const int64_t tokens : {1, 40, 65, 130}) {
+      SCOPED_TRACE(testing::Message() << head_size << " values, " << tokens << " tokens");
+      ExpectAttentionAgrees({.tokens = tokens,
+                             .head_size = head_size,
+                             .heads = tokens == 40 ? 2 : 1,
+                             .type = ValueType::kBf16,
+                             .sharpness = 4.0f},
+                            kBf16Tolerance);
+    }
+  }
+}
+
+TEST_F(AttentionGpuTest, TensorCoresDeriveNothingFromPaddingAndStrikeOutTheSame) {
+  for (const int64_t head_size : {32, 64, 128}) {
+    SCOPED_TRACE(head_size);
+    // Rows of 3, 30, 47 and 72 begin at other places in groups of 4 random words.
+    ExpectAttentionAgrees({.tokens = 72,
+                           .head_size = head_size,
+                           .lengths = {3, 30, 47, 72},
+                           .dropout = 0.3,
+                           .type = ValueType::kBf16,
+                           .sharpness = 4.0f},
+                          kBf16Tolerance);
+  }
+}
+
 // Scores up to 100 apart: corrections underflow, and the largest comes in any tile.
 TEST_F(AttentionGpuTest, KernelsKeepSharpSoftmaxesFinite) {
   ExpectAttentionAgrees({.tokens = 100, .head_size = 32, .heads = 1, .sharpness = 60.0f}, 2e-4);
 }
 
 TEST_F(AttentionGpuTest, GivesTheSameBitsOnEverySchedule) {
-  const AttentionCase of = {.tokens = 50, .head_size = 32, .lengths = {50, 20}, .dropout = 0.1};
-  const AttentionResults first = RunAttentionGpu(of);
-  emulator::ForEachSeed(10, [&](uint64_t seed) {
-    SCOPED_TRACE(seed);
-    EXPECT_TRUE(RunAttentionGpu(of) == first);
-  });
+  for (const ValueType type : {ValueType::kF32, ValueType::kBf16}) {
+    const AttentionCase of = {
+        .tokens = 40, .head_size = 32, .lengths = {40, 20}, .dropout = 0.1, .type = type};
+    const AttentionResults first = RunAttentionGpu(of);
+    emulator::ForEachSeed(6, [&](uint64_t seed) {
+      SCOPED_TRACE(seed);
+      EXPECT_TRUE(RunAttentionGpu(of) == first);
+    });
+  }
 }
 
 TEST_F(AttentionGpuTest, RefusesHeadsThatDoNotFit) {
