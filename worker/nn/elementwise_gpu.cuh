@@ -67,29 +67,43 @@ uint32_t ElementwiseBlocks(int64_t count) {
   return static_cast<uint32_t>((count + kPerBlock - 1) / kPerBlock);
 }
 
-// Enqueue them. All arrays are of one type; `what` names the operation in an error.
-template <typename Formula>
+// Enqueue them. All arrays are of one type; `what` names the operation in an error. `rounded` takes
+// the place of `formula` where the result is rounded to bfloat16: it may be less exact.
+template <typename Formula, typename RoundedFormula = Formula>
 Status MapOnGpu(const char* what, const GpuStream& stream, int64_t count, ConstGpuValues a,
-                GpuValues out, Formula formula) {
+                GpuValues out, Formula formula, RoundedFormula rounded = RoundedFormula()) {
   DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
-  ForType(out, [&](auto* typed) {
-    using T = std::remove_cvref_t<decltype(*typed)>;
-    DROVER_LAUNCH((MapKernel<T, Formula>), ElementwiseBlocks<T>(count), kElementwiseThreads, 0,
-                  static_cast<cudaStream_t>(stream.handle()), count, static_cast<const T*>(a.data),
-                  typed, formula);
-  });
+  const auto handle = static_cast<cudaStream_t>(stream.handle());
+  const auto launch = [&](auto* to, auto what_to_compute) {
+    using T = std::remove_cvref_t<decltype(*to)>;
+    DROVER_LAUNCH((MapKernel<T, decltype(what_to_compute)>), ElementwiseBlocks<T>(count),
+                  kElementwiseThreads, 0, handle, count, static_cast<const T*>(a.data), to,
+                  what_to_compute);
+  };
+  if (out.type == ValueType::kBf16) {
+    launch(static_cast<uint16_t*>(out.data), rounded);
+  } else {
+    launch(static_cast<float*>(out.data), formula);
+  }
   return LaunchStatus(what);
 }
-template <typename Formula>
+template <typename Formula, typename RoundedFormula = Formula>
 Status MapPairsOnGpu(const char* what, const GpuStream& stream, int64_t count, ConstGpuValues a,
-                     ConstGpuValues b, GpuValues out, Formula formula) {
+                     ConstGpuValues b, GpuValues out, Formula formula,
+                     RoundedFormula rounded = RoundedFormula()) {
   DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
-  ForType(out, [&](auto* typed) {
-    using T = std::remove_cvref_t<decltype(*typed)>;
-    DROVER_LAUNCH((MapPairsKernel<T, Formula>), ElementwiseBlocks<T>(count), kElementwiseThreads, 0,
-                  static_cast<cudaStream_t>(stream.handle()), count, static_cast<const T*>(a.data),
-                  static_cast<const T*>(b.data), typed, formula);
-  });
+  const auto handle = static_cast<cudaStream_t>(stream.handle());
+  const auto launch = [&](auto* to, auto what_to_compute) {
+    using T = std::remove_cvref_t<decltype(*to)>;
+    DROVER_LAUNCH((MapPairsKernel<T, decltype(what_to_compute)>), ElementwiseBlocks<T>(count),
+                  kElementwiseThreads, 0, handle, count, static_cast<const T*>(a.data),
+                  static_cast<const T*>(b.data), to, what_to_compute);
+  };
+  if (out.type == ValueType::kBf16) {
+    launch(static_cast<uint16_t*>(out.data), rounded);
+  } else {
+    launch(static_cast<float*>(out.data), formula);
+  }
   return LaunchStatus(what);
 }
 

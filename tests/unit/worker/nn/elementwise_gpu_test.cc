@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/tensor/bf16.h"
 #include "tests/support/cuda_emulator/emulator.h"
 #include "tests/unit/worker/nn/gpu_layer_probe.h"
+#include "worker/nn/float_gelu.h"
+#include "worker/nn/gelu_gpu.h"
 #include "worker/nn/gpu_layer_table.h"
 #include "worker/nn/relu_gpu.h"
 
@@ -82,6 +86,45 @@ TEST(ElementwiseGpuTest, LetsNanThroughSoThatItIsNoticed) {
 
       for (const float y : arrays.Read(values, 9)) EXPECT_TRUE(std::isnan(y));
     }
+  }
+}
+
+// Where the formulas for bfloat16 could go wrong: far out, at the infinities, at both zeros.
+TEST(GeluGpuTest, HasItsLimitsInBf16) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> x = {-kInfinity, -1e30f, -20.5f, -0.0f, 0.0f, 20.5f, 1e30f, kInfinity};
+  GpuArrays arrays;
+  const GpuValues values = arrays.Values(x, ValueType::kBf16);
+  const GpuValues y = arrays.Values(x, ValueType::kBf16);
+  const GpuValues dx = arrays.Values(std::vector<float>(x.size(), 1.0f), ValueType::kBf16);
+
+  ASSERT_TRUE(GeluForwardGpu(arrays.stream(), 8, values, y).ok());
+  ASSERT_TRUE(GeluBackwardGpu(arrays.stream(), 8, values, dx, dx).ok());
+
+  const std::vector<float> rounded = arrays.Read(values, 8);
+  EXPECT_EQ(arrays.Read(y, 8),
+            (std::vector<float>{0, 0, 0, 0, 0, rounded[5], rounded[6], kInfinity}));
+  EXPECT_EQ(arrays.Read(dx, 8), (std::vector<float>{0, 0, 0, 0.5, 0.5, 1, 1, 1}));
+}
+
+// From -6 to 6, against the formulas of the CPU: two roundings to 8 bits at most apart.
+TEST(GeluGpuTest, IsAsExactAsBf16Allows) {
+  std::vector<float> x;
+  for (int i = -384; i <= 384; ++i) x.push_back(FromBf16(ToBf16(static_cast<float>(i) / 64)));
+  const auto count = static_cast<int64_t>(x.size());
+  GpuArrays arrays;
+  const GpuValues values = arrays.Values(x, ValueType::kBf16);
+  const GpuValues y = {arrays.Bytes(2 * x.size()), ValueType::kBf16};
+  const GpuValues dx = arrays.Values(std::vector<float>(x.size(), 1.0f), ValueType::kBf16);
+
+  ASSERT_TRUE(GeluForwardGpu(arrays.stream(), count, values, y).ok());
+  ASSERT_TRUE(GeluBackwardGpu(arrays.stream(), count, values, dx, dx).ok());
+
+  const std::vector<float> outputs = arrays.Read(y, x.size());
+  const std::vector<float> slopes = arrays.Read(dx, x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(outputs[i], GeluOf(x[i]), 0x1p-8 * std::fabs(GeluOf(x[i]))) << x[i];
+    EXPECT_NEAR(slopes[i], GeluSlope(x[i]), 0x1p-8 * std::fabs(GeluSlope(x[i])) + 1e-6) << x[i];
   }
 }
 
