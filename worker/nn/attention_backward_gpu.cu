@@ -209,6 +209,9 @@ __global__ void __launch_bounds__(kAttentionThreads)
 
 Status AttentionBackwardGpu(const AttentionCall& call, const AttentionState& state, float* dots,
                             GpuValues gradients, const GpuStream& stream) {
+  if (AttentionUsesTensorCores(gradients.type, call.head_size)) {
+    return AttentionBackwardTensorGpu(call, state, dots, gradients, stream);
+  }
   DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
   const auto handle = static_cast<cudaStream_t>(stream.handle());
   const int64_t rows = call.samples * call.tokens * call.heads;
@@ -228,7 +231,6 @@ Status AttentionBackwardGpu(const AttentionCall& call, const AttentionState& sta
     DROVER_LAUNCH(AttentionDotsKernel<T>,
                   static_cast<uint32_t>((rows + kBlockRows - 1) / kBlockRows), kAttentionThreads, 0,
                   handle, call, array(state.context), arrays.context_gradient, dots);
-    if (AttentionUsesTensorCores(gradients.type, call.head_size)) return;
     ForHeadWidth(call.head_size, [&](auto width) {
       constexpr int kWidth = decltype(width)::value;
       const uint32_t blocks = AttentionBlocks(call, kTileOf<kWidth>);
@@ -238,9 +240,7 @@ Status AttentionBackwardGpu(const AttentionCall& call, const AttentionState& sta
                     ScoreScale(call), arrays);
     });
   });
-  DROVER_RETURN_IF_ERROR(LaunchStatus("AttentionBackward"));
-  if (!AttentionUsesTensorCores(gradients.type, call.head_size)) return Status();
-  return AttentionBackwardTensorGpu(call, state, dots, gradients, stream);
+  return LaunchStatus("AttentionBackward");
 }
 
 }  // namespace drover

@@ -198,6 +198,7 @@ __device__ __forceinline__ uint32_t DrawForKeys(const HeadDropout& dropout, int 
     }
     masks |= (bits >> skipped & 0xffffu) << (i / 2);
   }
+  __syncwarp();  // Some lanes drew once more than others; tensor cores want them together.
   return masks;
 }
 

@@ -109,9 +109,8 @@ constexpr bool AttentionUsesTensorCores(ValueType type, int64_t head_size) {
 Status AttentionForwardTensorGpu(const AttentionCall& call, ConstGpuValues query,
                                  ConstGpuValues key, ConstGpuValues value, GpuValues context,
                                  float* log_sums, const GpuStream& stream);
-// After `dots` were written.
 Status AttentionBackwardTensorGpu(const AttentionCall& call, const AttentionState& state,
-                                  const float* dots, GpuValues gradients, const GpuStream& stream);
+                                  float* dots, GpuValues gradients, const GpuStream& stream);
 
 }  // namespace drover
 

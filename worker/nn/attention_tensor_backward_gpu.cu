@@ -6,9 +6,10 @@
 // Transposed scores have the layout that dk's and dv's left factors need. Probabilities and ds are
 // rounded to bfloat16 for the products. 16 streamed rows at a time, so that registers suffice.
 //
-// Device memory: each form reads q, k, v and dc once, as far as a head stays in the cache, and
-// they write three gradients: 22 bytes per value of q. 6 S D and 8 S D operations per row of a
-// head; each form computes an exponential per score and draws its masks again.
+// Device memory: dots read c and dc, each form q, k, v and dc once, as far as a head stays in the
+// cache, and they write three gradients: 26 bytes per value of q, and 20 per row of a head. 6 S D
+// and 8 S D operations per row of a head; each form computes an exponential per score and draws its
+// masks again.
 
 #include <cmath>
 #include <type_traits>
@@ -49,6 +50,40 @@ __device__ __forceinline__ Derived Derive(float score, float g, float scale, con
                                           float stays) {
   const float p = PowerOfTwo(fmaf(score, scale, -sums.x));
   return {p * stays, p * fmaf(stays, g, -sums.y)};
+}
+
+__device__ __forceinline__ float DotOfPair(uint32_t a, uint32_t b, float sum) {
+  sum = fmaf(FromBf16(static_cast<uint16_t>(a)), FromBf16(static_cast<uint16_t>(b)), sum);
+  return fmaf(FromBf16(static_cast<uint16_t>(a >> 16)), FromBf16(static_cast<uint16_t>(b >> 16)),
+              sum);
+}
+
+// 8 values of a row of a head per thread.
+template <int kWidth>
+__global__ void __launch_bounds__(kAttentionThreads)
+    AttentionTensorDotsKernel(AttentionCall call, const uint16_t* context,
+                              const uint16_t* context_gradient, float* dots) {
+  constexpr int kLanes = kWidth / 8;
+  const int64_t thread = int64_t{blockIdx.x} * kAttentionThreads + threadIdx.x;
+  const int64_t index = thread / kLanes;  // In [B, S, A].
+  const int64_t head = index % call.heads;
+  const int64_t token = index / call.heads % call.tokens;
+  const int64_t sample = index / call.heads / call.tokens;
+  bool is_there = sample < call.samples;
+  if (is_there && call.lengths != nullptr) is_there = token < max(1, call.lengths[sample]);
+  float sum = 0.0f;
+  if (is_there) {
+    const uint4 a = reinterpret_cast<const uint4*>(context)[thread];
+    const uint4 b = reinterpret_cast<const uint4*>(context_gradient)[thread];
+    sum = DotOfPair(a.x, b.x, DotOfPair(a.y, b.y, DotOfPair(a.z, b.z, DotOfPair(a.w, b.w, 0.0f))));
+  }
+  DROVER_UNROLL
+  for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) {
+    sum += __shfl_xor_sync(kWholeWarp, sum, lanes);
+  }
+  if (is_there && thread % kLanes == 0) {
+    dots[(sample * call.heads + head) * call.tokens + token] = sum;
+  }
 }
 
 // Owns queries: a warp's rows are queries, columns are keys.
@@ -217,7 +252,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
 }  // namespace
 
 Status AttentionBackwardTensorGpu(const AttentionCall& call, const AttentionState& state,
-                                  const float* dots, GpuValues gradients, const GpuStream& stream) {
+                                  float* dots, GpuValues gradients, const GpuStream& stream) {
   DROVER_RETURN_IF_ERROR(stream.MakeCurrent());
   const auto handle = static_cast<cudaStream_t>(stream.handle());
   const auto array = [](const ConstGpuValues& values) {
@@ -229,6 +264,11 @@ Status AttentionBackwardTensorGpu(const AttentionCall& call, const AttentionStat
   const uint32_t blocks = AttentionBlocks(call, kOwnRows);
   ForHeadWidth(call.head_size, [&](auto width) {
     constexpr int kWidth = decltype(width)::value;
+    const int64_t dot_threads = call.samples * call.tokens * call.heads * (kWidth / 8);
+    DROVER_LAUNCH(AttentionTensorDotsKernel<kWidth>,
+                  static_cast<uint32_t>((dot_threads + kAttentionThreads - 1) / kAttentionThreads),
+                  kAttentionThreads, 0, handle, call, array(state.context),
+                  array(state.context_gradient), dots);
     const Arrays for_queries = {
         {queries[0], queries[1]}, {keys[0], keys[1]}, state.log_sums, dots, to};
     DROVER_LAUNCH(AttentionTensorQueriesKernel<kWidth>, blocks, kAttentionThreads, 0, handle, call,

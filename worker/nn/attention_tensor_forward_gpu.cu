@@ -128,9 +128,10 @@ __global__ void __launch_bounds__(kAttentionThreads)
     __syncthreads();  // Also: nobody reads the tiles before these any more.
     if (first + Tile::kRows < end) begin_tiles(first + Tile::kRows);
     const int at = first / Tile::kRows % 2 * 2 * Tile::kElements;
-    float weights[kPairs][2][4];
+    float weights[kPairs][2][4] = {};
     DROVER_UNROLL
     for (int pair = 0; pair < kPairs; ++pair) {
+      if (first + 16 * pair >= end) continue;
       MultiplyRows16<kWidth>(queries, tiles, at, 16 * pair, weights[pair]);
     }
     float corrections[2];
@@ -143,6 +144,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     if (call.dropping) StrikeOut<kPairs>(dropout, row, first, end - first, weights);
     DROVER_UNROLL
     for (int pair = 0; pair < kPairs; ++pair) {
+      if (first + 16 * pair >= end) continue;
       AddWeightedRows16<kWidth>(weights[pair], tiles, at + Tile::kElements, 16 * pair, sums);
     }
   }
