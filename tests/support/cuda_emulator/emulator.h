@@ -5,8 +5,9 @@
 // The emulator cannot show: a missing __threadfence (its memory is sequentially consistent), races
 // on device memory between two accesses that no barrier, atomic or shared access separates, a
 // missing event between streams of one graph (graphs replay in the order of the calls), host code
-// that reads device memory, and loops that wait without LoadAcquire. AddressSanitizer sees the ends
-// of a kernel's local arrays only until its first barrier.
+// that reads device memory, loops that wait without LoadAcquire, and a missing wait for a copy into
+// shared memory (async_copy.cuh copies at once). AddressSanitizer sees the ends of a kernel's local
+// arrays only until its first barrier.
 
 #ifndef DROVER_TESTS_SUPPORT_CUDA_EMULATOR_EMULATOR_H_
 #define DROVER_TESTS_SUPPORT_CUDA_EMULATOR_EMULATOR_H_
