@@ -1,6 +1,6 @@
 // Pairs with gelu_gpu.h. Bytes per element: 2 accesses forward, 3 backward, of 4 (float32) or 2
 // (bfloat16) each. In bfloat16 the memory of an H100 delivers more elements than the formulas of
-// float_gelu.h, about 70 instructions each, could take: there the same formulas have 20, with the
+// float_gelu.h, about 60 instructions each, could take: there the same formulas have 25, with the
 // rounding of what they compute in between left to the GPU.
 
 #include <math.h>
