@@ -143,13 +143,13 @@ struct BackwardPointers {
 // blockIdx.x: a slice of the rows.
 template <typename T, typename Split>
 __global__ void __launch_bounds__(kRowBlockThreads)
-    BackwardKernel(LayerNormShape shape, BackwardPointers at, const T* x, const T* dy, T* dx) {
+    BackwardKernel(LayerNormShape shape, float inverse_size, BackwardPointers at, const T* x,
+                   const T* dy, T* dx) {
   constexpr int kWidth = Split::kWidth;
   DROVER_SHARED_ARRAY(float, scratch, kWarps);
   DROVER_SHARED_ARRAY(float, combined,
                       Split::kRowsAtOnce == 1 ? 1 : Split::kRowsAtOnce * Split::kSizeMax);
   const int64_t size = shape.size;
-  const float inverse_size = static_cast<float>(1.0 / static_cast<double>(size));
   const int64_t begin = int64_t{blockIdx.x} * kSliceRows;
   const int64_t end = begin + kSliceRows < shape.rows ? begin + kSliceRows : shape.rows;
   SliceSums<Split> sums(at.slice_sums + int64_t{blockIdx.x} * 2 * size, size);
@@ -224,12 +224,15 @@ Status LayerNormBackwardGpu(const GpuStream& stream, const LayerNormShape& shape
   const int64_t slices = SlicesOf(shape.rows);
   const BackwardPointers at = {arrays.weight, arrays.means, arrays.inverse_deviations,
                                arrays.scratch};
+  // Divided here: a division in the kernel is a call, around which registers are spilled.
+  const auto inverse_size = static_cast<float>(1.0 / static_cast<double>(shape.size));
   ForType(arrays.dy, [&](const auto* dy) {
     using T = std::remove_cvref_t<decltype(*dy)>;
     ForRowSplit<T>(shape.size, [&](auto split) {
       DROVER_LAUNCH((BackwardKernel<T, decltype(split)>), static_cast<uint32_t>(slices),
-                    kRowBlockThreads, 0, static_cast<cudaStream_t>(stream.handle()), shape, at,
-                    static_cast<const T*>(arrays.x.data), dy, static_cast<T*>(arrays.dx.data));
+                    kRowBlockThreads, 0, static_cast<cudaStream_t>(stream.handle()), shape,
+                    inverse_size, at, static_cast<const T*>(arrays.x.data), dy,
+                    static_cast<T*>(arrays.dx.data));
     });
   });
   DROVER_RETURN_IF_ERROR(LaunchStatus("LayerNormBackward"));
