@@ -241,12 +241,13 @@ TEST_P(GpuNetworksTest, Bf16StaysNearTheCpusFloat32) {
 }
 
 TEST_P(GpuNetworksTest, HasTheSameBitsInEveryOrderOfThreads) {
-  const Leaf expected = OnGpu(GetParam().network);
+  Leaf first;
   emulator::ForEachSeed(3, [&](uint64_t seed) {
     SCOPED_TRACE(seed);
     const Leaf leaf = OnGpu(GetParam().network);
-    EXPECT_EQ(leaf.gradient, expected.gradient);
-    EXPECT_EQ(leaf.evaluation.loss_sum, expected.evaluation.loss_sum);
+    if (seed == 0) first = leaf;
+    EXPECT_EQ(leaf.gradient, first.gradient);
+    EXPECT_EQ(leaf.evaluation.loss_sum, first.evaluation.loss_sum);
     EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
   });
 }
