@@ -82,13 +82,14 @@ Batch GpuArrays::CopyBatch(const Batch& batch, int64_t micro_batch, const Dims& 
   Batch copy = batch;
   const auto rows = static_cast<size_t>(micro_batch);
   const auto each = static_cast<size_t>(ElementsOf(input));
+  const auto length = static_cast<size_t>(input.front());  // Of {S}, or {S, H} in front of a head.
   const auto of = [this](const auto* host, size_t count) {
     return host == nullptr ? nullptr : Copy(host, count);
   };
   copy.inputs = of(batch.inputs, rows * each);
   copy.labels = of(batch.labels, rows);
-  copy.tokens = of(batch.tokens, rows * each);
-  copy.segments = of(batch.segments, rows * each);
+  copy.tokens = of(batch.tokens, rows * length);
+  copy.segments = of(batch.segments, rows * length);
   copy.lengths = of(batch.lengths, rows);
   copy.masked_positions = of(batch.masked_positions, rows * static_cast<size_t>(predictions));
   copy.masked_labels = of(batch.masked_labels, rows * static_cast<size_t>(predictions));
