@@ -27,6 +27,7 @@ struct Inputs {
     for (size_t i = 0; i < 4; ++i) {
       values[i] = ProbeNoise(count, 20 + i);
       for (float& value : values[i]) {
+        if (of.opposed && i < 2) value = (i == 0 ? -1.0f : 1.0f) * (1.0f + 0.25f * value);
         if (i == 0) value *= of.sharpness;
         if (of.type == ValueType::kBf16) value = FromBf16(ToBf16(value));
       }

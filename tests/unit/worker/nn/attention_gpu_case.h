@@ -19,6 +19,7 @@ struct AttentionCase {
   double dropout = 0.0;
   ValueType type = ValueType::kF32;
   float sharpness = 1.0f;  // What queries are multiplied with.
+  bool opposed = false;    // Queries point away from all keys: only scores far below 0.
 };
 
 struct AttentionResults {
