@@ -10,8 +10,9 @@ target_include_directories(drover_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(DROVER_SANITIZE)
   target_compile_options(drover_flags INTERFACE
     -fsanitize=${DROVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-    # A null pointer faults anyway; asking before each use is a quarter of the build's time.
-    -fno-sanitize=null
+    # Asking before each use is two fifths of the build's time. A null pointer faults anyway, and
+    # x86-64 reads where it likes, but for vectors, whose faults the release tests would show.
+    -fno-sanitize=null,alignment
     # GCC 12 warns of std::optional members that the instrumented code hides from its analysis.
     -Wno-maybe-uninitialized)
   target_link_options(drover_flags INTERFACE -fsanitize=${DROVER_SANITIZE})
@@ -43,6 +44,8 @@ function(drover_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE drover_flags ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  # What is tested is optimised; the tests need not be, and compile in two thirds of the time.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
