@@ -18,6 +18,7 @@
 #include "common/base/file_system.h"
 #include "common/base/parse.h"
 #include "common/base/thread.h"
+#include "common/gpu/cublaslt.h"
 #include "common/gpu/nccl.h"
 #include "common/rpc/health_client.h"
 #include "server/cli/exit_code.h"
@@ -97,6 +98,12 @@ Finding ExamineDisk(const std::string& directory) {
                    static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize));
 }
 
+Result<size_t> InstalledCublasLt() {
+  const Result<CublasLtApi> cublas = LoadCublasLt();
+  if (!cublas.ok()) return cublas.status();
+  return cublas.value().GetVersion();
+}
+
 Result<int> InstalledNccl() {
   const Result<NcclApi> nccl = LoadNccl();
   if (!nccl.ok()) return nccl.status();
@@ -105,11 +112,13 @@ Result<int> InstalledNccl() {
   return version;
 }
 
-// The GPUs; where there is one, also what adds up several.
+// The GPUs; where there is one, also what multiplies on it and what adds up several.
 std::vector<Finding> ExamineGpus() {
   const Result<std::vector<GpuInfo>> gpus = ListGpus();
   std::vector<Finding> findings = {JudgeGpus(gpus, FileSystem::Real().Exists("/dev/nvidia0"))};
-  if (gpus.ok()) findings.push_back(JudgeNccl(InstalledNccl(), gpus.value().size()));
+  if (!gpus.ok()) return findings;
+  findings.push_back(JudgeCublasLt(InstalledCublasLt()));
+  findings.push_back(JudgeNccl(InstalledNccl(), gpus.value().size()));
   return findings;
 }
 
@@ -176,6 +185,12 @@ Finding JudgeGpus(const Result<std::vector<GpuInfo>>& gpus, bool has_device_file
                       FormatBytes(first.total_bytes), CudaVersionName(first.driver_version),
                       CudaVersionName(first.runtime_version)),
           ""};
+}
+
+Finding JudgeCublasLt(const Result<size_t>& version) {
+  if (version.ok()) return {"cuBLASLt", Health::kOk, CublasLtVersionName(version.value()), ""};
+  return {"cuBLASLt", Health::kWarn, "cannot be used; workers would use the CPU",
+          version.status().message()};
 }
 
 Finding JudgeNccl(const Result<int>& version, size_t gpus) {

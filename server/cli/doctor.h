@@ -32,6 +32,8 @@ Finding JudgeFileLimit(uint64_t soft, uint64_t hard);
 Finding JudgeDisk(const std::string& directory, int64_t free_bytes);
 // `has_device_file`: the kernel shows an NVIDIA GPU, whether or not this program can use it.
 Finding JudgeGpus(const Result<std::vector<GpuInfo>>& gpus, bool has_device_file);
+// `version`: of the cuBLASLt that was loaded, as it writes it, or why none was. There is a GPU.
+Finding JudgeCublasLt(const Result<size_t>& version);
 // `version`: of the NCCL that was loaded, as it writes it, or why none was.
 Finding JudgeNccl(const Result<int>& version, size_t gpus);
 

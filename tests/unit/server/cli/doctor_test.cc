@@ -43,6 +43,15 @@ TEST(DoctorTest, GpusAreDescribedOrTheReasonIsGiven) {
   EXPECT_EQ(JudgeGpus(no_driver, true).hint, "no NVIDIA driver: install it");
 }
 
+TEST(DoctorTest, AGpuWithoutCublasLtCannotTrain) {
+  const Status absent(Code::kNotFound, "cuBLASLt cannot be loaded: install it");
+
+  EXPECT_EQ(JudgeCublasLt(size_t{130100}).found, "13.1.0");
+  EXPECT_EQ(JudgeCublasLt(size_t{130100}).verdict, Health::kOk);
+  EXPECT_EQ(JudgeCublasLt(absent).verdict, Health::kWarn);
+  EXPECT_EQ(JudgeCublasLt(absent).hint, "cuBLASLt cannot be loaded: install it");
+}
+
 TEST(DoctorTest, NcclMattersFromTheSecondGpuOn) {
   const Status absent(Code::kNotFound, "NCCL cannot be loaded: install it");
 
