@@ -17,6 +17,7 @@
 #include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
+#include "common/gpu/cuda_build.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
@@ -71,7 +72,9 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
                                                     MetricRegistry* registry,
                                                     const WorkerSession& session) {
   if (address.empty()) return std::unique_ptr<MetricsServer>();
-  registry->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "worker", grpc_version_string(), ""})
+  registry
+      ->GaugeOf(Metric::kBuildInfo,
+                {DROVER_VERSION, "", "worker", grpc_version_string(), CudaOfBuild()})
       .Set(1);
   return MetricsServer::Start(address, *registry, [&session] {
     return session.connected() ? Status()

@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 #include <fmt/format.h>
 
+#include "common/gpu/cuda_build.h"
 #include "common/gpu/cuda_status.h"
 
 namespace drover {
@@ -109,6 +110,12 @@ Status Copy(const GpuStream& stream, void* to, const void* from, size_t bytes, c
 }  // namespace
 
 bool HasGpuBackend() { return true; }
+
+std::string CudaOfBuild() {
+  int version = 0;
+  (void)cudaRuntimeGetVersion(&version);
+  return CudaVersionName(version);
+}
 
 Result<std::vector<GpuInfo>> ListGpus() {
   Result<int> count = CountGpus();

@@ -1,6 +1,7 @@
 // Stands in for device.cc and graph.cc where there is no CUDA toolkit. Nothing here can succeed, so
 // no object other than an empty one ever exists.
 
+#include "common/gpu/cuda_build.h"
 #include "common/gpu/device.h"
 
 namespace drover {
@@ -14,6 +15,7 @@ Status NoCuda() {
 }  // namespace
 
 bool HasGpuBackend() { return false; }
+std::string CudaOfBuild() { return std::string(); }
 Result<std::vector<GpuInfo>> ListGpus() { return NoCuda(); }
 
 Result<GpuStream> GpuStream::Open(int) { return NoCuda(); }

@@ -320,7 +320,7 @@ inline constexpr std::array<MetricRow, 98> kMetricTable = {{
      "Static description of a worker, value is always 1."},
     {Metric::kWorkerLastSeenTimestampSeconds, "drover_worker_last_seen_timestamp_seconds",
      MetricType::kGauge, "coordinator", "train_job,worker", "seconds", BucketSet::kNone,
-     "Time of the last message from a worker."},
+     "Time of the last message of a worker about its work; heartbeats are not among them."},
     {Metric::kWorkerLatenessSeconds, "drover_worker_lateness_seconds", MetricType::kGauge,
      "coordinator", "train_job,worker", "seconds", BucketSet::kNone,
      "Time from the last chunk of the median worker to the last chunk of this worker in the last "

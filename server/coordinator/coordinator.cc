@@ -182,4 +182,8 @@ std::vector<Coordinator::WorkerView> Coordinator::Workers() const {
 
 size_t Coordinator::open_leases() const { return run_ == nullptr ? 0 : run_->open_leases(); }
 
+size_t Coordinator::overdue_leases(Instant now) const {
+  return run_ == nullptr ? 0 : run_->overdue_leases(now);
+}
+
 }  // namespace drover

@@ -55,6 +55,7 @@ class Coordinator {
   };
   std::vector<WorkerView> Workers() const;
   size_t open_leases() const;
+  size_t overdue_leases(Instant now) const;  // Of them, those that take too long.
 
  private:
   struct Visitor;

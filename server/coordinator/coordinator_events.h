@@ -244,10 +244,15 @@ struct CountEvent {
     kTakeoverShard,
     kTakeoverCheckpoint,
     kTakeoverSuspend,
+    kDiscardedExpired,  // Samples that were leased and not counted: late, or computed twice.
+    kDiscardedWorkerLost,
+    kDiscardedSkipped,
+    kDiscardedRolledBack,
   };
   uint64_t job;
   What what;
-  double value;  // Leaves of a granted lease, seconds of a done one, else 1.
+  // Leaves of a granted lease, seconds of a done one, samples of discarded work, else 1.
+  double value;
 };
 
 using CoordinatorAction =

@@ -26,14 +26,41 @@ constexpr std::array kStates = {
 struct CoordinatorMetrics::EventVisitor {
   CoordinatorMetrics* self;
 
-  void operator()(const WorkerJoined& event) const { self->workers_[event.session] = event.name; }
-  void operator()(const WorkerLeft& event) const { self->workers_.erase(event.session); }
+  void operator()(const WorkerJoined& event) const {
+    self->workers_[event.session] = {event.name, event.numeric_class,
+                                     self->clock_->UnixMilliseconds(), /*leaving=*/false};
+    self->lost_.erase(event.name);
+  }
+  void operator()(const WorkerLeft& event) const {
+    const auto worker = self->workers_.find(event.session);
+    if (worker == self->workers_.end()) return;
+    if (!worker->second.leaving) self->lost_[worker->second.name] = self->clock_->Now();
+    self->workers_.erase(worker);
+  }
+  void operator()(const WorkerLeaving& event) const {
+    const auto worker = self->workers_.find(event.session);
+    if (worker != self->workers_.end()) worker->second.leaving = true;
+  }
   void operator()(const ShardJoined& event) const { self->shards_[event.session] = event.name; }
   void operator()(const ShardLeft& event) const { self->shards_.erase(event.session); }
   void operator()(const LeaseFailed& event) const {
     JobMetrics* job = self->Find(event.fence.job);
     const auto worker = self->workers_.find(event.session);
-    if (job != nullptr && worker != self->workers_.end()) job->OnNonfinite(worker->second);
+    if (job != nullptr && worker != self->workers_.end()) job->OnNonfinite(worker->second.name);
+  }
+  void operator()(const ModelDescribed& event) const {
+    JobMetrics* job = self->Find(event.job);
+    const auto worker = self->workers_.find(event.session);
+    if (job == nullptr || worker == self->workers_.end() || !event.error.empty()) return;
+    const Worker& known = worker->second;
+    job->OnWorker(known.name,
+                  event.numeric_class.empty() ? known.numeric_class : event.numeric_class);
+  }
+  void operator()(const LeaseDone& event) const {
+    JobMetrics* job = self->Find(event.fence.job);
+    const auto worker = self->workers_.find(event.session);
+    if (job == nullptr || worker == self->workers_.end()) return;
+    job->OnLeaseDone(worker->second.name, event.fence.step, self->clock_->Now());
   }
   void operator()(const JobAdded& event) const {
     Series& series = self->jobs_[event.record.id];
@@ -56,11 +83,27 @@ struct CoordinatorMetrics::ActionVisitor {
   void operator()(const SaveCommit& action) const {
     self->OnSave(action.record);
     JobMetrics* job = self->Find(action.record.id);
-    if (job != nullptr) job->OnCommit(action, self->clock_->UnixMilliseconds());
+    if (job == nullptr) return;
+    job->OnCommit(action, self->clock_->UnixMilliseconds());
+    job->OnCommitWritten(self->commit_seconds_, self->clock_->Now());
+  }
+  void operator()(const SendToShard& action) const {
+    if (const auto* stable = std::get_if<StableOrder>(&action.order)) {
+      JobMetrics* job = self->Find(stable->fence.job);
+      if (job != nullptr) job->OnApplied(self->clock_->Now());
+    } else if (const auto* write = std::get_if<WriteCheckpointOrder>(&action.order)) {
+      JobMetrics* job = self->Find(write->fence.job);
+      if (job != nullptr) job->OnCheckpointOrdered(write->fence.step, self->clock_->Now());
+    }
+  }
+  void operator()(const CommitManifest& action) const {
+    JobMetrics* job = self->Find(action.record.id);
+    if (job != nullptr) job->OnCheckpointParts(self->clock_->Now());
   }
   void operator()(const SaveCheckpoint& action) const {
     JobMetrics* job = self->Find(action.job);
-    if (job != nullptr) job->OnCheckpoint(action.checkpoint, self->clock_->UnixMilliseconds());
+    if (job == nullptr) return;
+    job->OnCheckpoint(action.checkpoint, self->clock_->UnixMilliseconds(), self->clock_->Now());
   }
   void operator()(const EvalEvent& action) const {
     JobMetrics* job = self->Find(action.job);
@@ -80,6 +123,15 @@ CoordinatorMetrics::CoordinatorMetrics(MetricRegistry* registry, const Clock* cl
 
 void CoordinatorMetrics::OnEvent(const CoordinatorEvent& event) {
   std::visit(EventVisitor{this}, event);
+  const int64_t now = clock_->UnixMilliseconds();
+  std::visit(
+      [&](const auto& known) {
+        if constexpr (requires { known.session; }) {
+          const auto worker = workers_.find(known.session);
+          if (worker != workers_.end()) worker->second.heard_unix_ms = now;
+        }
+      },
+      event);
 }
 
 void CoordinatorMetrics::OnAction(const CoordinatorAction& action) {
@@ -87,6 +139,7 @@ void CoordinatorMetrics::OnAction(const CoordinatorAction& action) {
 }
 
 void CoordinatorMetrics::OnStoreWrite(StoreWrite kind, double seconds) {
+  if (kind == StoreWrite::kCommit) commit_seconds_ = seconds;
   registry_
       ->HistogramOf(Metric::kJobStoreOperationDurationSeconds,
                     {kind == StoreWrite::kCommit ? "commit" : "append"})
@@ -132,6 +185,7 @@ void CoordinatorMetrics::OnTick(const Coordinator& core) {
   if (now < next_gauges_) return;
   next_gauges_ = now + kGaugesEvery;
   RemoveEnded(now);
+  std::erase_if(lost_, [now](const auto& worker) { return now - worker.second >= kRememberLost; });
   SetGauges(core);
   SetShards(core);
 }
@@ -152,18 +206,31 @@ void CoordinatorMetrics::SetGauges(const Coordinator& core) {
   for (auto& [job, series] : jobs_) {
     if (series.metrics == nullptr) continue;
     if (job != running) {
-      series.metrics->SetMembers(0, 0, 0);
+      series.metrics->SetMembers({});
       continue;
     }
     const int64_t version = core.FindJob(job)->version;
-    uint32_t described = 0;
-    uint32_t joining = 0;
     for (const Coordinator::WorkerView& worker : core.Workers()) {
-      ++(worker.described ? described : joining);
       if (worker.version >= 0) series.metrics->SetLag(worker.name, version - worker.version);
     }
-    series.metrics->SetMembers(described, joining, core.open_leases());
+    for (const auto& [session, worker] : workers_) {
+      series.metrics->SetLastSeen(worker.name, worker.heard_unix_ms);
+    }
+    series.metrics->SetMembers(MembersOf(core));
   }
+}
+
+JobMetrics::Members CoordinatorMetrics::MembersOf(const Coordinator& core) const {
+  JobMetrics::Members members;
+  for (const auto& [session, worker] : workers_) members.draining += worker.leaving ? 1 : 0;
+  for (const Coordinator::WorkerView& worker : core.Workers()) {
+    ++(worker.described ? members.active : members.joining);
+  }
+  members.active -= std::min(members.active, members.draining);
+  members.lost = lost_.size();
+  members.leases = core.open_leases();
+  members.leases_overdue = core.overdue_leases(clock_->Now());
+  return members;
 }
 
 // Placed shards are restoring until the job runs; lost while their stream is gone.

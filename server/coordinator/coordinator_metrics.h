@@ -21,6 +21,8 @@ class CoordinatorMetrics final : public CoordinatorObserver {
   // How long the series of a job stay after its end, so that its last values are scraped.
   static constexpr std::chrono::minutes kKeepEnded{5};
   static constexpr std::chrono::seconds kGaugesEvery{1};
+  // A worker that has not come back under its name counts as lost for so long.
+  static constexpr std::chrono::minutes kRememberLost{5};
 
   // Both outlive this.
   CoordinatorMetrics(MetricRegistry* registry, const Clock* clock);
@@ -45,14 +47,23 @@ class CoordinatorMetrics final : public CoordinatorObserver {
   void OnSave(const JobRecord& record);
   void OnState(const StateEvent& event);
   void SetGauges(const Coordinator& core);
+  JobMetrics::Members MembersOf(const Coordinator& core) const;
   void SetShards(const Coordinator& core);
   void RemoveEnded(Instant now);
 
   MetricRegistry* const registry_;
   const Clock* const clock_;
   std::map<uint64_t, Series> jobs_;
-  std::map<SessionId, std::string> workers_;  // Names.
+  struct Worker {
+    std::string name;
+    std::string numeric_class;
+    int64_t heard_unix_ms = 0;
+    bool leaving = false;
+  };
+  std::map<SessionId, Worker> workers_;
+  std::map<std::string, Instant> lost_;  // Workers that went without a word, and when.
   std::map<SessionId, std::string> shards_;
+  double commit_seconds_ = 0;  // Of the last write: its action follows.
   Instant next_gauges_;
 };
 

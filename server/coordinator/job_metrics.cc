@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "server/coordinator/job_proto.h"
 #include "server/optim/rule.h"
@@ -93,6 +94,7 @@ void JobMetrics::ChooseTensors(const Layout& layout) {
 }
 
 void JobMetrics::SetProgress(const JobRecord& record) {
+  version_ = record.version;
   const double version = static_cast<double>(record.version);
   Set(Metric::kJobStep, version);
   Set(Metric::kJobLeaves, static_cast<double>(record.plan.PhaseAt(record.version).leaves));
@@ -115,6 +117,7 @@ void JobMetrics::OnCommit(const SaveCommit& commit, int64_t unix_ms) {
       UnixSeconds(unix_ms) +
           static_cast<double>(plan.steps - commit.record.version) * step_seconds_);
   step_duration_.Observe(summary.seconds);
+  SetLateness();
   if (summary.skipped) {
     const bool range = summary.skip_reason.find("range") != std::string::npos;
     CounterOf(Metric::kStepSkippedTotal, range ? "range" : "nonfinite").Increment();
@@ -170,7 +173,77 @@ void JobMetrics::OnEval(const EvalSummary& summary) {
       .Set(summary.masked_accuracy);
 }
 
-void JobMetrics::OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms) {
+void JobMetrics::OnWorker(const std::string& worker, const std::string& numeric_class) {
+  const auto set = [&](const std::string& as, double value) {
+    // "cpu onednn-2.6.3 ..." or "cuda NVIDIA H100 ...": the kind of device comes first.
+    registry_->GaugeOf(Metric::kWorkerInfo, {train_job_, worker, as, as.substr(0, as.find(' '))})
+        .Set(value);
+  };
+  std::string& known = worker_classes_[worker];
+  if (!known.empty() && known != numeric_class) set(known, 0);
+  known = numeric_class;
+  set(known, 1);
+}
+
+void JobMetrics::OnLeaseDone(const std::string& worker, int64_t step, Instant now) {
+  if (step == version_) done_[worker] = now;
+  if (step + 1 == version_) done_before_[worker] = now;
+}
+
+// Of the step before the one that was just committed, since all is heard of it by now. Against the
+// earlier one of the two middle workers when their number is even.
+void JobMetrics::SetLateness() {
+  std::vector<Instant> order;
+  for (const auto& [worker, instant] : done_before_) order.push_back(instant);
+  std::sort(order.begin(), order.end());
+  for (auto& [worker, gauge] : lateness_) gauge.Set(0);
+  for (const auto& [worker, instant] : done_before_) {
+    const auto [entry, added] = lateness_.try_emplace(worker);
+    if (added) {
+      entry->second = registry_->GaugeOf(Metric::kWorkerLatenessSeconds, {train_job_, worker});
+    }
+    entry->second.Set(Seconds(instant - order[(order.size() - 1) / 2]));
+  }
+  done_before_ = std::move(done_);
+  done_.clear();
+}
+
+void JobMetrics::ObservePhase(Metric metric, const char* phase, Duration duration) {
+  registry_->HistogramOf(metric, {train_job_, phase}).Observe(Seconds(duration));
+}
+
+void JobMetrics::OnCommitWritten(double seconds, Instant now) {
+  registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "commit"})
+      .Observe(seconds);
+  committed_ = now;
+}
+
+void JobMetrics::OnApplied(Instant now) {
+  if (!committed_.has_value()) return;
+  ObservePhase(Metric::kStepPhaseDurationSeconds, "apply", now - *committed_);
+  committed_.reset();
+}
+
+// One order goes to each shard: the first one counts.
+void JobMetrics::OnCheckpointOrdered(int64_t version, Instant now) {
+  if (version == checkpoint_version_ && checkpoint_ordered_.has_value()) return;
+  checkpoint_version_ = version;
+  checkpoint_ordered_ = now;
+  checkpoint_parts_.reset();
+}
+
+void JobMetrics::OnCheckpointParts(Instant now) {
+  if (!checkpoint_ordered_.has_value()) return;
+  ObservePhase(Metric::kCheckpointDurationSeconds, "write", now - *checkpoint_ordered_);
+  checkpoint_ordered_.reset();
+  checkpoint_parts_ = now;
+}
+
+void JobMetrics::OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms, Instant now) {
+  if (checkpoint_parts_.has_value()) {
+    ObservePhase(Metric::kCheckpointDurationSeconds, "commit", now - *checkpoint_parts_);
+    checkpoint_parts_.reset();
+  }
   CounterOf(Metric::kCheckpointsTotal, "ok").Increment();
   Set(Metric::kCheckpointSizeBytes, static_cast<double>(checkpoint.bytes));
   Set(Metric::kCheckpointLastSuccessTimestampSeconds, UnixSeconds(unix_ms));
@@ -223,6 +296,14 @@ void JobMetrics::OnCount(const CountEvent& event) {
       return count(Metric::kJobTakeoversTotal, "checkpoint");
     case What::kTakeoverSuspend:
       return count(Metric::kJobTakeoversTotal, "suspend");
+    case What::kDiscardedExpired:
+      return count(Metric::kSamplesDiscardedTotal, "lease_expired");
+    case What::kDiscardedWorkerLost:
+      return count(Metric::kSamplesDiscardedTotal, "worker_lost");
+    case What::kDiscardedSkipped:
+      return count(Metric::kSamplesDiscardedTotal, "step_skipped");
+    case What::kDiscardedRolledBack:
+      return count(Metric::kSamplesDiscardedTotal, "rolled_back");
   }
 }
 
@@ -230,14 +311,25 @@ void JobMetrics::OnNonfinite(const std::string& worker) {
   registry_->CounterOf(Metric::kNonfiniteGradientsTotal, {train_job_, worker}).Increment();
 }
 
-void JobMetrics::SetMembers(uint32_t workers_active, uint32_t workers_joining, size_t leases) {
-  registry_->GaugeOf(Metric::kWorkers, {train_job_, "active"}).Set(workers_active);
-  registry_->GaugeOf(Metric::kWorkers, {train_job_, "joining"}).Set(workers_joining);
-  registry_->GaugeOf(Metric::kLeases, {train_job_, "open"}).Set(static_cast<double>(leases));
+void JobMetrics::SetMembers(const Members& members) {
+  const auto set = [this](Metric metric, const char* state, size_t count) {
+    registry_->GaugeOf(metric, {train_job_, state}).Set(static_cast<double>(count));
+  };
+  set(Metric::kWorkers, "active", members.active);
+  set(Metric::kWorkers, "joining", members.joining);
+  set(Metric::kWorkers, "draining", members.draining);
+  set(Metric::kWorkers, "lost", members.lost);
+  set(Metric::kLeases, "open", members.leases);
+  set(Metric::kLeases, "overdue", members.leases_overdue);
 }
 
 void JobMetrics::SetLag(const std::string& worker, int64_t steps) {
   registry_->GaugeOf(Metric::kWorkerLagSteps, {train_job_, worker}).Set(static_cast<double>(steps));
+}
+
+void JobMetrics::SetLastSeen(const std::string& worker, int64_t unix_ms) {
+  registry_->GaugeOf(Metric::kWorkerLastSeenTimestampSeconds, {train_job_, worker})
+      .Set(UnixSeconds(unix_ms));
 }
 
 }  // namespace drover

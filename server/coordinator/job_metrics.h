@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/metrics/registry.h"
 #include "server/coordinator/coordinator_events.h"
 #include "server/coordinator/job.h"
@@ -29,14 +31,30 @@ class JobMetrics {
   void OnSave(const JobRecord& record);
   void OnCommit(const SaveCommit& commit, int64_t unix_ms);
   void OnEval(const EvalSummary& summary);
-  void OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms);
+  void OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms, Instant now);
   void OnCheckpointError();
   void OnCount(const CountEvent& event);
   void OnNonfinite(const std::string& worker);
+  void OnWorker(const std::string& worker, const std::string& numeric_class);
+  void OnLeaseDone(const std::string& worker, int64_t step, Instant now);
+  // The phases of a step after its decision, and of a checkpoint.
+  void OnCommitWritten(double seconds, Instant now);
+  void OnApplied(Instant now);
+  void OnCheckpointOrdered(int64_t version, Instant now);
+  void OnCheckpointParts(Instant now);
 
   // Now and then: who serves the job.
-  void SetMembers(uint32_t workers_active, uint32_t workers_joining, size_t leases);
+  struct Members {
+    size_t active = 0;
+    size_t joining = 0;
+    size_t draining = 0;
+    size_t lost = 0;  // Not long ago.
+    size_t leases = 0;
+    size_t leases_overdue = 0;
+  };
+  void SetMembers(const Members& members);
   void SetLag(const std::string& worker, int64_t steps);
+  void SetLastSeen(const std::string& worker, int64_t unix_ms);
 
  private:
   struct TensorSeries {
@@ -57,12 +75,25 @@ class JobMetrics {
   void SetProgress(const JobRecord& record);
   void SetStep(const StepSummary& summary);
   void SetTensors(const StepSummary& summary);
+  void SetLateness();
+  void ObservePhase(Metric metric, const char* phase, Duration duration);
 
   MetricRegistry* const registry_;
   const std::string train_job_;
   bool described_ = false;
   double step_seconds_ = 0;  // Smoothed, for the expected end.
   std::vector<TensorSeries> tensors_;
+  int64_t version_ = 0;
+  std::map<std::string, std::string> worker_classes_;
+  // The last result of each worker with a lease, in the open step and in the one before: a step
+  // may be committed before the coordinator hears of its last results.
+  std::map<std::string, Instant> done_;
+  std::map<std::string, Instant> done_before_;
+  std::map<std::string, Gauge> lateness_;  // Of all workers that ever had one.
+  std::optional<Instant> committed_;       // Until all shards have applied it.
+  std::optional<Instant> checkpoint_ordered_;
+  std::optional<Instant> checkpoint_parts_;
+  int64_t checkpoint_version_ = -1;
 
   // Looked up once: used at every step or lease.
   const Counter samples_;

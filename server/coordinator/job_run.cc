@@ -40,6 +40,15 @@ size_t JobRun::open_leases() const {
          (evaluation_.pieces ? evaluation_.pieces->live().size() : 0);
 }
 
+size_t JobRun::overdue_leases(Instant now) const {
+  size_t count = 0;
+  for (const LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
+    if (table == nullptr) continue;
+    for (const auto& [id, lease] : table->live()) count += now >= lease.overdue ? 1 : 0;
+  }
+  return count;
+}
+
 // ---- Shards.
 
 std::optional<uint32_t> JobRun::SlotOf(const std::string& shard) const {
@@ -99,7 +108,7 @@ void JobRun::Remind(Turn* turn) {
     for (const LeaseTable::Lease& lease : table->Expire(turn->now)) {
       const auto found = members_->workers.find(lease.worker);
       const std::string name = found == members_->workers.end() ? "?" : found->second.name;
-      EndLeases({lease}, CountEvent::What::kLeaseExpired,
+      EndLeases(*table, {lease}, CountEvent::What::kLeaseExpired,
                 fmt::format("no result of worker/{} after {:.1f} s", name,
                             Seconds(turn->now - lease.granted)),
                 turn);

@@ -45,6 +45,7 @@ class JobRun {
   Phase phase() const { return phase_; }
   bool over() const { return phase_ == Phase::kOver; }
   size_t open_leases() const;
+  size_t overdue_leases(Instant now) const;
 
   void OnWorkerJoined(WorkerMember* worker, Turn* turn);
   void OnWorkerGone(const WorkerMember& worker, const std::string& reason, Turn* turn);
@@ -108,14 +109,17 @@ class JobRun {
   void FailByNumbers(const Status& finite, Turn* turn);
   void TryFinishCollecting(Turn* turn);
   void SendCommit(StepCommit::Outcome outcome, Turn* turn);
+  void EndLeasesOfStep(bool skipped, Turn* turn);
   void FinishStep(Turn* turn);
   void Dispatch(Turn* turn);
   uint32_t LeavesFor(const WorkerMember& worker, uint32_t open, double leaf_samples) const;
   bool GiveWork(WorkerMember* worker, Turn* turn);
   void SendLease(const LeaseTable::Lease& lease, WorkerMember* worker, Turn* turn);
   void SendEvalLease(const LeaseTable::Lease& lease, WorkerMember* worker, Turn* turn);
-  void EndLeases(const std::vector<LeaseTable::Lease>& ended, CountEvent::What what,
-                 const std::string& why, Turn* turn);
+  void EndLeases(const LeaseTable& table, const std::vector<LeaseTable::Lease>& ended,
+                 CountEvent::What what, const std::string& why, Turn* turn);
+  // Work of the open step that is not counted; evaluations have no such figure.
+  void CountDiscarded(CountEvent::What what, uint32_t leaves, Turn* turn);
   Duration ExpectedTime(const WorkerMember& worker, double samples) const;
   void Remind(Turn* turn);
   void RemindWorkers(Turn* turn);

@@ -93,15 +93,24 @@ void JobRun::SendLease(const LeaseTable::Lease& lease, WorkerMember* worker, Tur
         lease.leaves.size(), turn);
 }
 
-void JobRun::EndLeases(const std::vector<LeaseTable::Lease>& ended, CountEvent::What what,
-                       const std::string& why, Turn* turn) {
+void JobRun::EndLeases(const LeaseTable& table, const std::vector<LeaseTable::Lease>& ended,
+                       CountEvent::What what, const std::string& why, Turn* turn) {
+  const CountEvent::What discarded = what == CountEvent::What::kLeaseWorkerLost
+                                         ? CountEvent::What::kDiscardedWorkerLost
+                                         : CountEvent::What::kDiscardedExpired;
   for (const LeaseTable::Lease& lease : ended) {
     Count(what, 1, turn);
+    if (&table == leases_.get()) CountDiscarded(discarded, lease.leaves.size(), turn);
     Log(LogSeverity::kWarning, "coordinator",
         fmt::format("lease {} of leaves [{}, {}) ended: {}", lease.id, lease.leaves.begin,
                     lease.leaves.end, why),
         turn);
   }
+}
+
+void JobRun::CountDiscarded(CountEvent::What what, uint32_t leaves, Turn* turn) {
+  if (leaves == 0) return;
+  Count(what, static_cast<double>(leaves * PhaseHere().leaf_samples()), turn);
 }
 
 }  // namespace drover

@@ -173,6 +173,11 @@ void JobRun::GoBack(const std::string& why, Turn* turn) {
       fmt::format("{}: going back from version {} to {}", why, record_->version, origin.version),
       turn);
   const bool fresh = record_->checkpoints.empty();
+  const int64_t samples_lost =
+      record_->plan.SamplesBefore(record_->version) - record_->plan.SamplesBefore(origin.version);
+  if (samples_lost > 0) {
+    Count(CountEvent::What::kDiscardedRolledBack, static_cast<double>(samples_lost), turn);
+  }
   record_->version = origin.version;
   record_->applied = fresh ? 0 : record_->checkpoints.back().applied;
   record_->ledger = fresh ? Ledger{} : record_->checkpoints.back().ledger;

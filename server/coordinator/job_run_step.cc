@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "server/coordinator/job_run.h"
 #include "server/optim/rule.h"
 
@@ -70,6 +72,7 @@ void JobRun::SendCommit(StepCommit::Outcome outcome, Turn* turn) {
   summary.collect_seconds = Seconds(prepared_at_ - step_opened_);
   summary.ratio_seconds = Seconds(turn->now - prepared_at_);
   last_commit_at_ = turn->now;
+  EndLeasesOfStep(summary.skipped, turn);
   record_->run_seconds += Seconds(turn->now - run_since_);
   run_since_ = turn->now;
   ++record_->version;
@@ -78,17 +81,32 @@ void JobRun::SendCommit(StepCommit::Outcome outcome, Turn* turn) {
   record_->last_commit = outcome.commit;
   record_->last_step = summary;
   going_back_ = 0;
-  for (size_t i = 0; i < leases_->live().size(); ++i) {
-    Count(CountEvent::What::kLeaseSuperseded, 1, turn);
-  }
-  last_lease_ = leases_->last_id();
-  leases_.reset();
   turn->actions.push_back(SaveCommit{*record_, outcome.commit, summary});
   SendToAllShards(outcome.commit, turn);
   outcome_ = std::move(outcome);
   phase_ = Phase::kApplying;
   phase_since_ = turn->now;
   reminded_ = turn->now;
+}
+
+// Leases that nobody waits for any more. Of a skipped step all that was leased is lost. Else the
+// shards have voted, so every leaf was counted, mostly just before its lease would have been done:
+// lost are only leases whose leaves came from a copy too.
+void JobRun::EndLeasesOfStep(bool skipped, Turn* turn) {
+  std::set<uint32_t> ranges;  // A copy has the range of its original.
+  for (const auto& [id, lease] : leases_->live()) {
+    Count(CountEvent::What::kLeaseSuperseded, 1, turn);
+    const bool counted =
+        leases_->NeedsResult(lease.leaves) && ranges.insert(lease.leaves.begin).second;
+    if (skipped || counted) continue;
+    CountDiscarded(CountEvent::What::kDiscardedExpired, lease.leaves.size(), turn);
+  }
+  if (skipped) {
+    const uint32_t leaves = static_cast<uint32_t>(PhaseHere().leaves);
+    CountDiscarded(CountEvent::What::kDiscardedSkipped, leaves - leases_->open_count(), turn);
+  }
+  last_lease_ = leases_->last_id();
+  leases_.reset();
 }
 
 void JobRun::FinishStep(Turn* turn) {

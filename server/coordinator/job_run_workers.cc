@@ -40,7 +40,7 @@ void JobRun::OnWorkerGone(const WorkerMember& worker, const std::string& reason,
   }
   for (LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
     if (table == nullptr) continue;
-    EndLeases(table->ReleaseWorker(worker.session), CountEvent::What::kLeaseWorkerLost,
+    EndLeases(*table, table->ReleaseWorker(worker.session), CountEvent::What::kLeaseWorkerLost,
               "worker/" + worker.name + " is gone", turn);
   }
 }
@@ -119,7 +119,7 @@ void JobRun::OnWorkRequested(const WorkRequested& event, Turn* turn) {
     for (const auto& [id, lease] : table->live()) {
       if (lease.worker != worker.session) continue;
       if (turn->now - lease.granted < kCrossing) return;
-      EndLeases(table->ReleaseWorker(worker.session), CountEvent::What::kLeaseExpired,
+      EndLeases(*table, table->ReleaseWorker(worker.session), CountEvent::What::kLeaseExpired,
                 "given up by worker/" + worker.name, turn);
       break;
     }
@@ -131,7 +131,10 @@ void JobRun::OnWorkRequested(const WorkRequested& event, Turn* turn) {
 void JobRun::OnLeaseDone(const LeaseDone& event, Turn* turn) {
   if (!FenceHolds(event.fence, turn)) return;
   std::optional<LeaseTable::Lease> lease;
+  bool counts = true;
   if (leases_ && event.fence.step == record_->version) {
+    const auto live = leases_->live().find(event.lease);
+    counts = live == leases_->live().end() || leases_->NeedsResult(live->second.leaves);
     lease = leases_->Done(event.lease, event.session);
   }
   if (!lease) {
@@ -139,6 +142,7 @@ void JobRun::OnLeaseDone(const LeaseDone& event, Turn* turn) {
     return;
   }
   Count(CountEvent::What::kLeaseDone, event.seconds, turn);
+  if (!counts) CountDiscarded(CountEvent::What::kDiscardedExpired, lease->leaves.size(), turn);
   const auto found = members_->workers.find(event.session);
   if (found == members_->workers.end() || event.seconds <= 0.0) return;
   const double speed =

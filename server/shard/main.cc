@@ -26,6 +26,7 @@
 #include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
+#include "common/gpu/cuda_build.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
@@ -144,7 +145,9 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
                                                     MetricRegistry* registry,
                                                     const CoordinatorSession* session) {
   if (address.empty()) return std::unique_ptr<MetricsServer>();
-  registry->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "shard", grpc_version_string(), ""})
+  registry
+      ->GaugeOf(Metric::kBuildInfo,
+                {DROVER_VERSION, "", "shard", grpc_version_string(), CudaOfBuild()})
       .Set(1);
   return MetricsServer::Start(address, *registry, [session] {
     if (session->connected()) return Status();

@@ -32,6 +32,7 @@ class WeightsSend {
 
   int64_t version() const { return version_->number; }
   size_t chunk_count() const { return chunks_.size(); }
+  bool rounded() const { return version_->rounded != nullptr; }  // To bfloat16.
   // Frame of one chunk; refers to the version's memory and holds `send` as its owner.
   static grpc::ByteBuffer MakeFrame(const std::shared_ptr<const WeightsSend>& send, size_t chunk);
 

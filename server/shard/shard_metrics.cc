@@ -39,7 +39,8 @@ struct ShardMetrics::JobFigures {
   Counter weight_payload;
   Counter gradient_wire_f32;
   Counter gradient_wire_i64;
-  Counter weight_wire;
+  Counter weight_wire_f32;
+  Counter weight_wire_bf16;
 
   std::atomic<uint64_t> leaf_chunks = 0;  // Of the open step.
   std::atomic<uint64_t> filled = 0;
@@ -89,8 +90,10 @@ void ShardMetrics::SetJob(uint64_t job, uint32_t shard_index, uint64_t parameter
       registry_->CounterOf(Metric::kWireBytesTotal, {train_job, "received", "gradient", "f32"});
   figures->gradient_wire_i64 =
       registry_->CounterOf(Metric::kWireBytesTotal, {train_job, "received", "gradient", "i64"});
-  figures->weight_wire =
+  figures->weight_wire_f32 =
       registry_->CounterOf(Metric::kWireBytesTotal, {train_job, "sent", "weight", "f32"});
+  figures->weight_wire_bf16 =
+      registry_->CounterOf(Metric::kWireBytesTotal, {train_job, "sent", "weight", "bf16"});
   registry_->GaugeOf(Metric::kShardParameters, both).Set(static_cast<double>(parameters));
   Swap(std::move(figures));
 }
@@ -143,10 +146,11 @@ void ShardMetrics::CountMalformed(Code code) {
   Figures()->refused[static_cast<size_t>(verdict)].Increment();
 }
 
-void ShardMetrics::CountWeightsSent(uint64_t bytes) {
+void ShardMetrics::CountWeightsSent(uint64_t bytes, bool bf16) {
   const std::shared_ptr<JobFigures> figures = Figures();
-  figures->weight_payload.Increment(static_cast<double>(bytes));
-  figures->weight_wire.Increment(static_cast<double>(bytes));
+  figures->weight_payload.Increment(static_cast<double>(bf16 ? 2 * bytes : bytes));
+  (bf16 ? figures->weight_wire_bf16 : figures->weight_wire_f32)
+      .Increment(static_cast<double>(bytes));
 }
 
 void ShardMetrics::CountRedo(uint64_t bytes, Duration duration) {

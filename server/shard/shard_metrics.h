@@ -35,7 +35,7 @@ class ShardMetrics {
   void CountGradient(const FrameHeader& header, Verdict verdict, Duration duration);
   // A message that is no frame.
   void CountMalformed(Code code);
-  void CountWeightsSent(uint64_t bytes);
+  void CountWeightsSent(uint64_t bytes, bool bf16);
   void CountRedo(uint64_t bytes, Duration duration);
   void ObserveMeasure(Duration duration);
   void ObserveApply(Duration duration);

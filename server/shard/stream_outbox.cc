@@ -48,6 +48,7 @@ std::optional<StreamOutbox::Item> StreamOutbox::Next() {
   Sending& sending = weights_.front();
   item.frame = WeightsSend::MakeFrame(sending.send, sending.next_chunk);
   item.weights = true;
+  item.rounded = sending.send->rounded();
   if (++sending.next_chunk == sending.send->chunk_count()) weights_.pop_front();
   return item;
 }

@@ -38,6 +38,7 @@ class StreamOutbox : public Subscriber {
   struct Item {
     grpc::ByteBuffer frame;
     bool weights = false;  // A chunk of a version, else a small frame.
+    bool rounded = false;  // Of weights: to bfloat16.
   };
   // The next frame to write; blocks while there is none. Nothing once closed, or finished and
   // empty.

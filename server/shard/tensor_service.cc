@@ -79,7 +79,9 @@ grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerS
 void TensorService::WriteAll(TensorServerStream* stream, StreamOutbox* outbox) {
   while (std::optional<StreamOutbox::Item> item = outbox->Next()) {
     if (!stream->Write(item->frame)) break;
-    if (item->weights) metrics_->CountWeightsSent(item->frame.Length() - kFrameHeaderBytes);
+    if (item->weights) {
+      metrics_->CountWeightsSent(item->frame.Length() - kFrameHeaderBytes, item->rounded);
+    }
   }
   outbox->Close();  // Whoever waits for room must not wait for ever.
 }

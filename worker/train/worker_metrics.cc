@@ -37,7 +37,8 @@ void WorkerMetrics::SetJob(uint64_t job, uint32_t lanes) {
   };
   figures_.gradient_wire_f32 = wire("sent", "gradient", "f32");
   figures_.gradient_wire_i64 = wire("sent", "gradient", "i64");
-  figures_.weight_wire = wire("received", "weight", "f32");
+  figures_.weight_wire_f32 = wire("received", "weight", "f32");
+  figures_.weight_wire_bf16 = wire("received", "weight", "bf16");
 }
 
 void WorkerMetrics::ClearJob() {
@@ -66,8 +67,10 @@ void WorkerMetrics::CountSent(const FrameHeader& header) {
 
 void WorkerMetrics::CountReceived(const FrameHeader& header) {
   if (header.type != FrameType::kWeights) return;
-  figures_.weight_wire.Increment(header.payload_bytes);
-  figures_.weight_payload.Increment(header.payload_bytes);
+  const double bytes = header.payload_bytes;
+  const bool rounded = header.encoding == FrameEncoding::kBf16;
+  (rounded ? figures_.weight_wire_bf16 : figures_.weight_wire_f32).Increment(bytes);
+  figures_.weight_payload.Increment(rounded ? 2 * bytes : bytes);
 }
 
 }  // namespace drover

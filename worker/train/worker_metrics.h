@@ -54,7 +54,8 @@ class WorkerMetrics {
     Counter gradient_wire_f32;
     Counter gradient_wire_i64;
     Counter weight_payload;
-    Counter weight_wire;
+    Counter weight_wire_f32;
+    Counter weight_wire_bf16;
   };
 
   MetricRegistry* const registry_;

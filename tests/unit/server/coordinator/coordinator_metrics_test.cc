@@ -171,6 +171,166 @@ TEST_F(CoordinatorMetricsTest, LeafFailuresNameTheWorker) {
   EXPECT_THAT(registry_.Render(), HasSubstr("worker=\"w1\"} 1\n"));
 }
 
+TEST_F(CoordinatorMetricsTest, AWorkerIsDescribedByItsDeviceAndClass) {
+  SetState(JobState::kStarting);
+  metrics_.OnEvent(WorkerJoined{7, "w1", "cpu onednn", 1});
+  metrics_.OnEvent(ModelDescribed{7, kJob, 1, record_.layout, 640, 64, ""});
+  const std::string series = "drover_worker_info{device=\"cpu\",numeric_class=\"cpu onednn\"," +
+                             std::string(kLabel) + ",worker=\"w1\"} ";
+  EXPECT_THAT(registry_.Render(), HasSubstr(series + "1\n"));
+
+  ModelDescribed again{7, kJob, 1, record_.layout, 640, 64, ""};
+  again.numeric_class = "cuda H100 sm_90";
+  metrics_.OnEvent(again);
+
+  EXPECT_THAT(registry_.Render(), HasSubstr(series + "0\n"));
+  EXPECT_THAT(registry_.Render(), HasSubstr("device=\"cuda\",numeric_class=\"cuda H100 sm_90\""));
+}
+
+TEST_F(CoordinatorMetricsTest, AWorkerThatCannotServeIsNotDescribed) {
+  SetState(JobState::kStarting);
+  metrics_.OnEvent(WorkerJoined{7, "w1", "cpu", 1});
+  metrics_.OnEvent(ModelDescribed{7, kJob, 1, nullptr, 0, 0, "no such file"});
+
+  EXPECT_THAT(registry_.Render(), Not(HasSubstr("drover_worker_info{")));
+}
+
+TEST_F(CoordinatorMetricsTest, AWorkerThatWentWithoutAWordIsLostUntilItComesBackOrForAWhile) {
+  Coordinator core({});
+  core.Handle(JobAdded{record_, false}, clock_.Now());
+  SetState(JobState::kRunning);
+  const auto expect = [&](const std::string& state, const std::string& count) {
+    clock_.Advance(1'000);
+    metrics_.OnTick(core);
+    EXPECT_THAT(registry_.Render(), HasSubstr("drover_workers{state=\"" + state + "\"," + kLabel +
+                                              "} " + count + "\n"));
+  };
+  for (const SessionId worker : {1, 2, 3}) {
+    metrics_.OnEvent(WorkerJoined{worker, "w" + std::to_string(worker), "cpu", 1});
+  }
+  metrics_.OnEvent(WorkerLeaving{1});
+  expect("draining", "1");
+  metrics_.OnEvent(WorkerLeft{1, "left"});
+  expect("draining", "0");
+  expect("lost", "0");
+
+  metrics_.OnEvent(WorkerLeft{2, "killed"});
+  metrics_.OnEvent(WorkerLeft{3, "killed"});
+  expect("lost", "2");
+  metrics_.OnEvent(WorkerJoined{4, "w2", "cpu", 1});
+  expect("lost", "1");
+  clock_.Advance(300'000);
+
+  expect("lost", "0");
+}
+
+TEST_F(CoordinatorMetricsTest, WhenAWorkerWasLastHeardIsKnown) {
+  Coordinator core({});
+  core.Handle(JobAdded{record_, false}, clock_.Now());
+  SetState(JobState::kRunning);
+  metrics_.OnEvent(WorkerJoined{1, "w1", "cpu", 1});
+  clock_.Advance(5'000);
+  metrics_.OnEvent(WorkRequested{1, {kJob, 1, 0}});
+  clock_.Advance(9'000);
+  metrics_.OnTick(core);
+
+  EXPECT_THAT(registry_.Render(), HasSubstr("drover_worker_last_seen_timestamp_seconds{" +
+                                            std::string(kLabel) + ",worker=\"w1\"} 1700001005\n"));
+}
+
+TEST_F(CoordinatorMetricsTest, LatenessIsAgainstTheMedianWorkerOfTheStep) {
+  SetState(JobState::kRunning);
+  for (const SessionId worker : {1, 2, 3, 4}) {
+    metrics_.OnEvent(WorkerJoined{worker, "w" + std::to_string(worker), "cpu", 1});
+  }
+  const auto lateness = [&](int worker) {
+    return "drover_worker_lateness_seconds{" + std::string(kLabel) + ",worker=\"w" +
+           std::to_string(worker) + "\"} ";
+  };
+  const auto commit = [&] {
+    ++record_.version;
+    metrics_.OnAction(SaveCommit{record_, {}, LambStep()});
+  };
+  // Last leases at 0, 2 and 5 s; an earlier lease of the last one does not count. The step is
+  // committed before the last result is heard of.
+  metrics_.OnEvent(LeaseDone{1, {kJob, 1, 0}, 1, 0.1});
+  metrics_.OnEvent(LeaseDone{3, {kJob, 1, 0}, 2, 0.1});
+  clock_.Advance(2'000);
+  metrics_.OnEvent(LeaseDone{2, {kJob, 1, 0}, 3, 0.1});
+  commit();
+  clock_.Advance(3'000);
+  metrics_.OnEvent(LeaseDone{3, {kJob, 1, 0}, 4, 0.1});
+  metrics_.OnEvent(LeaseDone{4, {kJob, 1, 7}, 5, 0.1});  // Of another step.
+
+  // Of two in the next step, the earlier one; who had no lease was not late.
+  metrics_.OnEvent(LeaseDone{1, {kJob, 1, 1}, 6, 0.1});
+  clock_.Advance(1'000);
+  metrics_.OnEvent(LeaseDone{2, {kJob, 1, 1}, 7, 0.1});
+  commit();
+  EXPECT_THAT(registry_.Render(), HasSubstr(lateness(1) + "-2\n"));
+  EXPECT_THAT(registry_.Render(), HasSubstr(lateness(2) + "0\n"));
+  EXPECT_THAT(registry_.Render(), HasSubstr(lateness(3) + "3\n"));
+  EXPECT_THAT(registry_.Render(), Not(HasSubstr(lateness(4))));
+
+  commit();
+  EXPECT_THAT(registry_.Render(), HasSubstr(lateness(1) + "0\n"));
+  EXPECT_THAT(registry_.Render(), HasSubstr(lateness(2) + "1\n"));
+  EXPECT_THAT(registry_.Render(), HasSubstr(lateness(3) + "0\n"));
+}
+
+TEST_F(CoordinatorMetricsTest, DiscardedSamplesAreCountedByTheirReason) {
+  using What = CountEvent::What;
+  SetState(JobState::kRunning);
+  metrics_.OnAction(CountEvent{kJob, What::kDiscardedExpired, 16});
+  metrics_.OnAction(CountEvent{kJob, What::kDiscardedWorkerLost, 32});
+  metrics_.OnAction(CountEvent{kJob, What::kDiscardedSkipped, 48});
+  metrics_.OnAction(CountEvent{kJob, What::kDiscardedRolledBack, 64});
+
+  const std::string text = registry_.Render();
+  for (const auto& [reason, value] :
+       {std::pair("lease_expired", "16"), std::pair("worker_lost", "32"),
+        std::pair("step_skipped", "48"), std::pair("rolled_back", "64"), std::pair("audit", "0")}) {
+    EXPECT_THAT(text, HasSubstr(Line("drover_samples_discarded_total",
+                                     "reason=\"" + std::string(reason) + "\"", value)));
+  }
+}
+
+TEST_F(CoordinatorMetricsTest, TheStoreAndTheShardsAreTimedInEachStep) {
+  SetState(JobState::kRunning);
+  metrics_.OnStoreWrite(CoordinatorObserver::StoreWrite::kCommit, 0.25);
+  metrics_.OnAction(SaveCommit{record_, {}, LambStep()});
+  clock_.Advance(2'000);
+  const SendToShard stable{1, StableOrder{{kJob, 1, 0}}};
+  metrics_.OnAction(stable);
+  clock_.Advance(2'000);
+  metrics_.OnAction(stable);  // To the next shard: the step has been timed.
+
+  const std::string text = registry_.Render();
+  const std::string sum = "drover_step_phase_duration_seconds_sum";
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"commit\"", "0.25")));
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"apply\"", "2")));
+}
+
+TEST_F(CoordinatorMetricsTest, TheTwoPartsOfACheckpointAreTimed) {
+  SetState(JobState::kRunning);
+  const WriteCheckpointOrder write{{kJob, 1, 5}, "/staging"};
+  metrics_.OnAction(SendToShard{1, write});
+  clock_.Advance(1'000);
+  metrics_.OnAction(SendToShard{2, write});
+  clock_.Advance(3'000);
+  CommitManifest manifest;
+  manifest.record = record_;
+  manifest.version = 5;
+  metrics_.OnAction(manifest);
+  clock_.Advance(500);
+  metrics_.OnAction(SaveCheckpoint{{5, 5, "/c", 1000, std::string(64, 'f'), {}}, kJob});
+
+  const std::string text = registry_.Render();
+  const std::string sum = "drover_checkpoint_duration_seconds_sum";
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"write\"", "4")));
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"commit\"", "0.5")));
+}
+
 TEST_F(CoordinatorMetricsTest, JobsAndShardsAreGaugesOfTheCore) {
   Coordinator core({});
   core.Handle(JobAdded{record_, false}, clock_.Now());

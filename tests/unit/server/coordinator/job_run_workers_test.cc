@@ -288,6 +288,81 @@ class LeaseSizeOfTwoTest : public LeaseSizeTest {
   LeaseSizeOfTwoTest() : LeaseSizeTest(2) {}
 };
 
+// Samples that were leased and are not counted.
+class DiscardedWorkTest : public LeaseSizeOfTwoTest {
+ protected:
+  // What `event` adds, by reason; 0 when it adds nothing.
+  double Discarded(CountEvent::What what, const CoordinatorEvent& event) {
+    double samples = 0;
+    for (const CoordinatorAction& action : core_.Handle(event, now_)) {
+      const auto* count = std::get_if<CountEvent>(&action);
+      if (count != nullptr && count->what == what) samples += count->value;
+    }
+    return samples;
+  }
+
+  ShardReplied AllLeavesAreIn() const {
+    PreparedReply prepared;
+    prepared.fence = lease_.fence;
+    prepared.stats = {0, 0, 320};
+    prepared.gradient_squares = {1.0};
+    prepared.leaf_chunks = 32;
+    return {kShard, prepared};
+  }
+
+  const LeaseOrder lease_ = Ask(kFirst).value();
+  const double samples_ = 10.0 * lease_.leaves.size();
+};
+
+TEST_F(DiscardedWorkTest, ALostWorkersLeaseIsLost) {
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedWorkerLost, WorkerLeft{kFirst, "killed"}),
+            samples_);
+}
+
+TEST_F(DiscardedWorkTest, ALeaseThatTakesTooLongIsOverdueAndThenLost) {
+  EXPECT_EQ(core_.overdue_leases(now_), 0u);
+  now_ = now_ + std::chrono::seconds(60);
+  EXPECT_EQ(core_.overdue_leases(now_), 1u);
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired, Tick{}), 0);
+
+  now_ = now_ + std::chrono::seconds(60);
+
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired, Tick{}), samples_);
+}
+
+TEST_F(DiscardedWorkTest, WhatIsComputedTwiceIsCountedOnce) {
+  SizesOf(kFirst + 1, 0.1);  // The second worker does all the rest.
+  now_ = now_ + std::chrono::seconds(60);
+  const LeaseOrder copy = Ask(kFirst + 1).value();
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired,
+                      LeaseDone{kFirst + 1, copy.fence, copy.lease, 1}),
+            0);
+
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired,
+                      LeaseDone{kFirst, lease_.fence, lease_.lease, 61}),
+            samples_);
+}
+
+TEST_F(DiscardedWorkTest, AStepMayBeCommittedBeforeTheLastLeaseSaysThatItIsDone) {
+  SizesOf(kFirst + 1, 0.1);
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired, AllLeavesAreIn()), 0);
+  EXPECT_EQ(core_.FindJob(kJob)->version, 1);
+}
+
+TEST_F(DiscardedWorkTest, OfALeaseAndItsCopyOneIsLostWhenTheStepIsCommitted) {
+  SizesOf(kFirst + 1, 0.1);
+  now_ = now_ + std::chrono::seconds(60);
+  ASSERT_TRUE(Ask(kFirst + 1).has_value());
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired, AllLeavesAreIn()), samples_);
+  EXPECT_EQ(core_.FindJob(kJob)->version, 1);
+}
+
+TEST_F(DiscardedWorkTest, ASkippedStepLosesAllThatWasLeased) {
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedSkipped,
+                      LeaseFailed{kFirst, lease_.fence, lease_.lease, 0, "w", "nan"}),
+            samples_);
+}
+
 TEST_F(LeaseSizeTest, SlowLeavesComeInLeasesThatShrink) {
   EXPECT_EQ(SizesOf(kFirst, /*seconds_per_leaf=*/1.0), (std::vector<uint32_t>{16, 8, 4, 2, 1, 1}));
 }

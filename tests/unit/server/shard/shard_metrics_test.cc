@@ -64,7 +64,8 @@ TEST_F(ShardMetricsTest, FillRatioFollowsTheLeavesOfTheOpenStep) {
 
 TEST_F(ShardMetricsTest, PayloadCountsFourBytesPerElementWhateverTheEncoding) {
   metrics_.CountGradient(Gradient(FrameEncoding::kI64, {0, 4}), Verdict::kStored, Duration(1));
-  metrics_.CountWeightsSent(400);
+  metrics_.CountWeightsSent(400, /*bf16=*/false);
+  metrics_.CountWeightsSent(100, /*bf16=*/true);
 
   const std::string text = registry_.Render();
   const std::string job = R"(train_job="0000000000000007"})";
@@ -75,7 +76,10 @@ TEST_F(ShardMetricsTest, PayloadCountsFourBytesPerElementWhateverTheEncoding) {
                               R"(kind="gradient",)" +
                               job + " 800\n"));
   EXPECT_THAT(text, HasSubstr(R"(drover_payload_bytes_total{direction="sent",kind="weight",)" +
-                              job + " 400\n"));
+                              job + " 600\n"));
+  EXPECT_THAT(text, HasSubstr(R"(drover_wire_bytes_total{direction="sent",encoding="bf16",)"
+                              R"(kind="weight",)" +
+                              job + " 100\n"));
 }
 
 TEST_F(ShardMetricsTest, AnotherJobsSeriesAreGone) {

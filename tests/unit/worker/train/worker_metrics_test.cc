@@ -58,6 +58,7 @@ TEST_F(WorkerMetricsTest, BytesAreCountedAsTensorsAndAsEncoded) {
   metrics_.CountSent(Frame(FrameType::kGradient, FrameEncoding::kI64));
   metrics_.CountSent(Frame(FrameType::kStats, FrameEncoding::kI64));
   metrics_.CountReceived(Frame(FrameType::kWeights, FrameEncoding::kF32));
+  metrics_.CountReceived(Frame(FrameType::kWeights, FrameEncoding::kBf16));
   metrics_.CountReceived(Frame(FrameType::kAck, FrameEncoding::kNone));
 
   const std::string text = registry_.Render();
@@ -70,6 +71,9 @@ TEST_F(WorkerMetricsTest, BytesAreCountedAsTensorsAndAsEncoded) {
   EXPECT_THAT(text, HasSubstr("drover_wire_bytes_total" + sent +
                               R"(encoding="i64",kind="gradient",)" + job + " 800\n"));
   EXPECT_THAT(text, HasSubstr(R"(drover_payload_bytes_total{direction="received",kind="weight",)" +
+                              job + " 2400\n"));
+  EXPECT_THAT(text, HasSubstr(R"(drover_wire_bytes_total{direction="received",encoding="bf16",)"
+                              R"(kind="weight",)" +
                               job + " 800\n"));
 }
 
