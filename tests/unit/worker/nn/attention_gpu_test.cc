@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "tests/support/cuda_emulator/emulator.h"
 #include "tests/unit/worker/nn/attention_gpu_case.h"
 #include "tests/unit/worker/nn/gpu_layer_probe.h"
@@ -30,7 +33,7 @@ TEST_F(AttentionGpuTest, AgreesWithTheLayerOfTheCpu) {
     ExpectGpuLayerAgrees(Spec(2), {3, 6}, 2);
     ExpectGpuLayerAgrees(Spec(1), {1, 5}, 1);
   });
-  ExpectGpuLayerAgrees(Spec(2), {70, 8}, 1);
+  ExpectGpuLayerAgrees(Spec(2), {40, 8}, 1);
   ExpectGpuLayerAgrees(Spec(2), {33, 4}, 2, {.training = false});
 }
 
@@ -71,7 +74,7 @@ TEST_F(AttentionGpuTest, KernelsAgreeWithSlowLoopsForAnyHead) {
 }
 
 TEST_F(AttentionGpuTest, KernelsAgreeWithSlowLoopsForAnyLength) {
-  for (const int64_t tokens : {1, 2, 31, 32, 33, 130}) {
+  for (const int64_t tokens : {1, 32, 33, 100}) {
     SCOPED_TRACE(tokens);
     ExpectAttentionAgrees(
         {.tokens = tokens, .head_size = 8, .heads = 3, .dropout = tokens == 33 ? 0.3 : 0.0}, 4e-6);
@@ -79,16 +82,15 @@ TEST_F(AttentionGpuTest, KernelsAgreeWithSlowLoopsForAnyLength) {
 }
 
 TEST_F(AttentionGpuTest, TensorCoresAgreeWithSlowLoops) {
-  for (const int64_t head_size : {32, 64, 128}) {
-    for (const int64_t tokens : {1, 40, 65, 130}) {
-      SCOPED_TRACE(testing::Message() << head_size << " values, " << tokens << " tokens");
-      ExpectAttentionAgrees({.tokens = tokens,
-                             .head_size = head_size,
-                             .heads = tokens == 40 ? 2 : 1,
-                             .type = ValueType::kBf16,
-                             .sharpness = 4.0f},
-                            kBf16Tolerance);
-    }
+  const std::vector<std::pair<int64_t, int64_t>> sizes = {{32, 70}, {64, 1}, {64, 130}, {128, 66}};
+  for (const auto& [head_size, tokens] : sizes) {
+    SCOPED_TRACE(testing::Message() << head_size << " values, " << tokens << " tokens");
+    ExpectAttentionAgrees({.tokens = tokens,
+                           .head_size = head_size,
+                           .heads = 1,
+                           .type = ValueType::kBf16,
+                           .sharpness = 4.0f},
+                          kBf16Tolerance);
   }
 }
 
