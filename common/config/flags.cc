@@ -73,6 +73,18 @@ void AddNameFlag(CLI::App* app, std::string* name) {
       ->check(NameProblem);
 }
 
+void AddTlsFlags(CLI::App* app, TlsFlags* flags) {
+  app->add_option("--tls-cert", flags->certificate,
+                  "Certificate to show (PEM); \"drover certs init\" makes one per role")
+      ->type_name("FILE");
+  app->add_option("--tls-key", flags->key, "Private key of --tls-cert (PEM, mode 0600)")
+      ->type_name("FILE");
+  app->add_option("--tls-ca", flags->authority, "Authority whose certificates are trusted (PEM)")
+      ->type_name("FILE");
+  app->add_flag("--insecure", flags->insecure,
+                "Plain text with other machines too: whoever reaches the network has all rights");
+}
+
 void AddLogLevelFlag(CLI::App* app, LogLevel* level) {
   app->add_option_function<std::string>(
          "--log-level",

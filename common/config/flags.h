@@ -9,6 +9,7 @@
 
 #include "common/base/logging.h"
 #include "common/base/status.h"
+#include "common/tls/tls_flags.h"
 
 namespace CLI {
 class App;
@@ -25,7 +26,10 @@ void AddListenFlag(CLI::App* app, std::string* address);       // --listen HOST:
 void AddCoordinatorFlag(CLI::App* app, std::string* address);  // --coordinator HOST:PORT, required
 void AddMetricsFlag(CLI::App* app, std::string* address);      // --metrics HOST:PORT, "" = off
 void AddNameFlag(CLI::App* app, std::string* name);            // --name, of worker or shard
-void AddLogLevelFlag(CLI::App* app, LogLevel* level);          // --log-level
+// --tls-cert FILE, --tls-key FILE, --tls-ca FILE, --insecure. Whether they fit each other is
+// checked when the files are read (common/tls/tls_flags.h).
+void AddTlsFlags(CLI::App* app, TlsFlags* flags);
+void AddLogLevelFlag(CLI::App* app, LogLevel* level);  // --log-level
 
 // kInvalidArgument unless "host:port", "[v6]:port" or "unix:path"; port 0 to 65535.
 Status CheckAddress(const std::string& address);

@@ -10,6 +10,8 @@
 #include <grpcpp/support/channel_arguments.h>
 #include <malloc.h>
 
+#include "common/rpc/channel_security.h"
+
 namespace drover {
 namespace {
 
@@ -80,14 +82,22 @@ std::string HostOf(const std::string& address) {
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, ChannelKind kind) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, ChannelKind kind,
+                                           const ChannelSecurity& security) {
   if (kind == ChannelKind::kData) KeepReadBuffersOnce();
   const grpc::ChannelArguments arguments = ChannelArgumentsFor(kind);
-  if (!IsLoopback(address)) {
+  if (security.credentials != nullptr) {
+    return grpc::CreateCustomChannel(address, security.credentials, arguments);
+  }
+  if (!security.plain_text_anywhere && !IsLoopback(address)) {
     // A lame channel: its calls fail at once with a message that says why.
     return grpc::CreateCustomChannel("drover-refuses-plain-text-to:" + address, nullptr, arguments);
   }
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, ChannelKind kind) {
+  return MakeChannel(address, kind, ChannelSecurity());
 }
 
 void ConfigureServer(grpc::ServerBuilder* builder, ServerKind kind) {

@@ -30,8 +30,9 @@ std::string BytesOf(const grpc::ByteBuffer& buffer) {
 
 }  // namespace
 
-Status CheckHealth(const std::string& address, std::chrono::milliseconds timeout) {
-  const std::shared_ptr<grpc::Channel> channel = MakeChannel(address, ChannelKind::kUser);
+Status CheckHealth(const std::string& address, std::chrono::milliseconds timeout,
+                   const ChannelSecurity& security) {
+  const std::shared_ptr<grpc::Channel> channel = MakeChannel(address, ChannelKind::kUser, security);
   grpc::ClientContext context;
   context.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                                     gpr_time_from_millis(timeout.count(), GPR_TIMESPAN)));

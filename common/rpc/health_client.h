@@ -7,12 +7,14 @@
 #include <string>
 
 #include "common/base/status.h"
+#include "common/rpc/channel_security.h"
 
 namespace drover {
 
 // OK when the server at `address` says that it serves; kUnavailable when it says that it does not,
 // or does not answer.
-Status CheckHealth(const std::string& address, std::chrono::milliseconds timeout);
+Status CheckHealth(const std::string& address, std::chrono::milliseconds timeout,
+                   const ChannelSecurity& security = {});
 
 }  // namespace drover
 

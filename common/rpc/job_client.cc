@@ -63,8 +63,11 @@ bool HasEnded(v1::JobState state) {
          state == v1::JOB_STATE_CANCELLED;
 }
 
-JobClient::JobClient(const std::string& address, std::chrono::milliseconds timeout)
-    : address_(address), timeout_(timeout), channel_(MakeChannel(address, ChannelKind::kUser)) {}
+JobClient::JobClient(const std::string& address, std::chrono::milliseconds timeout,
+                     const ChannelSecurity& security)
+    : address_(address),
+      timeout_(timeout),
+      channel_(MakeChannel(address, ChannelKind::kUser, security)) {}
 
 Result<v1::Job> JobClient::Create(const v1::JobSpec& spec, const std::string& request_id,
                                   bool validate_only) {

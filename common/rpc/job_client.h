@@ -16,6 +16,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/base/thread.h"
+#include "common/rpc/channel_security.h"
 #include "proto/drover/v1/job.pb.h"
 
 namespace grpc {
@@ -29,7 +30,8 @@ class JobClient {
  public:
   // `timeout` bounds every call but the streams.
   explicit JobClient(const std::string& address,
-                     std::chrono::milliseconds timeout = std::chrono::seconds(5));
+                     std::chrono::milliseconds timeout = std::chrono::seconds(5),
+                     const ChannelSecurity& security = {});
 
   const std::string& address() const { return address_; }
 

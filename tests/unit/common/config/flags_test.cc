@@ -26,6 +26,7 @@ struct Daemon {
   std::string metrics = "127.0.0.1:9464";
   std::string name;
   LogLevel log_level = LogLevel::kInfo;
+  TlsFlags tls;
 
   Daemon() {
     AddListenFlag(&app, &listen);
@@ -33,6 +34,7 @@ struct Daemon {
     AddMetricsFlag(&app, &metrics);
     AddNameFlag(&app, &name);
     AddLogLevelFlag(&app, &log_level);
+    AddTlsFlags(&app, &tls);
   }
 };
 
@@ -61,6 +63,22 @@ TEST(FlagsTest, BadConfigurationExitsWith78) {
     Daemon daemon;
     EXPECT_EQ(Parse(&daemon.app, arguments), 78);
   }
+}
+
+TEST(FlagsTest, TlsIsOffUntilAFileIsNamed) {
+  Daemon plain, tls;
+  EXPECT_EQ(Parse(&plain.app, {"--coordinator", "h:1", "--insecure"}), std::nullopt);
+  EXPECT_FALSE(plain.tls.tls());
+  EXPECT_TRUE(plain.tls.insecure);
+
+  EXPECT_EQ(Parse(&tls.app, {"--coordinator", "h:1", "--tls-cert", "a.crt", "--tls-key", "a.key",
+                             "--tls-ca", "ca.crt"}),
+            std::nullopt);
+  EXPECT_TRUE(tls.tls.tls());
+  EXPECT_FALSE(tls.tls.insecure);
+  EXPECT_EQ(tls.tls.certificate, "a.crt");
+  EXPECT_EQ(tls.tls.key, "a.key");
+  EXPECT_EQ(tls.tls.authority, "ca.crt");
 }
 
 TEST(FlagsTest, HelpExitsWith0) {

@@ -1,0 +1,239 @@
+#include "common/rpc/transport.h"
+
+#include <fmt/format.h>
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/auth_metadata_processor.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/server_context.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/file_system.h"
+#include "common/base/logging.h"
+#include "common/base/quote.h"
+#include "common/rpc/access.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status_grpc.h"
+#include "common/tls/secret_file.h"
+
+namespace drover {
+namespace {
+
+using grpc::experimental::FileWatcherCertificateProvider;
+
+constexpr char kPath[] = ":path";
+constexpr char kAuthorization[] = "authorization";
+constexpr std::string_view kBearer = "Bearer ";
+// A flood of refusals must not fill the disk: what is more than this in a second is counted only.
+constexpr int kRefusalLinesPerSecond = 20;
+
+std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
+
+std::vector<std::string> ValuesOf(const grpc::AuthContext& context, const char* property) {
+  std::vector<std::string> values;
+  for (const grpc::string_ref& value : context.FindPropertyValues(property)) {
+    values.emplace_back(View(value));
+  }
+  return values;
+}
+
+struct Caller {
+  std::optional<Identity> identity;
+  Status problem;  // Why there is none although something was shown.
+  AuthFailure failure = AuthFailure::kNoCredentials;
+};
+
+// A certificate goes before a token.
+template <typename Metadata>
+Caller CallerOf(const grpc::AuthContext& context, const Metadata& metadata, TokenTable* tokens) {
+  Caller caller;
+  if (!context.FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME).empty()) {
+    Result<Identity> identity = IdentityOfUris(ValuesOf(context, GRPC_PEER_URI_PROPERTY_NAME));
+    if (identity.ok()) {
+      caller.identity = std::move(identity).value();
+    } else {
+      caller.problem = identity.status();
+      caller.failure = AuthFailure::kBadCertificate;
+    }
+    return caller;
+  }
+  const auto header = metadata.find(kAuthorization);
+  if (tokens == nullptr || header == metadata.end()) return caller;
+  const std::string_view value = View(header->second);
+  Result<Identity> identity =
+      value.starts_with(kBearer)
+          ? tokens->Identify(value.substr(kBearer.size()))
+          : Status(Code::kUnauthenticated, "authorization: expected \"Bearer TOKEN\"");
+  if (identity.ok()) {
+    caller.identity = std::move(identity).value();
+  } else {
+    caller.problem = identity.status();
+    caller.failure = AuthFailure::kBadToken;
+  }
+  return caller;
+}
+
+// Asked before every call, on gRPC's threads.
+class RoleCheck final : public grpc::AuthMetadataProcessor {
+ public:
+  explicit RoleCheck(ServerAccess access) : access_(std::move(access)) {}
+
+  bool IsBlocking() const override { return false; }
+
+  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context,
+                       OutputMetadata* /*consumed*/, OutputMetadata* /*response*/) override {
+    const auto path = metadata.find(kPath);
+    const std::string_view method =
+        path == metadata.end() ? std::string_view() : View(path->second);
+    Caller caller = CallerOf(*context, metadata, access_.tokens);
+    Status status = caller.problem;
+    if (status.ok()) {
+      status = Authorize(method, caller.identity);
+      if (caller.identity.has_value()) caller.failure = AuthFailure::kForbidden;
+    }
+    if (status.ok()) return grpc::Status::OK;
+    if (access_.on_refused != nullptr) access_.on_refused(caller.failure);
+    LogRefusal(method, caller, status);
+    return ToGrpc(status);
+  }
+
+ private:
+  void LogRefusal(std::string_view method, const Caller& caller, const Status& status) {
+    const int64_t second = Clock::Real().UnixMilliseconds() / 1000;
+    int64_t hidden = 0;
+    {
+      MutexLock lock(&mutex_);
+      if (second != second_) {
+        hidden = std::max<int64_t>(0, lines_ - kRefusalLinesPerSecond);
+        second_ = second;
+        lines_ = 0;
+      }
+      if (++lines_ > kRefusalLinesPerSecond) return;
+    }
+    if (hidden > 0) LogWarning("audit: {} more calls were refused within a second", hidden);
+    LogWarning("audit: refused call={} caller={} reason={}: {}", Quote(method),
+               caller.identity.has_value() ? ToString(*caller.identity) : "unknown",
+               AuthFailureName(caller.failure), status.message());
+  }
+
+  const ServerAccess access_;
+  Mutex mutex_;
+  int64_t second_ DROVER_GUARDED_BY(mutex_) = 0;
+  int64_t lines_ DROVER_GUARDED_BY(mutex_) = 0;  // In that second.
+};
+
+void WatchFiles(const TlsFlags& flags, unsigned reload_seconds,
+                grpc::experimental::TlsCredentialsOptions* options) {
+  options->set_certificate_provider(
+      flags.certificate.empty()
+          ? std::make_shared<FileWatcherCertificateProvider>(flags.authority, reload_seconds)
+          : std::make_shared<FileWatcherCertificateProvider>(flags.key, flags.certificate,
+                                                             flags.authority, reload_seconds));
+  options->watch_root_certs();
+  if (!flags.certificate.empty()) options->watch_identity_key_cert_pairs();
+}
+
+Result<std::string> ReadToken(const std::string& path) {
+  DROVER_RETURN_IF_ERROR(CheckSecretMode(path));
+  Result<std::string> text = FileSystem::Real().ReadUserFile(path, 2 * kTokenBytesMax);
+  if (!text.ok()) return text.status();
+  std::string token = std::move(text).value();
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  const bool fits =
+      !token.empty() && token.size() <= kTokenBytesMax &&
+      std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (fits) return token;
+  return Status(
+      Code::kInvalidArgument,
+      fmt::format("{}: expected one line with the token that \"drover tokens add\" printed",
+                  Quote(path)));
+}
+
+}  // namespace
+
+const char* AuthFailureName(AuthFailure failure) {
+  switch (failure) {
+    case AuthFailure::kNoCredentials:
+      return "no_credentials";
+    case AuthFailure::kBadToken:
+      return "bad_token";
+    case AuthFailure::kBadCertificate:
+      return "bad_certificate";
+    case AuthFailure::kForbidden:
+      return "forbidden";
+  }
+  return "unknown";
+}
+
+Result<Transport> Transport::Open(const TlsFlags& flags, const TlsNeeds& needs,
+                                  const std::string& token_file, unsigned reload_seconds) {
+  Transport transport;
+  transport.flags_ = flags;
+  transport.reload_seconds_ = reload_seconds;
+  transport.channels_.plain_text_anywhere = flags.insecure;
+  if (!flags.tls()) {
+    if (token_file.empty()) return transport;
+    return Status(Code::kInvalidArgument,
+                  "--token-file without --tls-ca: a token is never sent in plain text");
+  }
+  Result<TlsFacts> facts = CheckTlsFiles(flags, needs, Clock::Real().UnixMilliseconds() / 1000);
+  if (!facts.ok()) return facts.status();
+  transport.facts_ = std::move(facts).value();
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  WatchFiles(flags, reload_seconds, &options);
+  transport.channels_.credentials = grpc::experimental::TlsCredentials(options);
+  if (token_file.empty()) return transport;
+  const Result<std::string> token = ReadToken(token_file);
+  if (!token.ok()) return token.status().Annotate("--token-file");
+  transport.channels_.credentials = grpc::CompositeChannelCredentials(
+      transport.channels_.credentials, grpc::AccessTokenCredentials(token.value()));
+  return transport;
+}
+
+const char* Transport::Name() const {
+  if (tls()) return "on";
+  return flags_.insecure ? "INSECURE" : "off";
+}
+
+Status Transport::CheckReach(const char* flag, const std::string& address) const {
+  if (tls() || flags_.insecure || IsLoopback(address)) return Status();
+  return Status(Code::kFailedPrecondition,
+                fmt::format("{} {}: other machines are on this way, and there is no TLS: give "
+                            "--tls-cert, --tls-key and --tls-ca (\"drover certs init DIR\" makes "
+                            "them), use 127.0.0.1:PORT, or say --insecure",
+                            flag, Quote(address)));
+}
+
+std::shared_ptr<grpc::ServerCredentials> Transport::MakeServerCredentials(
+    const ServerAccess& access) const {
+  if (!tls()) return grpc::InsecureServerCredentials();
+  grpc::experimental::TlsServerCredentialsOptions options(nullptr);
+  WatchFiles(flags_, reload_seconds_, &options);
+  options.set_cert_request_type(access.tokens == nullptr
+                                    ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                    : GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+  std::shared_ptr<grpc::ServerCredentials> credentials =
+      grpc::experimental::TlsServerCredentials(options);
+  credentials->SetAuthMetadataProcessor(std::make_shared<RoleCheck>(access));
+  return credentials;
+}
+
+std::string DescribeCaller(const grpc::ServerContextBase& context, TokenTable* tokens) {
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  if (auth != nullptr) {
+    const Caller caller = CallerOf(*auth, context.client_metadata(), tokens);
+    if (caller.identity.has_value()) {
+      return fmt::format("{} at {}", ToString(*caller.identity), context.peer());
+    }
+  }
+  return context.peer();
+}
+
+}  // namespace drover
