@@ -37,7 +37,11 @@ TEST(ReportCallErrorTest, SaysWhatToDoNext) {
   EXPECT_THAT(ReportOf(Status(Code::kUnavailable, "x"), "far.example:50050"),
               HasSubstr("no way to the coordinator at far.example:50050"));
   EXPECT_THAT(ReportOf(Status(Code::kInvalidArgument, "Invalid credentials."), "10.0.0.1:50050"),
-              HasSubstr("ssh -L"));
+              HasSubstr("give --tls-ca"));
+  EXPECT_THAT(ReportOf(Status(Code::kUnavailable, "Socket closed"), "127.0.0.1:1"),
+              HasSubstr("no way to the coordinator at 127.0.0.1:1: Socket closed"));
+  EXPECT_THAT(ReportOf(Status(Code::kUnauthenticated, "nobody's token"), "127.0.0.1:1"),
+              HasSubstr("error: nobody's token"));
   EXPECT_THAT(ReportOf(Status(Code::kDeadlineExceeded, "x"), "127.0.0.1:1"),
               HasSubstr("--timeout"));
   EXPECT_THAT(ReportOf(Status(Code::kNotFound, "no job a"), "127.0.0.1:1"),
