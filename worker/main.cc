@@ -21,7 +21,9 @@
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/insecure_warning.h"
 #include "common/rpc/session.h"
+#include "common/rpc/transport.h"
 #include "proto/drover/v1/worker.grpc.pb.h"
 #include "worker/nn/numeric_class.h"
 #include "worker/train/device_choice.h"
@@ -38,6 +40,7 @@ struct Flags {
   std::string coordinator;
   std::string name;
   std::string metrics;
+  TlsFlags tls;
   uint32_t lanes = static_cast<uint32_t>(CoreCount());
   LogLevel log_level = LogLevel::kInfo;
 };
@@ -50,9 +53,9 @@ std::string DefaultName() {
   return fmt::format("{}-{}", host, getpid());
 }
 
-WorkerSession::Options SessionOptions(const Flags& flags) {
+WorkerSession::Options SessionOptions(const Flags& flags, const ChannelSecurity& security) {
   const std::shared_ptr<grpc::Channel> channel =
-      MakeChannel(flags.coordinator, ChannelKind::kControl);
+      MakeChannel(flags.coordinator, ChannelKind::kControl, security);
   WorkerSession::Options options;
   options.open = [stub = std::shared_ptr(v1::WorkerService::NewStub(channel))](
                      grpc::ClientContext* context) { return stub->Session(context); };
@@ -65,6 +68,13 @@ WorkerSession::Options SessionOptions(const Flags& flags) {
   hello->set_version(DROVER_VERSION);
   options.heartbeat.mutable_heartbeat();
   return options;
+}
+
+Result<Transport> OpenTransport(const Flags& flags) {
+  Result<Transport> transport = Transport::Open(flags.tls, {Role::kWorker});
+  if (!transport.ok()) return transport.status();
+  DROVER_RETURN_IF_ERROR(transport.value().CheckReach("--coordinator", flags.coordinator));
+  return transport;
 }
 
 // Ready when the coordinator knows us. Null without --metrics.
@@ -92,22 +102,25 @@ void AwaitSignals(const sigset_t& signals, TrainLoop* loop, BoundedQueue<bool>* 
   (void)ended->Pop();
 }
 
-int Run(const Flags& flags, const sigset_t& signals) {
+int Run(const Flags& flags, const Transport& transport, const sigset_t& signals) {
   MetricRegistry registry(MetricRole::kWorker);
   WorkerMetrics metrics(&registry, flags.name);
-  WorkerSession session(SessionOptions(flags));
+  WorkerSession session(SessionOptions(flags, transport.channels()));
   TrainLoop loop({flags.name,
                   [&session](v1::WorkerMessage message) { session.Send(std::move(message)); },
-                  &metrics, GpusElseCpu(flags.lanes), SetUpJob});
+                  &metrics, GpusElseCpu(flags.lanes), SetUpJob, transport.channels()});
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session);
   if (!exposition.ok()) {
     LogError("cannot start: --metrics: {}", exposition.status().message());
     return kExitConfiguration;
   }
-  LogInfo("drover-worker {} name={} coordinator={} lanes={} metrics_port={} class=\"{}\" tls=off",
+  LogInfo("drover-worker {} name={} coordinator={} lanes={} metrics_port={} class=\"{}\" tls={}",
           DROVER_VERSION, flags.name, flags.coordinator, flags.lanes,
-          exposition.value() == nullptr ? 0 : exposition.value()->port(), NumericClassOfCpu());
+          exposition.value() == nullptr ? 0 : exposition.value()->port(), NumericClassOfCpu(),
+          transport.Name());
+  const std::unique_ptr<InsecureWarning> warning =
+      WarnIfInsecure(flags.tls.insecure, {flags.coordinator});
   session.Start([&loop](v1::WorkerOrder order) { loop.OnOrder(std::move(order)); });
   BoundedQueue<bool> ended(1);
   Thread waiter("signals", [&] { AwaitSignals(signals, &loop, &ended); });
@@ -125,15 +138,16 @@ int Main(int argc, char** argv) {
   AddCoordinatorFlag(&app, &flags.coordinator);
   AddNameFlag(&app, &flags.name);
   AddMetricsFlag(&app, &flags.metrics);
+  AddTlsFlags(&app, &flags.tls);
   AddLogLevelFlag(&app, &flags.log_level);
   app.add_option("--lanes", flags.lanes, "Threads that compute, one leaf each, for jobs on the CPU")
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
   if (const std::optional<int> code = ParseDaemonFlags(&app, argc, argv)) return *code;
   InitLogging("worker/" + flags.name, flags.log_level);
-  if (!IsLoopback(flags.coordinator)) {
-    LogError("cannot start: --coordinator {}: there is no TLS here yet; use 127.0.0.1:PORT",
-             Quote(flags.coordinator));
+  const Result<Transport> transport = OpenTransport(flags);
+  if (!transport.ok()) {
+    LogError("cannot start: {}", transport.status().message());
     return kExitConfiguration;
   }
 
@@ -143,7 +157,7 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return Run(flags, signals);
+  return Run(flags, transport.value(), signals);
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ Result<FoundCheckpointFolder> FindCheckpoint(const GlobalOptions& global,
                   fmt::format("{}: expected the folder of a checkpoint, with a file {}", checkpoint,
                               kManifestName));
   }
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const Result<std::vector<v1::CheckpointInfo>> known = client.ListCheckpoints("");
   if (!known.ok()) {
     return known.status().Annotate(
@@ -51,7 +51,7 @@ Result<FoundCheckpointFolder> FindCheckpoint(const GlobalOptions& global,
 // The model of the job whose checkpoint was asked for by id; nothing for a folder.
 v1::Bert BertOf(const GlobalOptions& global, const std::string& job) {
   if (job.empty()) return {};
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const Result<v1::Job> found = client.Get(job);
   return found.ok() ? found.value().spec().model().bert() : v1::Bert();
 }

@@ -250,7 +250,7 @@ int DoctorCommand(const GlobalOptions& global, const std::string& directory) {
 }
 
 int ProbeCommand(const GlobalOptions& global, const std::string& address) {
-  const Status health = CheckHealth(address, global.timeout);
+  const Status health = CheckHealth(address, global.timeout, global.security);
   if (!health.ok()) return ReportError(health);
   fmt::print("serving\n");
   return kExitOk;

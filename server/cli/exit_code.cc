@@ -4,8 +4,6 @@
 
 #include <cstdio>
 
-#include "common/rpc/channel.h"
-
 namespace drover {
 
 int ExitCodeOf(const Status& status) {
@@ -38,13 +36,24 @@ int ReportError(const Status& status, const std::string& hint) {
 }
 
 int ReportCallError(const Status& status, const std::string& server) {
-  // Without TLS no call leaves this machine (channel.h).
-  if (!IsLoopback(server) && (status.code() == Code::kUnavailable ||
-                              status.message().find("credentials") != std::string::npos)) {
-    return ReportError(Status(Code::kUnavailable, fmt::format("no way to the coordinator at {}: {}",
-                                                              server, status.message())),
-                       "plain text is only spoken on this machine; a tunnel works: ssh -L "
-                       "50050:127.0.0.1:50050 HOST");
+  const auto says = [&status](const char* text) {
+    return status.message().find(text) != std::string::npos;
+  };
+  // gRPC's word for a channel that channel.h does not allow.
+  if (says("Invalid credentials") || says("invalid credentials")) {
+    return ReportError(Status(Code::kUnavailable,
+                              fmt::format("no way to the coordinator at {}: plain text is only "
+                                          "spoken on this machine",
+                                          server)),
+                       "give --tls-ca with --tls-cert and --tls-key, or with --token-file");
+  }
+  // Something is there, or there is more to say than that nothing is.
+  if (status.code() == Code::kUnavailable && !says("onnection refused") && !says("No such file")) {
+    return ReportError(
+        Status(Code::kUnavailable,
+               fmt::format("no way to the coordinator at {}: {}", server, status.message())),
+        "if it uses TLS, give --tls-ca and --tls-cert of its own authority, and a name that its "
+        "certificate holds");
   }
   switch (status.code()) {
     case Code::kUnavailable:

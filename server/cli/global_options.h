@@ -6,13 +6,15 @@
 #include <chrono>
 #include <string>
 
+#include "common/rpc/channel_security.h"
 #include "server/cli/terminal.h"
 
 namespace drover {
 
 struct GlobalOptions {
   std::string server = "127.0.0.1:50050";
-  bool json = false;  // -o json: data on stdout as the JSON of its proto.
+  ChannelSecurity security;  // From --tls-... and --token-file.
+  bool json = false;         // -o json: data on stdout as the JSON of its proto.
   std::chrono::milliseconds timeout{5000};
   ColorMode color = ColorMode::kAuto;
 };

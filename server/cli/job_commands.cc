@@ -109,7 +109,7 @@ int SubmitCommand(const GlobalOptions& global, const SubmitOptions& options) {
     ReportError(file.status());
     return kExitUsage;
   }
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const std::string request_id =
       options.request_id.empty() ? RandomRequestId() : options.request_id;
   Result<v1::Job> job = client.Create(file.value().spec, request_id, options.dry_run);
@@ -135,7 +135,7 @@ int SubmitCommand(const GlobalOptions& global, const SubmitOptions& options) {
 int GetCommand(const GlobalOptions& global, const std::vector<std::string>& words) {
   const Result<Target> target = ReadTarget(words);
   if (!target.ok()) return ReportError(target.status());
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   if (target.value().kind == "checkpoint") {
     return ListCheckpointsOf(global, &client, target.value().name);
   }
@@ -161,7 +161,7 @@ int DescribeCommand(const GlobalOptions& global, const std::vector<std::string>&
   if (target.value().kind != "job" || target.value().name.empty()) {
     return ReportError(Status(Code::kInvalidArgument, "expected drover describe job NAME"));
   }
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const Result<v1::Job> job = client.Get(target.value().name);
   if (!job.ok()) return ReportCallError(job.status(), global.server);
   fmt::print("{}", global.json ? ToJson(job.value())
@@ -170,14 +170,14 @@ int DescribeCommand(const GlobalOptions& global, const std::vector<std::string>&
 }
 
 int WatchCommand(const GlobalOptions& global, const std::string& job_name) {
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const Result<v1::Job> job = client.Get(job_name);
   if (!job.ok()) return ReportCallError(job.status(), global.server);
   return FollowJob(global, &client, job.value());
 }
 
 int LogsCommand(const GlobalOptions& global, const LogsOptions& options) {
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const Result<v1::Job> job = client.Get(options.job);
   if (!job.ok()) return ReportCallError(job.status(), global.server);
   JobStream stream(client, options.follow ? StreamKind::kLogsFollow : StreamKind::kLogs,
@@ -210,7 +210,7 @@ int LogsCommand(const GlobalOptions& global, const LogsOptions& options) {
 }
 
 int VerbCommand(const GlobalOptions& global, JobVerbName verb, const std::string& name) {
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const Result<v1::Job> job = verb == JobVerbName::kCancel    ? client.Cancel(name)
                               : verb == JobVerbName::kSuspend ? client.Suspend(name)
                                                               : client.Resume(name);
@@ -224,7 +224,7 @@ int VerbCommand(const GlobalOptions& global, JobVerbName verb, const std::string
 }
 
 int DeleteCommand(const GlobalOptions& global, const std::string& name) {
-  JobClient client(global.server, global.timeout);
+  JobClient client(global.server, global.timeout, global.security);
   const Status status = client.Delete(name);
   if (!status.ok()) return ReportCallError(status, global.server);
   fmt::print("deleted {}\n", name);

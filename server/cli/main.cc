@@ -9,6 +9,9 @@
 #include "common/base/quote.h"
 #include "common/config/flags.h"
 #include "common/config/suggestion.h"
+#include "common/rpc/transport.h"
+#include "common/tls/certificate.h"
+#include "server/cli/certs_commands.h"
 #include "server/cli/checkpoint_commands.h"
 #include "server/cli/data_commands.h"
 #include "server/cli/doctor.h"
@@ -16,6 +19,7 @@
 #include "server/cli/interrupt.h"
 #include "server/cli/job_commands.h"
 #include "server/cli/run_command.h"
+#include "server/cli/token_commands.h"
 #include "server/cli/tool_commands.h"
 
 namespace drover {
@@ -31,12 +35,15 @@ struct CommandLine {
   LogsOptions logs;
   ExportOptions export_options;
   TokenizeOptions tokenize;
+  CertsOptions certs;
   std::vector<std::string> words;
   std::string name;
   std::string path;
   std::string rule;
   std::string json_path;
   std::string state_dir = "/tmp";
+  TlsFlags tls;
+  std::string token_file;
   std::function<int()> verb;
 };
 
@@ -210,6 +217,55 @@ void AddData(CLI::App* app, CommandLine* line) {
       ->capture_default_str();
 }
 
+void AddCerts(CLI::App* app, CommandLine* line) {
+  CLI::App* const certs =
+      app->add_subcommand("certs", "Certificates for a cluster of several machines");
+  certs->fallthrough()->require_subcommand(1);
+  CertsOptions* const options = &line->certs;
+  const auto add_common = [options](CLI::App* verb) {
+    verb->add_option("DIR", options->directory, "Folder of the authority")->required();
+    verb->add_option(
+            "--host", options->hosts,
+            "DNS name or IP address that clients dial; for coordinator and shards, besides "
+            "localhost")
+        ->type_name("HOST")
+        ->take_all()
+        ->allow_extra_args(false);
+    verb->add_option("--days", options->days, "How long certificates are valid")
+        ->check(CLI::Range(1, kCertificateDaysMax))
+        ->capture_default_str();
+  };
+  add_common(AddVerb(certs, line, "init", "Make an authority and a certificate per role",
+                     [line] { return CertsInitCommand(line->certs); }));
+  CLI::App* const issue = AddVerb(certs, line, "issue", "Make one more certificate",
+                                  [line] { return CertsIssueCommand(line->certs); });
+  add_common(issue);
+  issue->add_option("ROLE", options->role, "viewer, submitter, admin, worker, shard or coordinator")
+      ->required();
+  issue->add_option("NAME", options->name, "Whose it is; names the files")->required();
+  issue->add_option("--out", options->out, "Folder for the files; default: DIR")->type_name("DIR");
+}
+
+void AddTokens(CLI::App* app, CommandLine* line) {
+  CLI::App* const tokens = app->add_subcommand("tokens", "Bearer tokens of users");
+  tokens->fallthrough()->require_subcommand(1);
+  const auto add = [line, tokens](const char* name, const char* help, std::function<int()> action) {
+    CLI::App* const verb = AddVerb(tokens, line, name, help, std::move(action));
+    verb->add_option("FILE", line->path, "What --tokens of the coordinator names")->required();
+    return verb;
+  };
+  CLI::App* const add_one = add("add", "Make a token and print it once", [line] {
+    return TokensAddCommand(line->path, line->rule, line->name);
+  });
+  add_one->add_option("ROLE", line->rule, "viewer, submitter or admin")->required();
+  add_one->add_option("NAME", line->name, "Whose it is")->required();
+  add("list", "Who has a token", [line] { return TokensListCommand(line->path); });
+  add("revoke", "Make a token worthless at once",
+      [line] { return TokensRevokeCommand(line->path, line->name); })
+      ->add_option("NAME", line->name, "Whose")
+      ->required();
+}
+
 void AddTools(CLI::App* app, CommandLine* line) {
   CLI::App* const check = app->add_subcommand("check", "Prove that this build computes right");
   check->fallthrough()->require_subcommand(1);
@@ -266,11 +322,16 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   AddGlobalFlags(&app, &line.global);
+  AddTlsFlags(&app, &line.tls);
+  app.add_option("--token-file", line.token_file, "Bearer token of a user, in place of --tls-cert")
+      ->type_name("FILE");
   AddRun(&app, &line);
   AddSubmit(&app, &line);
   AddJobVerbs(&app, &line);
   AddCheckpoint(&app, &line);
   AddData(&app, &line);
+  AddCerts(&app, &line);
+  AddTokens(&app, &line);
   AddTools(&app, &line);
   app.footer(
       "Exit codes: 0 ok, 1 job or check failed, 2 usage or job file, 3 not found,\n"
@@ -283,6 +344,12 @@ int Main(int argc, char** argv) {
     }
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
+  Result<Transport> transport = Transport::Open(line.tls, TlsNeeds(), line.token_file);
+  if (!transport.ok()) {
+    ReportError(transport.status());
+    return kExitUsage;
+  }
+  line.global.security = transport.value().channels();
   return line.verb();
 }
 

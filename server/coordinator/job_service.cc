@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/logging.h"
 #include "common/base/quote.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status_grpc.h"
@@ -40,27 +41,43 @@ class WatcherSlot {
 
 }  // namespace
 
-grpc::Status JobService::CreateJob(grpc::ServerContext* /*context*/,
+grpc::Status JobService::Audit(const grpc::ServerContext& context, const char* call,
+                               const std::string& job, grpc::Status status) const {
+  LogInfo("audit: call={} job={} caller={} outcome={}", call, Quote(job),
+          describe_caller_ == nullptr ? "unknown" : describe_caller_(context),
+          CodeName(FromGrpc(status).code()));
+  return status;
+}
+
+grpc::Status JobService::CreateJob(grpc::ServerContext* context,
                                    const v1::CreateJobRequest* request,
                                    v1::CreateJobResponse* response) {
-  if (request->request_id().size() > kRequestIdBytesMax) {
+  grpc::Status status = Create(*request, response);
+  if (request->validate_only()) return status;
+  const std::string& job = status.ok() ? response->job().id() : request->spec().name();
+  return Audit(*context, "CreateJob", job, std::move(status));
+}
+
+grpc::Status JobService::Create(const v1::CreateJobRequest& request,
+                                v1::CreateJobResponse* response) {
+  if (request.request_id().size() > kRequestIdBytesMax) {
     count_submission_("invalid");
     return ToGrpc(Status(Code::kInvalidArgument,
                          fmt::format("request_id {}: expected at most {} characters",
-                                     Quote(request->request_id()), kRequestIdBytesMax)));
+                                     Quote(request.request_id()), kRequestIdBytesMax)));
   }
-  const Result<JobPlan> plan = PlanJob(request->spec());
+  const Result<JobPlan> plan = PlanJob(request.spec());
   if (!plan.ok()) {
-    if (!request->validate_only()) count_submission_("invalid");
+    if (!request.validate_only()) count_submission_("invalid");
     return ToGrpc(plan.status());
   }
-  const v1::JobSpec spec = WithDefaults(request->spec(), plan.value());
-  if (request->validate_only()) {
+  const v1::JobSpec spec = WithDefaults(request.spec(), plan.value());
+  if (request.validate_only()) {
     *response->mutable_job()->mutable_spec() = spec;
     response->mutable_job()->set_state(v1::JOB_STATE_QUEUED);
     return grpc::Status::OK;
   }
-  Result<JobDesk::Created> created = desk_->Create(request->request_id(), spec, plan.value());
+  Result<JobDesk::Created> created = desk_->Create(request.request_id(), spec, plan.value());
   if (!created.ok()) {
     if (created.status().code() == Code::kResourceExhausted) count_submission_("quota");
     if (created.status().code() == Code::kAlreadyExists) count_submission_("duplicate");
@@ -151,28 +168,31 @@ Status JobService::AnswerVerb(const std::string& job, JobVerb verb, v1::Job* ans
   return Status();
 }
 
-grpc::Status JobService::CancelJob(grpc::ServerContext* /*context*/,
+grpc::Status JobService::CancelJob(grpc::ServerContext* context,
                                    const v1::CancelJobRequest* request,
                                    v1::CancelJobResponse* response) {
-  return ToGrpc(AnswerVerb(request->job(), JobVerb::kCancel, response->mutable_job()));
+  return Audit(*context, "CancelJob", request->job(),
+               ToGrpc(AnswerVerb(request->job(), JobVerb::kCancel, response->mutable_job())));
 }
 
-grpc::Status JobService::SuspendJob(grpc::ServerContext* /*context*/,
+grpc::Status JobService::SuspendJob(grpc::ServerContext* context,
                                     const v1::SuspendJobRequest* request,
                                     v1::SuspendJobResponse* response) {
-  return ToGrpc(AnswerVerb(request->job(), JobVerb::kSuspend, response->mutable_job()));
+  return Audit(*context, "SuspendJob", request->job(),
+               ToGrpc(AnswerVerb(request->job(), JobVerb::kSuspend, response->mutable_job())));
 }
 
-grpc::Status JobService::ResumeJob(grpc::ServerContext* /*context*/,
+grpc::Status JobService::ResumeJob(grpc::ServerContext* context,
                                    const v1::ResumeJobRequest* request,
                                    v1::ResumeJobResponse* response) {
-  return ToGrpc(AnswerVerb(request->job(), JobVerb::kResume, response->mutable_job()));
+  return Audit(*context, "ResumeJob", request->job(),
+               ToGrpc(AnswerVerb(request->job(), JobVerb::kResume, response->mutable_job())));
 }
 
-grpc::Status JobService::DeleteJob(grpc::ServerContext* /*context*/,
+grpc::Status JobService::DeleteJob(grpc::ServerContext* context,
                                    const v1::DeleteJobRequest* request,
                                    v1::DeleteJobResponse* /*response*/) {
-  return ToGrpc(desk_->Delete(request->job()));
+  return Audit(*context, "DeleteJob", request->job(), ToGrpc(desk_->Delete(request->job())));
 }
 
 grpc::Status JobService::ListCheckpoints(grpc::ServerContext* /*context*/,

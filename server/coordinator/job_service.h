@@ -20,9 +20,15 @@ class JobService final : public v1::JobService::Service {
   static constexpr int kWatchersMax = 64;
   static constexpr size_t kRequestIdBytesMax = 64;
 
-  // `count_submission` is told accepted, invalid, quota or duplicate. Both outlive this.
-  JobService(JobDesk* desk, std::function<void(const char* outcome)> count_submission)
-      : desk_(desk), count_submission_(std::move(count_submission)) {}
+  using DescribeCaller = std::function<std::string(const grpc::ServerContextBase&)>;
+
+  // `count_submission` is told accepted, invalid, quota or duplicate. `describe_caller` says whom
+  // the audit log names; empty: nobody. `desk` outlives this.
+  JobService(JobDesk* desk, std::function<void(const char* outcome)> count_submission,
+             DescribeCaller describe_caller = nullptr)
+      : desk_(desk),
+        count_submission_(std::move(count_submission)),
+        describe_caller_(std::move(describe_caller)) {}
 
   // Ends all streams to watchers soon; for going down.
   void StopWatchers() { stopping_ = true; }
@@ -58,10 +64,15 @@ class JobService final : public v1::JobService::Service {
   };
   Status StreamEvents(grpc::ServerContext* context, const EventStream& wanted,
                       grpc::ServerWriter<v1::JobEvent>* writer);
+  grpc::Status Create(const v1::CreateJobRequest& request, v1::CreateJobResponse* response);
   Status AnswerVerb(const std::string& job, JobVerb verb, v1::Job* answer);
+  // One line for a call that may have changed something; returns `status`.
+  grpc::Status Audit(const grpc::ServerContext& context, const char* call, const std::string& job,
+                     grpc::Status status) const;
 
   JobDesk* const desk_;
   const std::function<void(const char*)> count_submission_;
+  const DescribeCaller describe_caller_;
   std::atomic<int> watchers_ = 0;
   std::atomic<bool> stopping_ = false;
 };

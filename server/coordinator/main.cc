@@ -25,6 +25,9 @@
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/insecure_warning.h"
+#include "common/rpc/transport.h"
+#include "common/tls/token_table.h"
 #include "server/coordinator/coordinator_metrics.h"
 #include "server/coordinator/coordinator_runtime.h"
 #include "server/coordinator/job_service.h"
@@ -45,6 +48,8 @@ struct Flags {
   std::string port_file;
   std::string metrics = "127.0.0.1:9464";
   uint32_t min_shards = 1;
+  TlsFlags tls;
+  std::string tokens;  // Empty: users have certificates too.
   LogLevel log_level = LogLevel::kInfo;
 };
 
@@ -67,6 +72,10 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_option("--port-file", flags->port_file, "Gets HOST:PORT once the port is open")
       ->type_name("FILE");
   AddMetricsFlag(&app, &flags->metrics);
+  AddTlsFlags(&app, &flags->tls);
+  app.add_option("--tokens", flags->tokens,
+                 "Bearer tokens of users, made by \"drover tokens add\"; needs TLS")
+      ->type_name("FILE");
   AddLogLevelFlag(&app, &flags->log_level);
   return ParseDaemonFlags(&app, argc, argv);
 }
@@ -110,23 +119,44 @@ int RefuseToStart(const Status& status, int code = kExitConfiguration) {
   return code;
 }
 
-Status CheckListen(const std::string& address) {
-  if (IsLoopback(address)) return Status();
-  return Status(Code::kFailedPrecondition,
-                fmt::format("--listen {}: other machines can reach this address, and there is no "
-                            "TLS here yet; use 127.0.0.1:PORT",
-                            Quote(address)));
+// What stands between the port and the services.
+struct Gate {
+  Transport transport;
+  std::unique_ptr<TokenTable> tokens;  // Null without --tokens.
+};
+
+Result<Gate> OpenGate(const Flags& flags) {
+  Result<Transport> transport = Transport::Open(flags.tls, {Role::kCoordinator});
+  if (!transport.ok()) return transport.status();
+  DROVER_RETURN_IF_ERROR(transport.value().CheckReach("--listen", flags.listen));
+  Gate gate;
+  gate.transport = std::move(transport).value();
+  if (flags.tokens.empty()) return gate;
+  if (!gate.transport.tls()) {
+    return Status(Code::kInvalidArgument,
+                  "--tokens without --tls-cert: a token is never sent in plain text");
+  }
+  gate.tokens = std::make_unique<TokenTable>(flags.tokens);
+  if (const Status status = gate.tokens->Load(); !status.ok()) return status.Annotate("--tokens");
+  return gate;
 }
 
-std::unique_ptr<grpc::Server> Serve(const std::string& address, JobService* jobs,
-                                    WorkerService* workers, ShardService* shards, int* port) {
+struct Services {
+  JobService* jobs;
+  WorkerService* workers;
+  ShardService* shards;
+};
+
+std::unique_ptr<grpc::Server> Serve(const std::string& address,
+                                    const std::shared_ptr<grpc::ServerCredentials>& credentials,
+                                    const Services& services, int* port) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   ConfigureServer(&builder, ServerKind::kControl);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
-  builder.RegisterService(jobs);
-  builder.RegisterService(workers);
-  builder.RegisterService(shards);
+  builder.AddListeningPort(address, credentials, port);
+  builder.RegisterService(services.jobs);
+  builder.RegisterService(services.workers);
+  builder.RegisterService(services.shards);
   return builder.BuildAndStart();
 }
 
@@ -141,7 +171,7 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
 }
 
 // Serves until a signal ends the program.
-int RunUntilSignal(const Flags& flags, JobStore* store) {
+int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
   const sigset_t signals = BlockEndSignals();
   MetricRegistry registry(MetricRole::kCoordinator);
   CoordinatorMetrics metrics(&registry, &Clock::Real());
@@ -153,14 +183,25 @@ int RunUntilSignal(const Flags& flags, JobStore* store) {
                              {store, &FileSystem::Real(), &Clock::Real(), &sessions, &metrics});
   if (const Status status = runtime.Start(); !status.ok()) return RefuseToStart(status, 1);
 
-  JobService jobs(&runtime, [&registry](const char* outcome) {
-    registry.CounterOf(Metric::kJobSubmissionsTotal, {outcome}).Increment();
-  });
+  JobService jobs(
+      &runtime,
+      [&registry](const char* outcome) {
+        registry.CounterOf(Metric::kJobSubmissionsTotal, {outcome}).Increment();
+      },
+      [&gate](const grpc::ServerContextBase& context) {
+        return DescribeCaller(context, gate.tokens.get());
+      });
   const PeerHost host = {&runtime, &sessions, &Clock::Real()};
   WorkerService workers(host);
   ShardService shards(host);
   int port = 0;
-  const std::unique_ptr<grpc::Server> server = Serve(flags.listen, &jobs, &workers, &shards, &port);
+  const ServerAccess access = {
+      gate.tokens.get(), [&registry](AuthFailure failure) {
+        registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
+      }};
+  const std::unique_ptr<grpc::Server> server =
+      Serve(flags.listen, gate.transport.MakeServerCredentials(access), {&jobs, &workers, &shards},
+            &port);
   if (server == nullptr) {
     return RefuseToStart(
         Status(Code::kUnavailable, fmt::format("cannot listen on {}: is the port taken by another "
@@ -172,9 +213,11 @@ int RunUntilSignal(const Flags& flags, JobStore* store) {
   const std::string address = WithPort(flags.listen, port);
   LogInfo(
       "drover-coordinator {} listens on {} metrics_port={} state_dir={} checkpoint_dir={} "
-      "min_shards={} tls=off",
+      "min_shards={} tls={}",
       DROVER_VERSION, address, exposition.value() == nullptr ? 0 : exposition.value()->port(),
-      flags.state_dir, flags.checkpoint_dir, flags.min_shards);
+      flags.state_dir, flags.checkpoint_dir, flags.min_shards, gate.transport.Name());
+  const std::unique_ptr<InsecureWarning> warning =
+      WarnIfInsecure(flags.tls.insecure, {flags.listen});
   if (!flags.port_file.empty()) {
     const Status status = WritePortFile(FileSystem::Real(), flags.port_file, address);
     if (!status.ok()) return RefuseToStart(status.Annotate("--port-file"));
@@ -194,7 +237,8 @@ int RunUntilSignal(const Flags& flags, JobStore* store) {
 
 int Run(Flags flags) {
   InitLogging("coordinator", flags.log_level);
-  if (const Status status = CheckListen(flags.listen); !status.ok()) return RefuseToStart(status);
+  const Result<Gate> gate = OpenGate(flags);
+  if (!gate.ok()) return RefuseToStart(gate.status());
   flags.state_dir = Absolute(flags.state_dir);
   flags.checkpoint_dir = flags.checkpoint_dir.empty() ? flags.state_dir + "/checkpoints"
                                                       : Absolute(flags.checkpoint_dir);
@@ -205,7 +249,7 @@ int Run(Flags flags) {
   const Result<std::unique_ptr<JobStore>> store = JobStore::Open(flags.state_dir + "/jobs.sqlite");
   // Another coordinator may be dying: worth another try, unlike a wrong flag.
   if (!store.ok()) return RefuseToStart(store.status(), 1);
-  return RunUntilSignal(flags, store.value().get());
+  return RunUntilSignal(flags, gate.value(), store.value().get());
 }
 
 }  // namespace

@@ -30,6 +30,8 @@
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/insecure_warning.h"
+#include "common/rpc/transport.h"
 #include "server/shard/coordinator_session.h"
 #include "server/shard/gpu_device.h"
 #include "server/shard/shard_metrics.h"
@@ -50,6 +52,7 @@ struct Flags {
   std::string state_dir = "drover-state/shard";
   std::string device = "cpu";
   std::string metrics;
+  TlsFlags tls;
   LogLevel log_level = LogLevel::kInfo;
 };
 
@@ -72,17 +75,17 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
       ->type_name("DEVICE")
       ->capture_default_str();
   AddMetricsFlag(&app, &flags->metrics);
+  AddTlsFlags(&app, &flags->tls);
   AddLogLevelFlag(&app, &flags->log_level);
   return ParseDaemonFlags(&app, argc, argv);
 }
 
-// Workers and coordinator would be talked to in plain text.
-Status CheckLoopback(const char* flag, const std::string& address) {
-  if (IsLoopback(address)) return Status();
-  return Status(Code::kFailedPrecondition,
-                fmt::format("{} {}: other machines can reach this address, and there is no TLS "
-                            "here yet; use 127.0.0.1:PORT",
-                            flag, Quote(address)));
+Result<Transport> OpenTransport(const Flags& flags) {
+  Result<Transport> transport = Transport::Open(flags.tls, {Role::kShard});
+  if (!transport.ok()) return transport.status();
+  DROVER_RETURN_IF_ERROR(transport.value().CheckReach("--coordinator", flags.coordinator));
+  DROVER_RETURN_IF_ERROR(transport.value().CheckReach("--listen", flags.listen));
+  return transport;
 }
 
 // The same after a restart with the same flags, different for two shards of one host.
@@ -131,11 +134,13 @@ int RefuseToStart(const Status& status) {
 }
 
 // Null, or port 0, when the address cannot be bound.
-std::unique_ptr<grpc::Server> Serve(const std::string& address, TensorService* service, int* port) {
+std::unique_ptr<grpc::Server> Serve(const std::string& address,
+                                    const std::shared_ptr<grpc::ServerCredentials>& credentials,
+                                    TensorService* service, int* port) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   ConfigureServer(&builder, ServerKind::kData);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
+  builder.AddListeningPort(address, credentials, port);
   builder.RegisterService(service);
   return builder.BuildAndStart();
 }
@@ -157,13 +162,8 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
 
 int Run(Flags flags) {
   InitLogging(flags.name.empty() ? "shard" : "shard/" + flags.name, flags.log_level);
-  for (const auto& [flag, address] :
-       {std::pair<const char*, std::string&>{"--coordinator", flags.coordinator},
-        {"--listen", flags.listen}}) {
-    if (const Status status = CheckLoopback(flag, address); !status.ok()) {
-      return RefuseToStart(status);
-    }
-  }
+  const Result<Transport> transport = OpenTransport(flags);
+  if (!transport.ok()) return RefuseToStart(transport.status());
   const sigset_t signals = BlockEndSignals();
 
   MetricRegistry registry(MetricRole::kShard);
@@ -185,7 +185,14 @@ int Run(Flags flags) {
 
   TensorService service(Clock::Real(), &runtime, &metrics);
   int port = 0;
-  const std::unique_ptr<grpc::Server> server = Serve(flags.listen, &service, &port);
+  const std::unique_ptr<grpc::Server> server = Serve(
+      flags.listen,
+      transport.value().MakeServerCredentials(
+          {nullptr,
+           [&registry](AuthFailure failure) {
+             registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
+           }}),
+      &service, &port);
   if (server == nullptr || port == 0) {
     return RefuseToStart(
         Status(Code::kUnavailable, fmt::format("cannot listen on {}: is the port taken by another "
@@ -196,16 +203,19 @@ int Run(Flags flags) {
   const ShardIdentity identity = IdentityOf(flags, address);
   const std::string name = identity.name;
   session = std::make_unique<CoordinatorSession>(
-      MakeChannel(flags.coordinator, ChannelKind::kControl), identity);
+      MakeChannel(flags.coordinator, ChannelKind::kControl, transport.value().channels()),
+      identity);
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session.get());
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
   LogInfo(
       "drover-shard {} listens on {} name={} coordinator={} metrics_port={} state_dir={} "
-      "device={} threads={} tls=off",
+      "device={} threads={} tls={}",
       DROVER_VERSION, address, name, flags.coordinator,
       exposition.value() == nullptr ? 0 : exposition.value()->port(), flags.state_dir, flags.device,
-      options.threads);
+      options.threads, transport.value().Name());
+  const std::unique_ptr<InsecureWarning> warning =
+      WarnIfInsecure(flags.tls.insecure, {flags.listen, flags.coordinator});
   session->Start([&runtime](ShardOrder order) {
     std::visit([&runtime](auto& what) { runtime.Post(std::move(what)); }, order);
   });

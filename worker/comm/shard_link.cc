@@ -24,7 +24,8 @@ Status Foreign(const std::string& what) {
 }  // namespace
 
 ShardLink::ShardLink(Options options)
-    : options_(std::move(options)), channel_(MakeChannel(options_.address, ChannelKind::kData)) {
+    : options_(std::move(options)),
+      channel_(MakeChannel(options_.address, ChannelKind::kData, options_.security)) {
   thread_ = Thread("link-" + options_.shard, [this] { Run(); });
 }
 

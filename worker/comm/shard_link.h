@@ -20,6 +20,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/base/thread.h"
+#include "common/rpc/channel_security.h"
 #include "common/rpc/frame.h"
 #include "common/rpc/redial.h"
 #include "common/rpc/tensor_stream.h"
@@ -36,6 +37,7 @@ class ShardLink {
     std::string address;
     std::string shard;   // Name, for messages.
     std::string worker;  // Name.
+    ChannelSecurity security;
     // What every frame of this link carries.
     uint64_t job = 0;
     uint32_t epoch = 0;

@@ -60,6 +60,7 @@ ShardLink::Options ShardSet::LinkOptions(size_t part) {
   link.address = shard.address;
   link.shard = shard.name;
   link.worker = options_.worker;
+  link.security = options_.security;
   link.job = options_.job;
   link.epoch = options_.epoch;
   link.layout_hash = options_.layout->hash();

@@ -14,6 +14,7 @@
 
 #include "common/base/mutex.h"
 #include "common/base/status.h"
+#include "common/rpc/channel_security.h"
 #include "common/rpc/frame.h"
 #include "common/tensor/layout.h"
 #include "worker/comm/chunk_map.h"
@@ -39,6 +40,7 @@ class ShardSet {
   };
   struct Options {
     std::string worker;  // Name.
+    ChannelSecurity security;
     uint64_t job = 0;
     uint32_t epoch = 0;
     std::shared_ptr<const Layout> layout;

@@ -129,6 +129,7 @@ Status TrainLoop::OpenJob(const v1::Assignment& assignment) {
 Status TrainLoop::Connect() {
   ShardSet::Options options;
   options.worker = options_.name;
+  options.security = options_.security;
   options.job = assignment_->job();
   options.epoch = assignment_->epoch();
   options.layout = layout_;

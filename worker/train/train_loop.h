@@ -19,6 +19,7 @@
 
 #include "common/base/bounded_queue.h"
 #include "common/base/clock.h"
+#include "common/rpc/channel_security.h"
 #include "proto/drover/v1/worker.pb.h"
 #include "worker/comm/shard_set.h"
 #include "worker/train/compute_device.h"
@@ -39,6 +40,7 @@ class TrainLoop {
     DeviceChooser choose_device = OnlyCpu(1);
     // Opens the model's data; tests bring their own.
     std::function<Result<JobSetup>(const v1::JobSpec&)> set_up = SetUpJob;
+    ChannelSecurity security = {};  // Of the links to shards.
   };
 
   explicit TrainLoop(Options options);

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""A cluster whose processes know each other by certificates: the same weights, and no way in without.
+
+usage: tls_test.py BIN_DIR [unittest arguments]
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+
+import cluster
+
+ANY_PORT = "127.0.0.1:0"
+
+
+class Daemon:
+    """A daemon started by hand; its log is a file."""
+
+    def __init__(self, folder, name, program, *flags):
+        self.path = folder / f"{name}.log"
+        with open(self.path, "wb") as log:
+            self.process = subprocess.Popen([cluster.BIN / program, *map(str, flags)],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def log(self):
+        return self.path.read_text(errors="replace")
+
+    def wait_for(self, pattern):
+        def look():
+            found = re.search(pattern, self.log())
+            if found is None and self.process.poll() is not None:
+                raise AssertionError(f"ended before {pattern}:\n{self.log()}")
+            return found
+        return cluster.wait_until(pattern, look)
+
+    def end(self):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class TlsTest(cluster.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.certs = self.folder / "certs"
+        made = cluster.drover("certs", "init", self.certs)
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+    def tls(self, name, folder=None):
+        folder = folder or self.certs
+        return ["--tls-cert", folder / f"{name}.crt", "--tls-key", folder / f"{name}.key",
+                "--tls-ca", folder / "ca.crt"]
+
+    def start(self, name, program, *flags):
+        daemon = Daemon(self.folder, name, program, *flags)
+        self.addCleanup(daemon.end)
+        return daemon
+
+    def start_coordinator(self, *flags):
+        """Beyond loopback, which only TLS allows."""
+        port_file = self.folder / "port"
+        coordinator = self.start(
+            "coordinator", "drover-coordinator", "--listen", "0.0.0.0:0", "--min-shards", 2,
+            "--state-dir", self.folder / "coordinator", "--port-file", port_file, "--metrics", "",
+            *self.tls("coordinator"), *flags)
+        coordinator.wait_for(r"listens on \S+ .*tls=on")
+        cluster.wait_until("the port", lambda: port_file.exists() or None)
+        self.address = f"localhost:{port_file.read_text().strip().rpartition(':')[2]}"
+        return coordinator
+
+    def start_node(self, name, kind, *flags):
+        if kind == "shard":
+            flags = ("--listen", ANY_PORT, "--state-dir", self.folder / name, *flags)
+        return self.start(name, f"drover-{kind}", "--coordinator", self.address, "--name", name,
+                          *self.tls(kind), *flags)
+
+    def drover(self, *arguments, name="user"):
+        return cluster.drover("--server", self.address, "--timeout", "30s", *self.tls(name),
+                              *arguments)
+
+    def refused(self, name, *flags):
+        """A worker that must not start: its exit code and what it said."""
+        worker = self.start(name, "drover-worker", "--coordinator", self.address, *flags)
+        self.assertEqual(worker.process.wait(cluster.PATIENCE_S), 78, worker.log())
+        return worker.log()
+
+    def test_a_job_over_tls_gives_the_weights_of_plain_text(self):
+        fields = cluster.on_pictures()
+        self.start_coordinator()
+        for number in range(2):
+            self.start_node(f"shard-{number}", "shard")
+            self.start_node(f"worker-{number}", "worker", "--lanes", 2)
+
+        self.expect_refusals()
+        job = self.drover("submit", cluster.SMALL, *cluster.set_flags(fields))
+        self.assertEqual(job.returncode, 0, job.stderr)
+        watched = self.drover("watch", job.stdout.strip())
+        self.assertEqual(watched.returncode, 0, watched.stdout + watched.stderr)
+        described = self.drover("-o", "json", "describe", job.stdout.strip())
+        digest = re.search(r'"weightsDigest":\s*"([0-9a-f]{64})"', described.stdout)
+        self.assertIsNotNone(digest, described.stdout)
+        self.assertEqual(digest[1], cluster.undisturbed_digest(fields))
+
+    def expect_refusals(self):
+        # Without a certificate, with a user's, with one of another authority.
+        self.assertIn("a worker must show a certificate of its own",
+                      self.refused("bare", "--tls-ca", self.certs / "ca.crt"))
+        self.assertIn("certificate of submitter/user: expected one of the role worker",
+                      self.refused("user", *self.tls("user")))
+        foreign = self.folder / "foreign"
+        cluster.drover("certs", "init", foreign)
+        mixed = [*self.tls("worker", foreign)[:4], "--tls-ca", self.certs / "ca.crt"]
+        self.assertIn("is not signed by the given authority", self.refused("mixed", *mixed))
+        self.start("foreign", "drover-worker", "--coordinator", self.address,
+                   *self.tls("worker", foreign)).wait_for("CERTIFICATE_VERIFY_FAILED|certificate")
+        # The coordinator itself refuses, whatever the program would have checked.
+        answer = self.drover("get", "jobs", name="worker")
+        self.assertNotEqual(answer.returncode, 0)
+        self.assertIn("worker/worker may not call ListJobs", answer.stderr)
+        plain = cluster.drover("--server", self.address, "get", "jobs")
+        self.assertEqual(plain.returncode, 4, plain.stderr)
+        nobody = cluster.drover("--server", self.address, "--tls-ca", self.certs / "ca.crt",
+                                "get", "jobs")
+        self.assertEqual(nobody.returncode, 4, nobody.stderr)
+
+    def test_roles_and_tokens_of_users(self):
+        tokens, secret = self.folder / "tokens", self.folder / "secret"
+        token = cluster.drover("tokens", "add", tokens, "viewer", "ann").stdout.strip()
+        secret.write_text(token + "\n")
+        os.chmod(secret, 0o600)
+        coordinator = self.start_coordinator("--tokens", tokens)
+
+        def as_ann(*arguments):
+            return cluster.drover("--server", self.address, "--tls-ca", self.certs / "ca.crt",
+                                  "--token-file", secret, *arguments)
+
+        self.assertEqual(as_ann("get", "jobs").returncode, 0)
+        submitted = as_ann("submit", cluster.SMALL)
+        self.assertEqual(submitted.returncode, 1)
+        self.assertIn("viewer/ann may not call CreateJob", submitted.stderr)
+        job = self.drover("submit", cluster.SMALL)
+        self.assertEqual(job.returncode, 0, job.stderr)
+        coordinator.wait_for(r"audit: call=CreateJob .*caller=submitter/user at .*outcome=OK")
+        coordinator.wait_for(r"audit: refused call=\S*CreateJob\S* caller=viewer/ann")
+        self.assertEqual(self.drover("cancel", job.stdout.strip()).returncode, 0)
+        self.assertEqual(self.drover("delete", job.stdout.strip()).returncode, 1)
+        self.assertEqual(cluster.drover("tokens", "revoke", tokens, "ann").returncode, 0)
+        self.assertIn("nobody's token", as_ann("get", "jobs").stderr)
+        self.assertNotIn(token, coordinator.log())
+
+    def test_other_machines_need_tls_or_an_explicit_flag(self):
+        for program, flags in (
+                ("drover-coordinator", ["--listen", "0.0.0.0:0"]),
+                ("drover-shard", ["--coordinator", "127.0.0.1:1", "--listen", "0.0.0.0:0"]),
+                ("drover-shard", ["--coordinator", "192.0.2.1:1", "--listen", ANY_PORT]),
+                ("drover-worker", ["--coordinator", "192.0.2.1:1"])):
+            with self.subTest(program=program, flags=flags):
+                daemon = self.start("refused", program, *flags)
+                self.assertEqual(daemon.process.wait(cluster.PATIENCE_S), 78)
+                self.assertIn("--tls-cert", daemon.log())
+        insecure = self.start("insecure", "drover-coordinator", "--listen", "0.0.0.0:0",
+                              "--metrics", "", "--state-dir", self.folder / "insecure-state",
+                              "--insecure")
+        insecure.wait_for("tls=INSECURE")
+        insecure.wait_for("--insecure: plain text")
+
+
+if __name__ == "__main__":
+    cluster.main()
