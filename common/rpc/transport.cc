@@ -17,11 +17,13 @@
 #include "common/base/clock.h"
 #include "common/base/file_system.h"
 #include "common/base/logging.h"
+#include "common/base/mutex.h"
 #include "common/base/quote.h"
 #include "common/rpc/access.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status_grpc.h"
 #include "common/tls/secret_file.h"
+#include "common/tls/token_table.h"
 
 namespace drover {
 namespace {
@@ -142,12 +144,12 @@ void WatchFiles(const TlsFlags& flags, unsigned reload_seconds,
 
 Result<std::string> ReadToken(const std::string& path) {
   DROVER_RETURN_IF_ERROR(CheckSecretMode(path));
-  Result<std::string> text = FileSystem::Real().ReadUserFile(path, 2 * kTokenBytesMax);
+  Result<std::string> text = FileSystem::Real().ReadUserFile(path, 2 * kBearerTokenBytesMax);
   if (!text.ok()) return text.status();
   std::string token = std::move(text).value();
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
   const bool fits =
-      !token.empty() && token.size() <= kTokenBytesMax &&
+      !token.empty() && token.size() <= kBearerTokenBytesMax &&
       std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (fits) return token;
   return Status(

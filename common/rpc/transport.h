@@ -13,7 +13,6 @@
 #include "common/base/status.h"
 #include "common/rpc/channel_security.h"
 #include "common/tls/tls_flags.h"
-#include "common/tls/token_table.h"
 
 namespace grpc {
 class ServerContextBase;
@@ -21,6 +20,8 @@ class ServerCredentials;
 }  // namespace grpc
 
 namespace drover {
+
+class TokenTable;
 
 // A changed certificate, key or authority is used for new connections after this at the latest.
 inline constexpr unsigned kCertificateReloadSeconds = 10;

@@ -71,8 +71,8 @@ Result<std::vector<TokenEntry>> ParseTokens(const std::string& text) {
                                 "submitter or admin; \"drover tokens add\" writes such lines",
                                 number));
     }
-    if (entries.size() == kTokensMax) {
-      return Status(Code::kInvalidArgument, fmt::format("more than {} tokens", kTokensMax));
+    if (entries.size() == kBearerTokensMax) {
+      return Status(Code::kInvalidArgument, fmt::format("more than {} tokens", kBearerTokensMax));
     }
     entries.push_back(*std::move(entry));
   }
@@ -106,7 +106,7 @@ Status TokenTable::LoadLocked() {
 }
 
 Result<Identity> TokenTable::Identify(std::string_view token) {
-  if (token.size() > kTokenBytesMax) {
+  if (token.size() > kBearerTokenBytesMax) {
     return Status(Code::kUnauthenticated, "the token is longer than any that was given out");
   }
   const std::string hash = HashToken(token);

@@ -15,8 +15,8 @@
 
 namespace drover {
 
-inline constexpr size_t kTokensMax = 10000;
-inline constexpr size_t kTokenBytesMax = 256;  // Longer ones are refused unread.
+inline constexpr size_t kBearerTokensMax = 10000;
+inline constexpr size_t kBearerTokenBytesMax = 256;  // Longer ones are refused unread.
 
 struct TokenEntry {
   Identity identity;  // Never a node: those have certificates.

@@ -13,6 +13,7 @@
 #include "common/rpc/job_client.h"
 #include "common/rpc/session.h"
 #include "common/tls/certificate.h"
+#include "common/tls/token_table.h"
 #include "proto/drover/v1/job.grpc.pb.h"
 #include "proto/drover/v1/worker.grpc.pb.h"
 #include "tests/unit/common/tls/temp_folder.h"
