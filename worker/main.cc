@@ -14,7 +14,6 @@
 
 #include "common/base/bounded_queue.h"
 #include "common/base/logging.h"
-#include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
 #include "common/gpu/cuda_build.h"
