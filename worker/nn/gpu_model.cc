@@ -74,7 +74,11 @@ class GpuModel : public LeafModel {
   DeviceBuffer<GpuBatchResult> results_;  // Likewise.
   PinnedBuffer<GpuBatchResult> results_on_host_;
   // Of each slot of batches; the first micro-batch of a leaf stores, the others add.
-  std::optional<GpuGraph> graphs_[GpuBatches::kSlots][2];
+  struct Recorded {
+    bool has_run = false;
+    std::optional<GpuGraph> graph;
+  };
+  Recorded recorded_[GpuBatches::kSlots][2];
   std::vector<size_t> finals_;  // Tensors in the order in which they become whole.
 };
 
@@ -236,16 +240,21 @@ Status GpuModel::Train(const Batch& batch, bool last) {
 }
 
 // All micro-batches but the last of a leaf enqueue the same, but for where the batch lies and
-// whether gradients are stored or added.
+// whether gradients are stored or added; the seed is that of the job. The first of a kind runs by
+// itself: what loads a kernel or chooses an algorithm need not be allowed while a stream records.
 Status GpuModel::TrainByGraph(const Batch& batch) {
-  std::optional<GpuGraph>& graph = graphs_[device_.batches.slot()][samples_.empty() ? 0 : 1];
-  if (!graph) {
+  Recorded& recorded = recorded_[device_.batches.slot()][samples_.empty() ? 0 : 1];
+  if (!recorded.has_run) {
+    recorded.has_run = true;
+    return Train(batch, /*last=*/false);
+  }
+  if (!recorded.graph) {
     Result<GpuGraph> captured =
         GpuGraph::Capture(device_.compute, [&] { return Train(batch, /*last=*/false); });
     if (!captured.ok()) return captured.status();
-    graph.emplace(std::move(captured).value());
+    recorded.graph.emplace(std::move(captured).value());
   }
-  return graph->Launch(device_.compute);
+  return recorded.graph->Launch(device_.compute);
 }
 
 Status GpuModel::Add(const Batch& batch, bool last) {
