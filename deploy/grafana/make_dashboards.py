@@ -210,8 +210,11 @@ CLUSTER = [
                       "{{job}} {{instance}}"), unit="percentunit"),
         panel("Memory", ('process_resident_memory_bytes{job=~"drover-.+"}',
                          "{{job}} {{instance}}"), unit="bytes"),
+        panel("Calls refused for their credentials", (
+            'sum by (job, reason) (rate(drover_auth_failures_total{job=~"drover-.+"}'
+            "[$__rate_interval]))", "{{job}} {{reason}}"), unit="cps", width=12),
         panel("Builds", ('count by (version, role, cuda_version) (drover_build_info)',
-                         "{{role}} {{version}} CUDA {{cuda_version}}")),
+                         "{{role}} {{version}} CUDA {{cuda_version}}"), width=12),
     ]),
 ]
 
