@@ -106,8 +106,8 @@ TEST_F(ShardSetTest, AcknowledgementsGoToWhoPushes) {
   EXPECT_EQ(one_.WaitForFrame(FrameType::kStats, 0).header.job, 8u);
   EXPECT_EQ(zero_.Count(FrameType::kStats), 0u);
   shards->EndPushes();
+  shards->Close();  // Waits for the thread that has just handed over the acknowledgement.
   EXPECT_EQ(acks.use_count(), 1);
-  shards->Close();
 }
 
 TEST_F(ShardSetTest, NothingHappensAfterClose) {
