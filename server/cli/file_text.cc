@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,14 +72,6 @@ Result<std::string> AbsolutePath(const std::string& path) {
                   fmt::format("reading the current directory: {}", strerror(errno)));
   }
   return fmt::format("{}/{}", directory, path);
-}
-
-Result<std::string> MakeTemporaryDirectory() {
-  char path[] = "/tmp/drover-XXXXXX";
-  if (mkdtemp(path) == nullptr) {
-    return Status(Code::kUnknown, fmt::format("making a folder under /tmp: {}", strerror(errno)));
-  }
-  return std::string(path);
 }
 
 }  // namespace drover

@@ -21,9 +21,6 @@ std::string LastLines(const std::string& path, int lines);
 // `path` made absolute against the current directory.
 Result<std::string> AbsolutePath(const std::string& path);
 
-// A new folder under /tmp, for us alone.
-Result<std::string> MakeTemporaryDirectory();
-
 }  // namespace drover
 
 #endif  // DROVER_SERVER_CLI_FILE_TEXT_H_

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/file_system.h"
+#include "common/base/temporary_directory.h"
 #include "common/base/thread.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/file_text.h"

@@ -16,6 +16,7 @@
 #include "server/cli/wire_grpc.h"
 #include "server/cli/wire_load.h"
 #include "server/cli/wire_tcp.h"
+#include "server/cli/wire_tls.h"
 
 namespace drover {
 namespace {
@@ -35,6 +36,7 @@ struct Row {
   WireDirection direction;
   int64_t moved_bytes;
   std::vector<Sample> ours;
+  std::vector<Sample> tls;  // Ours, over mutual TLS.
   std::vector<Sample> twin;
 };
 
@@ -77,13 +79,11 @@ double MedianCpuSeconds(const std::vector<Sample>& samples) {
   return Median(values);
 }
 
-// Each run of ours is compared with the run of the twin beside it, so that what else the machine
-// does weighs on both.
-double MedianRatio(const Row& row) {
+// The speed of `fast` over that of `slow`. Each run is compared with the run beside it, so that
+// what else the machine does weighs on both.
+double MedianRatio(const std::vector<Sample>& fast, const std::vector<Sample>& slow) {
   std::vector<double> ratios;
-  for (size_t i = 0; i < row.ours.size(); ++i) {
-    ratios.push_back(row.twin[i].seconds / row.ours[i].seconds);
-  }
+  for (size_t i = 0; i < fast.size(); ++i) ratios.push_back(slow[i].seconds / fast[i].seconds);
   return Median(ratios);
 }
 
@@ -94,9 +94,9 @@ Result<Sample> Time(WireTransport* transport, WireDirection direction) {
   return Sample{Seconds(Clock::Real().Now() - begin), CpuSeconds() - cpu};
 }
 
-// Both move and compute the same before anything is timed.
-Status Check(const WireLoad& load, WireTransport* ours, WireTransport* twin) {
-  for (WireTransport* transport : {ours, twin}) {
+// All move and compute the same before anything is timed.
+Status Check(const WireLoad& load, WireTransport* ours, WireTransport* tls, WireTransport* twin) {
+  for (WireTransport* transport : {ours, tls, twin}) {
     DROVER_RETURN_IF_ERROR(transport->Run(WireDirection::kBoth));
     const std::span<const float> pulled = transport->pulled();
     if (!std::equal(pulled.begin(), pulled.end(), load.all_weights().begin())) {
@@ -111,25 +111,28 @@ Status Check(const WireLoad& load, WireTransport* ours, WireTransport* twin) {
   return Status();
 }
 
-Status Measure(const WireBenchOptions& options, int64_t bytes, int channels,
-               std::vector<Row>* rows) {
+Status Measure(const WireBenchOptions& options, const WireTls& certificates, int64_t bytes,
+               int channels, std::vector<Row>* rows) {
   const WireLoad load(bytes);
-  Result<std::unique_ptr<WireTransport>> ours = MakeGrpcTransport(&load, channels);
+  Result<std::unique_ptr<WireTransport>> ours = MakeGrpcTransport(&load, nullptr, channels);
   if (!ours.ok()) return ours.status();
+  Result<std::unique_ptr<WireTransport>> tls = MakeGrpcTransport(&load, &certificates, channels);
+  if (!tls.ok()) return tls.status();
   Result<std::unique_ptr<WireTransport>> twin = MakeTcpTransport(&load, channels);
   if (!twin.ok()) return twin.status();
-  DROVER_RETURN_IF_ERROR(Check(load, ours.value().get(), twin.value().get()));
+  DROVER_RETURN_IF_ERROR(Check(load, ours.value().get(), tls.value().get(), twin.value().get()));
 
   for (const auto direction : {WireDirection::kPush, WireDirection::kPull, WireDirection::kBoth}) {
-    Row row = {bytes, channels, direction, 0, {}, {}};
+    Row row = {bytes, channels, direction, 0, {}, {}, {}};
     row.moved_bytes = bytes * kWireLeaves * (direction == WireDirection::kBoth ? 2 : 1);
     for (int repeat = 0; repeat < options.repeats; ++repeat) {
-      Result<Sample> sample = Time(ours.value().get(), direction);
-      if (!sample.ok()) return sample.status();
-      row.ours.push_back(sample.value());
-      sample = Time(twin.value().get(), direction);
-      if (!sample.ok()) return sample.status();
-      row.twin.push_back(sample.value());
+      for (const auto& [transport, samples] :
+           {std::pair(ours.value().get(), &row.ours), std::pair(tls.value().get(), &row.tls),
+            std::pair(twin.value().get(), &row.twin)}) {
+        const Result<Sample> sample = Time(transport, direction);
+        if (!sample.ok()) return sample.status();
+        samples->push_back(sample.value());
+      }
     }
     rows->push_back(std::move(row));
   }
@@ -142,9 +145,12 @@ nlohmann::json ToJson(const Row& row) {
           {"channels", row.channels},
           {"direction", DirectionName(row.direction)},
           {"gb_per_s", gigabytes / MedianSeconds(row.ours)},
+          {"tls_gb_per_s", gigabytes / MedianSeconds(row.tls)},
           {"tcp_gb_per_s", gigabytes / MedianSeconds(row.twin)},
-          {"ratio", MedianRatio(row)},
+          {"ratio", MedianRatio(row.ours, row.twin)},
+          {"tls_ratio", MedianRatio(row.tls, row.ours)},
           {"cpu_s_per_gb", MedianCpuSeconds(row.ours) / gigabytes},
+          {"tls_cpu_s_per_gb", MedianCpuSeconds(row.tls) / gigabytes},
           {"tcp_cpu_s_per_gb", MedianCpuSeconds(row.twin) / gigabytes},
           {"repeats", row.ours.size()}};
 }
@@ -159,20 +165,27 @@ Status WriteFile(const std::string& path, const std::string& text) {
 }  // namespace
 
 Status RunWireBench(const WireBenchOptions& options) {
+  const Result<std::unique_ptr<WireTls>> certificates = WireTls::Make();
+  if (!certificates.ok()) return certificates.status().Annotate("bench wire");
   std::vector<Row> rows;
-  fmt::print("{:>8} {:>8} {:<10} {:>9} {:>9} {:>6} {:>11} {:>11}\n", "MiB", "channels", "direction",
-             "GB/s", "TCP GB/s", "ratio", "CPU s/GB", "TCP CPU");
+  fmt::print("ratio: of TCP; of plain: TLS beside plain text. CPU: seconds per GB, both ends\n");
+  fmt::print("{:>6} {:>8} {:<10} {:>6} {:>8} {:>6} {:>8} {:>8} {:>6} {:>7} {:>7}\n", "MiB",
+             "channels", "direction", "GB/s", "TCP GB/s", "ratio", "TLS GB/s", "of plain", "CPU",
+             "TLS CPU", "TCP CPU");
   for (const int64_t bytes : options.sizes_bytes) {
     for (const int channels : options.channels) {
       const size_t first = rows.size();
-      DROVER_RETURN_IF_ERROR(Measure(options, bytes, channels, &rows));
+      DROVER_RETURN_IF_ERROR(Measure(options, *certificates.value(), bytes, channels, &rows));
       for (size_t i = first; i < rows.size(); ++i) {
         const nlohmann::json row = ToJson(rows[i]);
-        fmt::print("{:>8} {:>8} {:<10} {:>9.2f} {:>9.2f} {:>6.2f} {:>11.2f} {:>11.2f}\n",
-                   bytes >> 20, channels, DirectionName(rows[i].direction),
-                   row["gb_per_s"].get<double>(), row["tcp_gb_per_s"].get<double>(),
-                   row["ratio"].get<double>(), row["cpu_s_per_gb"].get<double>(),
-                   row["tcp_cpu_s_per_gb"].get<double>());
+        fmt::print(
+            "{:>6} {:>8} {:<10} {:>6.2f} {:>8.2f} {:>6.2f} {:>8.2f} {:>8.2f} {:>6.2f} {:>7.2f} "
+            "{:>7.2f}\n",
+            bytes >> 20, channels, DirectionName(rows[i].direction), row["gb_per_s"].get<double>(),
+            row["tcp_gb_per_s"].get<double>(), row["ratio"].get<double>(),
+            row["tls_gb_per_s"].get<double>(), row["tls_ratio"].get<double>(),
+            row["cpu_s_per_gb"].get<double>(), row["tls_cpu_s_per_gb"].get<double>(),
+            row["tcp_cpu_s_per_gb"].get<double>());
         std::fflush(stdout);
       }
     }

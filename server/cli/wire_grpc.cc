@@ -1,7 +1,6 @@
 #include "server/cli/wire_grpc.h"
 
 #include <grpc/support/time.h>
-#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -18,6 +17,8 @@
 #include "common/base/thread.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/tensor_stream.h"
+#include "common/rpc/transport.h"
+#include "server/cli/wire_tls.h"
 #include "server/shard/accumulator.h"
 
 namespace drover {
@@ -84,14 +85,14 @@ class BenchService : public TensorServiceBase {
 // A worker's end of one connection: one thread sends, one receives.
 class BenchClient {
  public:
-  BenchClient(const WireLoad* load, const std::string& address, int channel, int channels,
-              FloatBuffer* pulled)
+  BenchClient(const WireLoad* load, const std::string& address, const ChannelSecurity& security,
+              int channel, int channels, FloatBuffer* pulled)
       : load_(*load),
         chunks_(load->ChunksOf(channel, channels)),
         channel_(channel),
         channels_(channels),
         pulled_(*pulled),
-        stream_(MakeChannel(address, ChannelKind::kData), "bench") {}
+        stream_(MakeChannel(address, ChannelKind::kData, security), "bench") {}
 
   // The two loops of one run; each is called on a thread of its own. False after an error.
   bool Send(WireDirection direction, uint64_t step) {
@@ -166,7 +167,8 @@ class BenchClient {
 
 class GrpcTransport : public WireTransport {
  public:
-  GrpcTransport(const WireLoad* load, int channels, std::unique_ptr<Accumulator> accumulator)
+  GrpcTransport(const WireLoad* load, const WireTls* tls, int channels,
+                std::unique_ptr<Accumulator> accumulator)
       : load_(*load),
         accumulator_(std::move(accumulator)),
         pulled_(load->elements()),
@@ -174,13 +176,17 @@ class GrpcTransport : public WireTransport {
     grpc::ServerBuilder builder;
     ConfigureServer(&builder, ServerKind::kData);
     int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    const Transport plain;
+    builder.AddListeningPort(
+        "127.0.0.1:0", (tls == nullptr ? plain : tls->shard()).MakeServerCredentials({}), &port);
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) return;
     const std::string address = "127.0.0.1:" + std::to_string(port);
     for (int channel = 0; channel < channels; ++channel) {
-      clients_.push_back(std::make_unique<BenchClient>(load, address, channel, channels, &pulled_));
+      clients_.push_back(std::make_unique<BenchClient>(
+          load, address, (tls == nullptr ? plain : tls->worker()).channels(), channel, channels,
+          &pulled_));
     }
   }
   ~GrpcTransport() override {
@@ -226,7 +232,8 @@ class GrpcTransport : public WireTransport {
 
 }  // namespace
 
-Result<std::unique_ptr<WireTransport>> MakeGrpcTransport(const WireLoad* load, int channels) {
+Result<std::unique_ptr<WireTransport>> MakeGrpcTransport(const WireLoad* load, const WireTls* tls,
+                                                         int channels) {
   AccumulatorOptions options;
   options.job = kJob;
   options.owned = load->layout()->all_blocks();
@@ -234,7 +241,8 @@ Result<std::unique_ptr<WireTransport>> MakeGrpcTransport(const WireLoad* load, i
   options.fraction_bits = DefaultFractionBits(kWireBatch);
   Result<std::unique_ptr<Accumulator>> accumulator = Accumulator::Make(load->layout(), options);
   if (!accumulator.ok()) return accumulator.status();
-  auto transport = std::make_unique<GrpcTransport>(load, channels, std::move(accumulator).value());
+  auto transport =
+      std::make_unique<GrpcTransport>(load, tls, channels, std::move(accumulator).value());
   if (!transport->started()) {
     return Status(Code::kUnavailable, "bench wire: cannot open a port on 127.0.0.1");
   }

@@ -10,8 +10,12 @@
 
 namespace drover {
 
-// `load` must outlive it. kUnavailable when no port can be opened on loopback.
-Result<std::unique_ptr<WireTransport>> MakeGrpcTransport(const WireLoad* load, int channels);
+class WireTls;
+
+// `load`, and `tls` unless it is null (plain text), must outlive it. kUnavailable when no port can
+// be opened on loopback.
+Result<std::unique_ptr<WireTransport>> MakeGrpcTransport(const WireLoad* load, const WireTls* tls,
+                                                         int channels);
 
 }  // namespace drover
 

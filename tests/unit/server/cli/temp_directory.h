@@ -10,7 +10,7 @@
 #include <string>
 
 #include "common/base/file_system.h"
-#include "server/cli/file_text.h"
+#include "common/base/temporary_directory.h"
 
 namespace drover {
 

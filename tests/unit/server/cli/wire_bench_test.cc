@@ -10,6 +10,7 @@
 #include "server/cli/wire_grpc.h"
 #include "server/cli/wire_load.h"
 #include "server/cli/wire_tcp.h"
+#include "server/cli/wire_tls.h"
 
 namespace drover {
 namespace {
@@ -31,18 +32,23 @@ TEST(WireBenchTest, ReportsRatiosOfEveryCase) {
   for (const auto& row : report["rows"]) {
     EXPECT_GT(row["ratio"].get<double>(), 0.0);
     EXPECT_GT(row["gb_per_s"].get<double>(), 0.0);
+    EXPECT_GT(row["tls_gb_per_s"].get<double>(), 0.0);
+    EXPECT_GT(row["tls_ratio"].get<double>(), 0.0);
     EXPECT_EQ(row["bytes"].get<int64_t>(), 1 << 20);
   }
   EXPECT_EQ(report["shard_bytes_per_parameter"].get<double>(), 24.0);
 }
 
-TEST(WireBenchTest, BothWaysDoTheSameWork) {
+TEST(WireBenchTest, AllWaysDoTheSameWork) {
   const WireLoad load(9 << 20);  // Three chunks over two channels, the last one short.
-  auto ours = MakeGrpcTransport(&load, 2);
+  auto ours = MakeGrpcTransport(&load, nullptr, 2);
+  const auto certificates = WireTls::Make();
+  ASSERT_TRUE(certificates.ok()) << certificates.status().ToString();
+  auto tls = MakeGrpcTransport(&load, certificates.value().get(), 2);
   auto twin = MakeTcpTransport(&load, 2);
-  ASSERT_TRUE(ours.ok() && twin.ok());
+  ASSERT_TRUE(ours.ok() && tls.ok() && twin.ok());
 
-  for (WireTransport* transport : {ours.value().get(), twin.value().get()}) {
+  for (WireTransport* transport : {ours.value().get(), tls.value().get(), twin.value().get()}) {
     ASSERT_TRUE(transport->Run(WireDirection::kPush).ok());
     ASSERT_TRUE(transport->Run(WireDirection::kPull).ok());
     EXPECT_TRUE(std::equal(transport->pulled().begin(), transport->pulled().end(),
@@ -51,6 +57,7 @@ TEST(WireBenchTest, BothWaysDoTheSameWork) {
 
   EXPECT_NEAR(ours.value()->gradient_squares(), twin.value()->gradient_squares(),
               1e-12 * twin.value()->gradient_squares());  // Added in another order.
+  EXPECT_EQ(ours.value()->gradient_squares(), tls.value()->gradient_squares());
   EXPECT_GT(ours.value()->gradient_squares(), 0.0);
 }
 
