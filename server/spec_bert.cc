@@ -3,13 +3,11 @@
 namespace drover {
 namespace {
 
-constexpr int64_t kLayersMax = 128;
+constexpr int64_t kBertLayersMax = 128;
 constexpr int64_t kHiddenMax = 16384;
 constexpr int64_t kIntermediateMax = 65536;
-constexpr int64_t kPositionsMax = 4096;
 constexpr int64_t kPositionsDefault = 512;
-constexpr int64_t kMultipleMax = 1024;
-constexpr double kDropoutDefault = 0.1;
+constexpr double kBertDropoutDefault = 0.1;
 
 struct Sizes {
   int64_t layers;
@@ -46,7 +44,7 @@ void WriteBert(v1::Bert* bert) {
   }
   if (bert->positions() == 0) bert->set_positions(kPositionsDefault);
   if (bert->vocabulary_multiple() == 0) bert->set_vocabulary_multiple(1);
-  if (!bert->has_dropout()) bert->set_dropout(kDropoutDefault);
+  if (!bert->has_dropout()) bert->set_dropout(kBertDropoutDefault);
 }
 
 void CheckBert(const v1::Bert& spec, const v1::DatasetSpec& dataset, SpecChecker* checker) {
@@ -56,7 +54,7 @@ void CheckBert(const v1::Bert& spec, const v1::DatasetSpec& dataset, SpecChecker
   }
   v1::Bert bert = spec;
   WriteBert(&bert);
-  checker->InRange("model.bert.layers", bert.layers(), 1, kLayersMax);
+  checker->InRange("model.bert.layers", bert.layers(), 1, kBertLayersMax);
   const bool hidden_fits = checker->InRange("model.bert.hidden", bert.hidden(), 1, kHiddenMax);
   if (bert.heads() < 1 || (hidden_fits && bert.hidden() % bert.heads() != 0)) {
     checker->Add("model.bert.heads", "is {}, expected a divisor of hidden ({})", bert.heads(),

@@ -51,6 +51,9 @@ void CheckModel(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, Spec
 void CheckBert(const v1::Bert& bert, const v1::DatasetSpec& dataset, SpecChecker* checker);
 void WriteBert(v1::Bert* bert);
 
+inline constexpr int64_t kPositionsMax = 4096;
+inline constexpr int64_t kMultipleMax = 1024;  // That a vocabulary is rounded up to.
+
 // Tokens of a sample of a text, with the default.
 inline constexpr int64_t kSequenceLengthDefault = 128;
 inline int64_t SequenceLength(const v1::TextDataset& text) {

@@ -17,17 +17,18 @@
 #include "server/spec.h"
 
 namespace drover {
-namespace {
 
-Status Bad(const char* what, const std::string& detail) {
+Status BadMessage(const char* what, const std::string& detail) {
   return Status(Code::kInvalidArgument, fmt::format("{}: {}", what, detail));
 }
 
+namespace {
+
 Status CheckPath(const char* what, const std::string& path, bool may_be_empty) {
-  if (path.empty() && !may_be_empty) return Bad(what, "the folder is empty");
+  if (path.empty() && !may_be_empty) return BadMessage(what, "the folder is empty");
   if (path.size() > kPathBytesMax || path.find('\0') != std::string::npos) {
-    return Bad(what, fmt::format("folder {}: expected at most {} bytes, none of them zero",
-                                 Quote(path), kPathBytesMax));
+    return BadMessage(what, fmt::format("folder {}: expected at most {} bytes, none of them zero",
+                                        Quote(path), kPathBytesMax));
   }
   return Status();
 }
@@ -53,11 +54,12 @@ template <typename Message>
 Result<UpdateNumbers> NumbersFromProto(const char* what, const Message& message) {
   const size_t groups = static_cast<size_t>(message.groups_size());
   if (groups == 0 || groups > kUpdateGroupsMax) {
-    return Bad(what, fmt::format("{} groups, expected 1 to {}", groups, kUpdateGroupsMax));
+    return BadMessage(what, fmt::format("{} groups, expected 1 to {}", groups, kUpdateGroupsMax));
   }
   const size_t tensors = static_cast<size_t>(message.tensor_groups_size());
   if (tensors == 0 || tensors > kLayoutTensorsMax) {
-    return Bad(what, fmt::format("{} tensors, expected 1 to {}", tensors, kLayoutTensorsMax));
+    return BadMessage(what,
+                      fmt::format("{} tensors, expected 1 to {}", tensors, kLayoutTensorsMax));
   }
   UpdateNumbers numbers;
   numbers.groups.reserve(groups);
@@ -69,7 +71,7 @@ Result<UpdateNumbers> NumbersFromProto(const char* what, const Message& message)
   }
   numbers.tensor_groups.assign(message.tensor_groups().begin(), message.tensor_groups().end());
   for (const uint32_t group : numbers.tensor_groups) {
-    if (group >= groups) return Bad(what, fmt::format("group {} of {}", group, groups));
+    if (group >= groups) return BadMessage(what, fmt::format("group {} of {}", group, groups));
   }
   return numbers;
 }
@@ -88,7 +90,8 @@ Result<LookaheadStep> LookaheadFromProto(const v1::LookaheadStep& message) {
   for (const float share : {message.keep(), message.gain(), message.ahead()}) {
     // Negated on purpose: a NaN is refused.
     if (!(share >= 0.0f && share <= 1.0f)) {
-      return Bad("Commit", fmt::format("lookahead with a share of {}, expected 0 to 1", share));
+      return BadMessage("Commit",
+                        fmt::format("lookahead with a share of {}, expected 0 to 1", share));
     }
   }
   return LookaheadStep{message.begin(), message.sync(), message.keep(), message.gain(),
@@ -122,23 +125,25 @@ v1::Place PlaceToProto(const PlaceOrder& order) {
 
 Status CheckShapes(const v1::Place& message) {
   if (message.shapes_size() < 1 || message.shapes_size() > kPhasesMax) {
-    return Bad("Place",
-               fmt::format("{} shapes, expected 1 to {}", message.shapes_size(), kPhasesMax));
+    return BadMessage(
+        "Place", fmt::format("{} shapes, expected 1 to {}", message.shapes_size(), kPhasesMax));
   }
   int64_t next = 0;
   for (const v1::StepShape& shape : message.shapes()) {
     const bool first = &shape == &message.shapes(0);
     if (first ? shape.first_step() != 0 : shape.first_step() < next) {
-      return Bad("Place", fmt::format("a shape from step {}, expected {}", shape.first_step(),
-                                      first ? "0" : fmt::format("{} or more", next)));
+      return BadMessage("Place",
+                        fmt::format("a shape from step {}, expected {}", shape.first_step(),
+                                    first ? "0" : fmt::format("{} or more", next)));
     }
     next = shape.first_step() + 1;
     if (shape.leaves() < 1 || shape.leaves() > kLeavesMax) {
-      return Bad("Place", fmt::format("leaves={}, expected 1 to {}", shape.leaves(), kLeavesMax));
+      return BadMessage("Place",
+                        fmt::format("leaves={}, expected 1 to {}", shape.leaves(), kLeavesMax));
     }
     if (shape.batch() < 1 || shape.batch() > kBatchMax || shape.batch() % shape.leaves() != 0) {
-      return Bad("Place", fmt::format("batch={}, expected a multiple of leaves={} up to {}",
-                                      shape.batch(), shape.leaves(), kBatchMax));
+      return BadMessage("Place", fmt::format("batch={}, expected a multiple of leaves={} up to {}",
+                                             shape.batch(), shape.leaves(), kBatchMax));
     }
   }
   return Status();
@@ -146,8 +151,8 @@ Status CheckShapes(const v1::Place& message) {
 
 Status CheckPlaceNumbers(const v1::Place& message) {
   if (message.shard_count() > kCountMax || message.shard_index() >= message.shard_count()) {
-    return Bad("Place",
-               fmt::format("shard {} of {}", message.shard_index(), message.shard_count()));
+    return BadMessage("Place",
+                      fmt::format("shard {} of {}", message.shard_index(), message.shard_count()));
   }
   DROVER_RETURN_IF_ERROR(CheckShapes(message));
   int64_t batch_max = 1;
@@ -157,8 +162,9 @@ Status CheckPlaceNumbers(const v1::Place& message) {
   const int fraction_bits_max = DefaultFractionBits(batch_max);
   if (message.fraction_bits() < static_cast<uint32_t>(kFractionBitsMin) ||
       message.fraction_bits() > static_cast<uint32_t>(fraction_bits_max)) {
-    return Bad("Place", fmt::format("fraction_bits={}, expected {} to {}", message.fraction_bits(),
-                                    kFractionBitsMin, fraction_bits_max));
+    return BadMessage("Place",
+                      fmt::format("fraction_bits={}, expected {} to {}", message.fraction_bits(),
+                                  kFractionBitsMin, fraction_bits_max));
   }
   return CheckPath("Place", message.checkpoint(), /*may_be_empty=*/true);
 }
@@ -172,13 +178,14 @@ Result<ShardOrder> PlaceFromProto(const v1::Place& message) {
   if (!layout.ok()) return layout.status().Annotate("Place");
   const BlockRange blocks = {message.block_begin(), message.block_end()};
   if (blocks.begin > blocks.end || blocks.end > layout.value().block_count()) {
-    return Bad("Place", fmt::format("blocks [{}, {}) of {}", blocks.begin, blocks.end,
-                                    layout.value().block_count()));
+    return BadMessage("Place", fmt::format("blocks [{}, {}) of {}", blocks.begin, blocks.end,
+                                           layout.value().block_count()));
   }
   const std::optional<RuleState> rule = FindRuleState(message.rule());
   if (!rule) {
-    return Bad("Place", fmt::format("rule {} is not known here: run the same release everywhere",
-                                    Quote(message.rule())));
+    return BadMessage("Place",
+                      fmt::format("rule {} is not known here: run the same release everywhere",
+                                  Quote(message.rule())));
   }
   PlaceOrder order;
   order.job = message.job();
@@ -240,10 +247,10 @@ struct OrderWriter {
 }  // namespace
 
 Result<Fence> FenceFromProto(uint64_t job, uint32_t epoch, int64_t step, const char* what) {
-  if (job == 0) return Bad(what, "job is 0");
-  if (epoch == 0) return Bad(what, "epoch is 0");
+  if (job == 0) return BadMessage(what, "job is 0");
+  if (epoch == 0) return BadMessage(what, "epoch is 0");
   if (step < 0 || step > kStepMax) {
-    return Bad(what, fmt::format("step or version is {}, expected 0 to {}", step, kStepMax));
+    return BadMessage(what, fmt::format("step or version is {}, expected 0 to {}", step, kStepMax));
   }
   return Fence{job, epoch, step};
 }
@@ -300,13 +307,14 @@ Result<CommitOrder> CommitFromProto(const v1::Commit& message) {
   if (!lookahead.ok()) return lookahead.status();
   order.numbers.lookahead = lookahead.value();
   if (message.tensor_scales_size() != message.tensor_groups_size()) {
-    return Bad("Commit", fmt::format("{} scales for {} tensors", message.tensor_scales_size(),
-                                     message.tensor_groups_size()));
+    return BadMessage("Commit",
+                      fmt::format("{} scales for {} tensors", message.tensor_scales_size(),
+                                  message.tensor_groups_size()));
   }
   order.numbers.tensor_scales.assign(message.tensor_scales().begin(),
                                      message.tensor_scales().end());
   for (const float scale : order.numbers.tensor_scales) {
-    if (!std::isfinite(scale)) return Bad("Commit", "a tensor's scale is not finite");
+    if (!std::isfinite(scale)) return BadMessage("Commit", "a tensor's scale is not finite");
   }
   return order;
 }
@@ -337,12 +345,12 @@ Result<ShardOrder> OrderFromProto(const v1::ShardOrder& message) {
     case v1::ShardOrder::kWriteCheckpoint:
       return WriteCheckpointFromProto(message.write_checkpoint());
     case v1::ShardOrder::kRelease:
-      if (message.release().job() == 0) return Bad("Release", "job is 0");
+      if (message.release().job() == 0) return BadMessage("Release", "job is 0");
       return ShardOrder(ReleaseOrder{message.release().job()});
     case v1::ShardOrder::KIND_NOT_SET:
       break;
   }
-  return Bad("ShardOrder", "no kind that is known here: run the same release everywhere");
+  return BadMessage("ShardOrder", "no kind that is known here: run the same release everywhere");
 }
 
 }  // namespace drover

@@ -25,6 +25,9 @@ inline constexpr size_t kPeerTextBytesMax = 2000;
 inline constexpr size_t kPathBytesMax = 4096;
 inline constexpr size_t kUpdateGroupsMax = 4096;
 
+// kInvalidArgument "what: detail"; `what` is the message, as "Place" or "RegisterWorker".
+Status BadMessage(const char* what, const std::string& detail);
+
 // Coordinator to shard. An order without a kind, or of a kind that this build does not know, is
 // kInvalidArgument. Orders hold: PlaceOrder a layout, blocks within it, shard_index < shard_count,
 // 1 <= leaves <= kLeavesMax, a batch that is a multiple of leaves, fraction bits in range, a rule

@@ -17,13 +17,9 @@ constexpr int kLeafWordsMax = kLeavesMax / 64;
 constexpr size_t kFileNameBytesMax = 100;
 constexpr size_t kXxh3Digits = 32;
 
-Status Bad(const char* what, const std::string& detail) {
-  return Status(Code::kInvalidArgument, fmt::format("{}: {}", what, detail));
-}
-
 Status CheckCount(const char* what, const char* field, int64_t count) {
   if (count >= 0 && count <= kCountMax) return Status();
-  return Bad(what, fmt::format("{}={}, expected 0 to {}", field, count, kCountMax));
+  return BadMessage(what, fmt::format("{}={}, expected 0 to {}", field, count, kCountMax));
 }
 
 bool IsFileName(const std::string& name) {
@@ -44,8 +40,8 @@ Result<ShardReply> PlacedFromProto(const v1::Placed& message) {
   Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.version(), "Placed");
   if (!fence.ok()) return fence.status();
   if (message.leaves_size() > kLeafWordsMax) {
-    return Bad("Placed", fmt::format("{} words of leaves, expected at most {}",
-                                     message.leaves_size(), kLeafWordsMax));
+    return BadMessage("Placed", fmt::format("{} words of leaves, expected at most {}",
+                                            message.leaves_size(), kLeafWordsMax));
   }
   PlacedReply reply;
   reply.fence = fence.value();
@@ -58,8 +54,9 @@ Result<ShardReply> PlacedFromProto(const v1::Placed& message) {
 Status CheckStats(const v1::LeafStats& stats) {
   if (stats.samples() < 0 || stats.samples() > kBatchMax || stats.correct() < 0 ||
       stats.correct() > stats.samples()) {
-    return Bad("Prepared", fmt::format("{} of {} samples correct, expected at most {} samples",
-                                       stats.correct(), stats.samples(), kBatchMax));
+    return BadMessage("Prepared",
+                      fmt::format("{} of {} samples correct, expected at most {} samples",
+                                  stats.correct(), stats.samples(), kBatchMax));
   }
   return Status();
 }
@@ -87,9 +84,9 @@ Result<ShardReply> MeasuredFromProto(const v1::Measured& message) {
   Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.step(), "Measured");
   if (!fence.ok()) return fence.status();
   if (message.weight_squares_size() != message.direction_squares_size()) {
-    return Bad("Measured",
-               fmt::format("{} sums of weights but {} of directions", message.weight_squares_size(),
-                           message.direction_squares_size()));
+    return BadMessage("Measured",
+                      fmt::format("{} sums of weights but {} of directions",
+                                  message.weight_squares_size(), message.direction_squares_size()));
   }
   MeasuredReply reply;
   reply.fence = fence.value();
@@ -108,13 +105,14 @@ Result<ShardReply> WrittenFromProto(const v1::CheckpointWritten& message) {
   reply.error = PeerText(message.error());
   if (!reply.error.empty()) return ShardReply(std::move(reply));
   if (!IsFileName(message.file())) {
-    return Bad(what, fmt::format("file {}: expected 1 to {} of A-Z a-z 0-9 _ . - and no leading "
-                                 "dot",
-                                 Quote(message.file()), kFileNameBytesMax));
+    return BadMessage(what,
+                      fmt::format("file {}: expected 1 to {} of A-Z a-z 0-9 _ . - and no leading "
+                                  "dot",
+                                  Quote(message.file()), kFileNameBytesMax));
   }
   if (!IsXxh3(message.xxh3())) {
-    return Bad(what, fmt::format("xxh3 {}: expected {} hexadecimal digits", Quote(message.xxh3()),
-                                 kXxh3Digits));
+    return BadMessage(what, fmt::format("xxh3 {}: expected {} hexadecimal digits",
+                                        Quote(message.xxh3()), kXxh3Digits));
   }
   DROVER_RETURN_IF_ERROR(CheckCount(what, "bytes", message.bytes()));
   reply.file = message.file();
@@ -203,13 +201,13 @@ Result<ShardReply> ReplyFromProto(const v1::ShardMessage& message) {
     case v1::ShardMessage::kCheckpointWritten:
       return WrittenFromProto(message.checkpoint_written());
     case v1::ShardMessage::kRegister:
-      return Bad("ShardMessage", "a second RegisterShard on one stream");
+      return BadMessage("ShardMessage", "a second RegisterShard on one stream");
     case v1::ShardMessage::kHeartbeat:
-      return Bad("ShardMessage", "a heartbeat where a reply is expected");
+      return BadMessage("ShardMessage", "a heartbeat where a reply is expected");
     case v1::ShardMessage::KIND_NOT_SET:
       break;
   }
-  return Bad("ShardMessage", "no kind that is known here: run the same release everywhere");
+  return BadMessage("ShardMessage", "no kind that is known here: run the same release everywhere");
 }
 
 }  // namespace drover

@@ -71,6 +71,7 @@ function(drover_emulated_library name)
     if(source MATCHES "\\.cu$")
       set(wrapper ${CMAKE_CURRENT_BINARY_DIR}/${source}.cc)
       file(CONFIGURE OUTPUT ${wrapper} CONTENT "#include \"@path@\"\n" @ONLY)
+      drover_compile_alone(${wrapper})  # Kernels' constants have the same names.
       list(APPEND sources ${wrapper})
     else()
       list(APPEND sources ${source})

@@ -7,6 +7,11 @@ target_compile_options(drover_flags INTERFACE
   "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Werror>"
   "$<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off;-fno-math-errno>")
 target_include_directories(drover_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(CMAKE_UNITY_BUILD)
+  # It is off in the main file of a compilation, which a file among others no longer is.
+  target_compile_options(drover_flags INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>")
+endif()
 if(DROVER_SANITIZE)
   target_compile_options(drover_flags INTERFACE
     -fsanitize=${DROVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -17,6 +22,14 @@ if(DROVER_SANITIZE)
     -Wno-maybe-uninitialized)
   target_link_options(drover_flags INTERFACE -fsanitize=${DROVER_SANITIZE})
 endif()
+
+# Most of a file's compile time is the headers of gRPC, gtest and the standard library. The presets
+# release and asan therefore compile six files of a target as one (CMAKE_UNITY_BUILD), and names in
+# the anonymous namespaces of a target must differ.
+# drover_compile_alone(<file.cc> ...): not together with other files of its target.
+function(drover_compile_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
 
 # drover_library(<name> SOURCES a.cc ... [DEPS public...] [PRIVATE_DEPS private...])
 function(drover_library name)
@@ -39,25 +52,17 @@ function(drover_program name)
 endfunction()
 
 # drover_test(<name> LABEL unit|sim|integration SOURCES a_test.cc ... DEPS ...)
-# One program per folder; CTest runs it whole. Most of a test's compile time is the headers of gtest,
-# gRPC and the standard library: six files at a time are compiled as one, so names in their anonymous
-# namespaces must differ, or one of them is left out with drover_compile_alone.
+# One program per folder; CTest runs it whole.
 function(drover_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE drover_flags ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
   # What is tested is optimised; the tests need not be, and compile in two thirds of the time.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests
-    UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
   set_property(GLOBAL APPEND PROPERTY DROVER_${ARG_LABEL}_TESTS ${name})
-endfunction()
-
-# drover_compile_alone(<a_test.cc> ...): not together with other files of its test program.
-function(drover_compile_alone)
-  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 
 # drover_multi_isa(<target> <file_kernels.cc>): compiles the file once per instruction set, with

@@ -19,7 +19,7 @@
 namespace drover {
 namespace {
 
-constexpr uint64_t kFileBytesMax = 4 << 20;
+constexpr uint64_t kTokenFileBytesMax = 4 << 20;
 constexpr size_t kHashBytes = 64;  // Hexadecimal.
 
 bool IsHash(const std::string& text) {
@@ -97,7 +97,7 @@ Status TokenTable::LoadLocked() {
   entries_.clear();
   stamp_ = FileStamp(path_);
   DROVER_RETURN_IF_ERROR(CheckSecretMode(path_));
-  const Result<std::string> text = FileSystem::Real().ReadUserFile(path_, kFileBytesMax);
+  const Result<std::string> text = FileSystem::Real().ReadUserFile(path_, kTokenFileBytesMax);
   if (!text.ok()) return text.status();
   Result<std::vector<TokenEntry>> entries = ParseTokens(text.value());
   if (!entries.ok()) return entries.status().Annotate(Quote(path_));

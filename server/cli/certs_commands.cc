@@ -47,7 +47,7 @@ Status WriteAll(const std::string& directory, const std::vector<NewFile>& files)
   return FileSystem::Real().SyncDirectory(directory);
 }
 
-int Report(const Status& status) {
+int ReportCertificates(const Status& status) {
   return ReportError(status, status.code() == Code::kAlreadyExists ? kNeverOverwritten : "");
 }
 
@@ -91,9 +91,9 @@ Result<KeyPair> ReadAuthority(const std::string& directory) {
 
 int CertsInitCommand(const CertsOptions& options) {
   const Result<std::vector<NewFile>> files = MakeAll(options);
-  if (!files.ok()) return Report(files.status());
+  if (!files.ok()) return ReportCertificates(files.status());
   if (const Status status = WriteAll(options.directory, files.value()); !status.ok()) {
-    return Report(status);
+    return ReportCertificates(status);
   }
   for (const NewFile& file : files.value()) fmt::print("{}\n", file.path);
   fmt::print(stderr,
@@ -120,7 +120,7 @@ int CertsIssueCommand(const CertsOptions& options) {
   Result<KeyPair> pair = IssueCertificate(
       authority.value(), {{*role, options.name}, HostsFor(*role, options), options.days},
       UnixSecondsNow());
-  if (!pair.ok()) return Report(pair.status());
+  if (!pair.ok()) return ReportCertificates(pair.status());
   const std::string out = options.out.empty() ? options.directory : options.out;
   std::vector<NewFile> files;
   AddPair(out + "/" + options.name, std::move(pair).value(), &files);
@@ -128,7 +128,7 @@ int CertsIssueCommand(const CertsOptions& options) {
   if (FileStamp(authority_copy).empty()) {
     files.push_back({authority_copy, authority.value().certificate, kPublicMode});
   }
-  if (const Status status = WriteAll(out, files); !status.ok()) return Report(status);
+  if (const Status status = WriteAll(out, files); !status.ok()) return ReportCertificates(status);
   for (const NewFile& file : files) fmt::print("{}\n", file.path);
   return kExitOk;
 }

@@ -17,7 +17,7 @@ namespace {
 
 std::string Count(uint64_t number) { return FormatThousands(static_cast<int64_t>(number)); }
 
-int Report(const Status& status) {
+int ReportData(const Status& status) {
   if (status.code() == Code::kCancelled) {
     ReportError(status);
     return kExitInterrupted;
@@ -47,15 +47,15 @@ int TokenizeCommand(const GlobalOptions& global, TokenizeOptions options) {
     if (!global.json) PrintRow(name, text, &begin);
   };
   const Result<Vocabulary> vocabulary = PrepareVocabulary(options);
-  if (!vocabulary.ok()) return Report(vocabulary.status());
+  if (!vocabulary.ok()) return ReportData(vocabulary.status());
   row(kVocabularyName, fmt::format("{} tokens", Count(vocabulary.value().size())));
   const Result<TokenizedText> text = TokenizeText(options, vocabulary.value());
-  if (!text.ok()) return Report(text.status());
+  if (!text.ok()) return ReportData(text.status());
   row("text", fmt::format("{} of {} tokens are [UNK]", Count(text.value().unknown),
                           Count(text.value().train.tokens() + text.value().test.tokens())));
   std::string manifest;
   const Status written = WriteDataset(options, vocabulary.value(), text.value(), &manifest);
-  if (!written.ok()) return Report(written);
+  if (!written.ok()) return ReportData(written);
   if (global.json) fmt::print("{}", manifest);
   row(kTrainTokensName, PartRow(text.value().train));
   row(kTestTokensName, PartRow(text.value().test));

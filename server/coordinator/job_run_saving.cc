@@ -10,7 +10,6 @@
 namespace drover {
 namespace {
 
-constexpr double kLossUnit = 0x1p-20;  // Of EvalDone::loss_fixed.
 constexpr int64_t kEvaluationPiecesMax = 64;
 constexpr Duration kCheckpointPatience = std::chrono::seconds(60);
 constexpr int kSavingTries = 3;

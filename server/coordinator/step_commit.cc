@@ -14,8 +14,6 @@
 namespace drover {
 namespace {
 
-constexpr double kLossUnit = 0x1p-20;  // Of LeafStatsSum::loss_fixed.
-
 bool AllFinite(const std::vector<double>& values) {
   return std::all_of(values.begin(), values.end(),
                      [](double value) { return std::isfinite(value) && value >= 0.0; });

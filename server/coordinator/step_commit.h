@@ -19,6 +19,9 @@
 
 namespace drover {
 
+// Of loss_fixed in what workers report of leaves and evaluations.
+inline constexpr double kLossUnit = 0x1p-20;
+
 // Which tensors are treated alike.
 struct TensorGroups {
   std::vector<GroupSettings> groups;  // Distinct.

@@ -18,10 +18,6 @@ namespace {
 
 using MaybeEvent = Result<std::optional<CoordinatorEvent>>;
 
-Status Bad(const char* what, const std::string& detail) {
-  return Status(Code::kInvalidArgument, fmt::format("{}: {}", what, detail));
-}
-
 bool IsNumericClass(const std::string& text) {
   return text.size() <= kNumericClassBytesMax &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
@@ -30,7 +26,7 @@ bool IsNumericClass(const std::string& text) {
 MaybeEvent DescribedFromProto(SessionId session, const v1::DescribeModel& message) {
   const char* what = "DescribeModel";
   // Epoch 0 is right here: shards are placed only after the model has been described.
-  if (message.job() == 0) return Bad(what, "job is 0");
+  if (message.job() == 0) return BadMessage(what, "job is 0");
   ModelDescribed event = {session,
                           message.job(),
                           message.epoch(),
@@ -43,11 +39,12 @@ MaybeEvent DescribedFromProto(SessionId session, const v1::DescribeModel& messag
                           message.numeric_class(),
                           message.lanes()};
   if (!event.numeric_class.empty() && !IsNumericClass(event.numeric_class)) {
-    return Bad(what, fmt::format("numeric class {}: expected at most {} printable characters",
-                                 Quote(event.numeric_class), kNumericClassBytesMax));
+    return BadMessage(what,
+                      fmt::format("numeric class {}: expected at most {} printable characters",
+                                  Quote(event.numeric_class), kNumericClassBytesMax));
   }
   if (event.lanes > kLanesMax) {
-    return Bad(what, fmt::format("lanes={}, expected at most {}", event.lanes, kLanesMax));
+    return BadMessage(what, fmt::format("lanes={}, expected at most {}", event.lanes, kLanesMax));
   }
   if (event.error.empty() && !(message.has_train_fingerprint() && message.has_eval_fingerprint())) {
     event.error = "it sends no fingerprint of its data: run the same release everywhere";
@@ -56,13 +53,14 @@ MaybeEvent DescribedFromProto(SessionId session, const v1::DescribeModel& messag
   Result<Layout> layout = LayoutFromProto(message.layout());
   if (!layout.ok()) return layout.status().Annotate(what);
   if (layout.value().parameter_count() > static_cast<uint64_t>(kParametersMax)) {
-    return Bad(what, fmt::format("{} parameters, expected at most {}",
-                                 layout.value().parameter_count(), kParametersMax));
+    return BadMessage(what, fmt::format("{} parameters, expected at most {}",
+                                        layout.value().parameter_count(), kParametersMax));
   }
   if (event.train_samples < 1 || event.train_samples > kSamplesMax || event.eval_samples < 0 ||
       event.eval_samples > kSamplesMax) {
-    return Bad(what, fmt::format("{} samples to train on and {} to evaluate, expected 1 or 0 to {}",
-                                 event.train_samples, event.eval_samples, kSamplesMax));
+    return BadMessage(
+        what, fmt::format("{} samples to train on and {} to evaluate, expected 1 or 0 to {}",
+                          event.train_samples, event.eval_samples, kSamplesMax));
   }
   event.layout = std::make_shared<const Layout>(std::move(layout).value());
   return std::optional<CoordinatorEvent>(std::move(event));
@@ -79,8 +77,8 @@ MaybeEvent DoneFromProto(SessionId session, const v1::LeaseDone& message) {
   Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.step(), "LeaseDone");
   if (!fence.ok()) return fence.status();
   if (!(message.seconds() >= 0 && message.seconds() <= kLeaseSecondsMax)) {
-    return Bad("LeaseDone",
-               fmt::format("seconds={}, expected 0 to {}", message.seconds(), kLeaseSecondsMax));
+    return BadMessage("LeaseDone", fmt::format("seconds={}, expected 0 to {}", message.seconds(),
+                                               kLeaseSecondsMax));
   }
   return std::optional<CoordinatorEvent>(
       LeaseDone{session, fence.value(), message.lease(), message.seconds()});
@@ -92,13 +90,13 @@ MaybeEvent EvalFromProto(SessionId session, const v1::EvalDone& message) {
   if (!fence.ok()) return fence.status();
   if (message.samples() < 0 || message.samples() > kSamplesMax || message.correct() < 0 ||
       message.correct() > message.samples()) {
-    return Bad("EvalDone",
-               fmt::format("{} of {} samples correct", message.correct(), message.samples()));
+    return BadMessage(
+        "EvalDone", fmt::format("{} of {} samples correct", message.correct(), message.samples()));
   }
   if (message.masked_tokens() < 0 || message.masked_tokens() > kSamplesMax ||
       message.masked_correct() < 0 || message.masked_correct() > message.masked_tokens()) {
-    return Bad("EvalDone", fmt::format("{} of {} masked tokens correct", message.masked_correct(),
-                                       message.masked_tokens()));
+    return BadMessage("EvalDone", fmt::format("{} of {} masked tokens correct",
+                                              message.masked_correct(), message.masked_tokens()));
   }
   return std::optional<CoordinatorEvent>(
       EvalDone{session, fence.value(), message.lease(), message.loss_fixed(), message.correct(),
@@ -111,8 +109,8 @@ MaybeEvent FailedFromProto(SessionId session, const v1::LeaseFailed& message) {
       FenceFromProto(message.job(), message.epoch(), message.step(), "LeaseFailed");
   if (!fence.ok()) return fence.status();
   if (message.leaf() >= kLeavesMax) {
-    return Bad("LeaseFailed",
-               fmt::format("leaf {}, expected less than {}", message.leaf(), kLeavesMax));
+    return BadMessage("LeaseFailed",
+                      fmt::format("leaf {}, expected less than {}", message.leaf(), kLeavesMax));
   }
   return std::optional<CoordinatorEvent>(LeaseFailed{session, fence.value(), message.lease(),
                                                      message.leaf(), PeerText(message.tensor()),
@@ -172,15 +170,17 @@ struct OrderWriter {
 
 Result<WorkerJoined> JoinedFromProto(SessionId session, const v1::WorkerMessage& message) {
   const char* what = "RegisterWorker";
-  if (!message.has_register_()) return Bad(what, "expected as the first message of a stream");
+  if (!message.has_register_())
+    return BadMessage(what, "expected as the first message of a stream");
   const v1::RegisterWorker& joined = message.register_();
   DROVER_RETURN_IF_ERROR(CheckPeerName(joined.name()).Annotate(what));
   if (!IsNumericClass(joined.numeric_class())) {
-    return Bad(what, fmt::format("numeric class {}: expected at most {} printable characters",
-                                 Quote(joined.numeric_class()), kNumericClassBytesMax));
+    return BadMessage(what,
+                      fmt::format("numeric class {}: expected at most {} printable characters",
+                                  Quote(joined.numeric_class()), kNumericClassBytesMax));
   }
   if (joined.lanes() < 1 || joined.lanes() > kLanesMax) {
-    return Bad(what, fmt::format("lanes={}, expected 1 to {}", joined.lanes(), kLanesMax));
+    return BadMessage(what, fmt::format("lanes={}, expected 1 to {}", joined.lanes(), kLanesMax));
   }
   return WorkerJoined{session, joined.name(), joined.numeric_class(), joined.lanes()};
 }
@@ -202,11 +202,11 @@ MaybeEvent WorkerEventFromProto(SessionId session, const v1::WorkerMessage& mess
     case v1::WorkerMessage::kLeaving:
       return std::optional<CoordinatorEvent>(WorkerLeaving{session});
     case v1::WorkerMessage::kRegister:
-      return Bad("WorkerMessage", "a second RegisterWorker on one stream");
+      return BadMessage("WorkerMessage", "a second RegisterWorker on one stream");
     case v1::WorkerMessage::KIND_NOT_SET:
       break;
   }
-  return Bad("WorkerMessage", "no kind that is known here: run the same release everywhere");
+  return BadMessage("WorkerMessage", "no kind that is known here: run the same release everywhere");
 }
 
 v1::WorkerOrder WorkerOrderToProto(const WorkerOrder& order, const v1::JobSpec* spec) {

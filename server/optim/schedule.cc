@@ -21,7 +21,7 @@ Status OutOfRange(std::string_view field, Value value, std::string_view expected
 
 // False for NaN.
 bool IsRate(double value) { return value >= 0.0 && std::isfinite(value); }
-bool IsPositive(double value) { return value > 0.0 && std::isfinite(value); }
+bool IsPositiveAndFinite(double value) { return value > 0.0 && std::isfinite(value); }
 
 // Steps of 2^53 and more would not be exact as double.
 constexpr int64_t kStepsMax = int64_t{1} << 53;
@@ -88,7 +88,7 @@ double DecayedRate(const Schedule& s, const SchedulePoint& at, int64_t warmup_en
 }
 
 Status CheckDecay(const Schedule& s) {
-  if (!IsPositive(s.power)) return OutOfRange("power", s.power, "a number > 0");
+  if (!IsPositiveAndFinite(s.power)) return OutOfRange("power", s.power, "a number > 0");
   if (ReachesTotalSteps(s.decay) && (s.total_steps < 1 || s.total_steps > kStepsMax)) {
     return OutOfRange("total_steps", s.total_steps, "1 to 2^53 for this decay");
   }
@@ -135,7 +135,7 @@ Status Validate(const Schedule& s) {
   }
   DROVER_RETURN_IF_ERROR(CheckDecay(s));
   if (s.lr_scaling != LrScaling::kNone) {
-    if (!IsPositive(s.base_batch)) {
+    if (!IsPositiveAndFinite(s.base_batch)) {
       return OutOfRange("base_batch", s.base_batch, "a number of samples > 0 for lr_scaling");
     }
   }

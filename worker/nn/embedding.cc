@@ -11,7 +11,7 @@ namespace drover {
 namespace {
 
 constexpr int64_t kVocabularyMax = int64_t{1} << 24;
-constexpr int64_t kSizeMax = int64_t{1} << 16;
+constexpr int64_t kEmbeddingSizeMax = int64_t{1} << 16;
 constexpr int64_t kPositionsMax = int64_t{1} << 20;
 constexpr int64_t kSegmentsMax = 1024;
 
@@ -142,8 +142,8 @@ Result<std::unique_ptr<Layer>> MakeEmbedding(const std::string& name, const Embe
     return refuse(fmt::format("a vocabulary of {} tokens, expected 1 to {}: is the dataset text?",
                               spec.vocabulary, kVocabularyMax));
   }
-  if (spec.size < 1 || spec.size > kSizeMax) {
-    return refuse(fmt::format("size={}, expected 1 to {}", spec.size, kSizeMax));
+  if (spec.size < 1 || spec.size > kEmbeddingSizeMax) {
+    return refuse(fmt::format("size={}, expected 1 to {}", spec.size, kEmbeddingSizeMax));
   }
   if (spec.segments < 0 || spec.segments > kSegmentsMax) {
     return refuse(fmt::format("segments={}, expected 0 to {}", spec.segments, kSegmentsMax));

@@ -9,7 +9,7 @@
 namespace drover {
 namespace {
 
-constexpr int64_t kSizeMax = int64_t{1} << 20;
+constexpr int64_t kDenseSizeMax = int64_t{1} << 20;
 
 Dims WithLast(Dims dims, int64_t last) {
   dims.back() = last;
@@ -57,9 +57,9 @@ Status Linear::Backward(const BackwardPass& pass) {
 
 Result<std::unique_ptr<Layer>> MakeLinear(const std::string& name, const DenseSpec& spec,
                                           const Dims& input, const LayerSetting& setting) {
-  if (spec.size < 1 || spec.size > kSizeMax) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("{} (dense): size={}, expected 1 to {}", name, spec.size, kSizeMax));
+  if (spec.size < 1 || spec.size > kDenseSizeMax) {
+    return Status(Code::kInvalidArgument, fmt::format("{} (dense): size={}, expected 1 to {}", name,
+                                                      spec.size, kDenseSizeMax));
   }
   return std::unique_ptr<Layer>(std::make_unique<Linear>(name, spec, input, setting));
 }

@@ -8,7 +8,7 @@
 namespace drover {
 namespace {
 
-constexpr int64_t kSizeMax = 1024;
+constexpr int64_t kPoolSizeMax = 1024;
 
 }  // namespace
 
@@ -29,11 +29,11 @@ Result<std::unique_ptr<Layer>> MakeMaxPooling(const MaxPoolingSpec& spec, const 
   if (input.size() != 3) {
     return refuse(fmt::format("input {}, expected height x width x channels", DimsText(input)));
   }
-  if (spec.size < 1 || spec.size > kSizeMax) {
-    return refuse(fmt::format("size={}, expected 1 to {}", spec.size, kSizeMax));
+  if (spec.size < 1 || spec.size > kPoolSizeMax) {
+    return refuse(fmt::format("size={}, expected 1 to {}", spec.size, kPoolSizeMax));
   }
-  if (spec.stride < 1 || spec.stride > kSizeMax) {
-    return refuse(fmt::format("stride={}, expected 1 to {}", spec.stride, kSizeMax));
+  if (spec.stride < 1 || spec.stride > kPoolSizeMax) {
+    return refuse(fmt::format("stride={}, expected 1 to {}", spec.stride, kPoolSizeMax));
   }
   const MaxPoolingShape shape = {
       .samples = setting.micro_batch,

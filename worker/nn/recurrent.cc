@@ -12,7 +12,7 @@ namespace {
 
 using Cell = RecurrentSpec::Cell;
 
-constexpr int64_t kSizeMax = 16384;
+constexpr int64_t kRecurrentSizeMax = 16384;
 constexpr int64_t kStepValuesMax = int64_t{1} << 32;  // Gates of all steps: 16 GiB.
 
 // [rows, columns] blocks of `block` values to [columns, rows].
@@ -125,8 +125,8 @@ Result<std::unique_ptr<Layer>> MakeRecurrent(const std::string& name, const Recu
     return refuse(
         fmt::format("input {}, expected a sequence, time steps x features", DimsText(input)));
   }
-  if (spec.size < 1 || spec.size > kSizeMax) {
-    return refuse(fmt::format("size={}, expected 1 to {}", spec.size, kSizeMax));
+  if (spec.size < 1 || spec.size > kRecurrentSizeMax) {
+    return refuse(fmt::format("size={}, expected 1 to {}", spec.size, kRecurrentSizeMax));
   }
   const RecurrentShape shape = {.cell = spec.cell,
                                 .samples = setting.micro_batch,
