@@ -9,7 +9,7 @@
 namespace drover {
 namespace {
 
-constexpr std::array<AccessRule, 15> kTable = {{
+constexpr std::array<AccessRule, 16> kTable = {{
     {"/drover.v1.JobService/CreateJob", Access::kSubmitter},
     {"/drover.v1.JobService/GetJob", Access::kViewer},
     {"/drover.v1.JobService/ListJobs", Access::kViewer},
@@ -20,6 +20,7 @@ constexpr std::array<AccessRule, 15> kTable = {{
     {"/drover.v1.JobService/ResumeJob", Access::kSubmitter},
     {"/drover.v1.JobService/DeleteJob", Access::kAdmin},
     {"/drover.v1.JobService/ListCheckpoints", Access::kViewer},
+    {"/drover.v1.JobService/GetMetrics", Access::kViewer},
     {"/drover.v1.WorkerService/Session", Access::kWorker},
     {"/drover.v1.ShardService/Session", Access::kShard},
     {"/drover.v1.TensorService/Exchange", Access::kWorker},

@@ -121,6 +121,13 @@ Result<std::vector<v1::CheckpointInfo>> JobClient::ListCheckpoints(const std::st
                                          response.checkpoints().end());
 }
 
+Result<v1::GetMetricsResponse> JobClient::GetMetrics(const v1::GetMetricsRequest& request) {
+  v1::GetMetricsResponse response;
+  DROVER_RETURN_IF_ERROR(
+      Call(channel_, timeout_, &JobService::Stub::GetMetrics, request, &response));
+  return response;
+}
+
 JobStream::JobStream(const JobClient& client, StreamKind kind, const std::string& job,
                      int64_t after_sequence, Duration patience)
     : channel_(client.channel_),

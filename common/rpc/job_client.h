@@ -46,6 +46,8 @@ class JobClient {
   Status Delete(const std::string& job);
   // Of one job, or of all when `job` is empty. Newest first.
   Result<std::vector<v1::CheckpointInfo>> ListCheckpoints(const std::string& job);
+  // One page, or points for a chart.
+  Result<v1::GetMetricsResponse> GetMetrics(const v1::GetMetricsRequest& request);
 
  private:
   friend class JobStream;

@@ -64,6 +64,9 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   Result<std::vector<v1::CheckpointInfo>> Checkpoints(const std::string& job) override;
   Result<std::vector<v1::JobEvent>> ReadEvents(const std::string& id, int64_t after_sequence,
                                                int64_t count_max) override;
+  Result<History> ReadMetrics(const std::string& id, int64_t first_step,
+                              int64_t count_max) override;
+  Result<History> ReadMetricsPoints(const std::string& id, int64_t points) override;
   void WaitForEvent(const std::string& id, int64_t after_sequence,
                     std::chrono::nanoseconds timeout) override;
 

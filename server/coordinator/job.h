@@ -68,7 +68,9 @@ struct StepSummary {
   std::vector<double> direction_norms;
   std::vector<double> trust_ratios;  // 1 where not adapted.
   std::vector<bool> adapted;
-  double update_norm = 0;   // Of the whole model, for /metrics; 0 when it was not measured.
+  // Of the whole model; not set when they were not measured.
+  std::optional<double> weight_norm;
+  std::optional<double> update_norm;
   int64_t limited_min = 0;  // Tensors whose ratio hit a bound.
   int64_t limited_max = 0;
   int64_t limited_zero_norm = 0;

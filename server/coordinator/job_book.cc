@@ -109,12 +109,14 @@ Status JobBook::Save(const JobRecord& record) {
 
 Status JobBook::SaveCommit(const drover::SaveCommit& action) {
   Entry& entry = entries_.at(action.record.id);
+  v1::StepReport report = StepReportToProto(action.summary);
+  report.set_time_unix_ms(clock_->UnixMilliseconds());
+  const CommitRow commit = CommitRowOf(action.commit, report);
   v1::JobEvent event;
-  *event.mutable_step() = StepReportToProto(action.summary);
+  *event.mutable_step() = std::move(report);
   AddEvent(action.record.id, std::move(event));
   JobRow row = NewRow(action.record, &entry);
-  DROVER_RETURN_IF_ERROR(
-      store_->CommitStep(row, CommitRowOf(action.commit, action.summary), entry.pending));
+  DROVER_RETURN_IF_ERROR(store_->CommitStep(row, commit, entry.pending));
   Written(action.record.id, std::move(row), &entry);
   return Status();
 }
@@ -148,9 +150,14 @@ void JobBook::Add(const StateEvent& event) {
 }
 
 void JobBook::Add(const EvalEvent& event) {
+  v1::EvalReport report = EvalReportToProto(event.summary);
+  report.set_time_unix_ms(clock_->UnixMilliseconds());
   v1::JobEvent message;
-  *message.mutable_eval() = EvalReportToProto(event.summary);
-  AddEvent(event.job, std::move(message));
+  *message.mutable_eval() = report;
+  EventRow* const row = AddEvent(event.job, std::move(message));
+  if (row == nullptr) return;
+  row->evaluated_version = report.version();
+  row->evaluation = report.SerializeAsString();
 }
 
 Status JobBook::Flush() {
@@ -168,13 +175,14 @@ const JobFacts* JobBook::Facts(uint64_t job) const {
   return found == entries_.end() ? nullptr : &found->second.facts;
 }
 
-void JobBook::AddEvent(uint64_t job, v1::JobEvent event) {
+EventRow* JobBook::AddEvent(uint64_t job, v1::JobEvent event) {
   const auto found = entries_.find(job);
-  if (found == entries_.end()) return;
+  if (found == entries_.end()) return nullptr;
   Entry& entry = found->second;
   event.set_sequence(++entry.last_sequence);
   event.set_time_unix_ms(clock_->UnixMilliseconds());
   entry.pending.push_back({event.sequence(), event.time_unix_ms(), event.SerializeAsString()});
+  return &entry.pending.back();
 }
 
 JobRow JobBook::NewRow(const JobRecord& record, Entry* entry) {

@@ -61,7 +61,8 @@ class JobBook {
     std::vector<EventRow> pending;
   };
 
-  void AddEvent(uint64_t job, v1::JobEvent event);
+  // Null when the job is unknown; valid until the next one.
+  EventRow* AddEvent(uint64_t job, v1::JobEvent event);
   // The record's row, with the times of its state.
   JobRow NewRow(const JobRecord& record, Entry* entry);
   // After a write that took the row and all pending events.

@@ -41,6 +41,24 @@ class JobDesk {
   virtual Result<std::vector<v1::JobEvent>> ReadEvents(const std::string& id,
                                                        int64_t after_sequence,
                                                        int64_t count_max) = 0;
+
+  // What the job with this id (16 digits) reported, ascending: docs/formats.md says which steps are
+  // kept. An evaluation of version v belongs to step v - 1, after which it was made.
+  struct History {
+    std::vector<v1::StepReport> steps;
+    std::vector<v1::EvalReport> evaluations;
+    int64_t next_step = 0;  // Of ReadMetrics: there is more from here on; 0 = no.
+  };
+  // Steps at or after `first_step`, at most `count_max` (1 to kHistoryPageMax), and evaluations up
+  // to the next page.
+  virtual Result<History> ReadMetrics(const std::string& id, int64_t first_step,
+                                      int64_t count_max) = 0;
+  // About `points` (2 to kHistoryPointsMax) of each, evenly over the job, the first and the last
+  // one among them: for charts. Costs what it returns, however long the job.
+  virtual Result<History> ReadMetricsPoints(const std::string& id, int64_t points) = 0;
+  static constexpr int64_t kHistoryPageMax = 2000;
+  static constexpr int64_t kHistoryPointsMax = 1000;
+
   // Returns when there is an event after `after_sequence`, or the time is up.
   virtual void WaitForEvent(const std::string& id, int64_t after_sequence,
                             std::chrono::nanoseconds timeout) = 0;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -25,10 +24,6 @@ double LowBits(const std::string& digest) {
   const char* end = digest.data() + digest.size();
   std::from_chars(end - kDigestDigits, end, bits, 16);
   return static_cast<double>(bits);
-}
-
-double NormOf(const std::vector<double>& norms) {
-  return std::sqrt(std::inner_product(norms.begin(), norms.end(), norms.begin(), 0.0));
 }
 
 bool IsActive(JobState state) {
@@ -141,8 +136,8 @@ void JobMetrics::SetStep(const StepSummary& summary) {
   if (summary.trust_ratios.empty()) return;
   registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "ratio"})
       .Observe(summary.ratio_seconds);
-  Set(Metric::kWeightNorm, NormOf(summary.weight_norms));
-  if (measures_update_) Set(Metric::kUpdateNorm, summary.update_norm);
+  if (summary.weight_norm) Set(Metric::kWeightNorm, *summary.weight_norm);
+  if (summary.update_norm) Set(Metric::kUpdateNorm, *summary.update_norm);
 }
 
 void JobMetrics::SetTensors(const StepSummary& summary) {

@@ -69,6 +69,8 @@ v1::StepReport StepReportToProto(const StepSummary& summary) {
   report.set_trust_ratio_min(summary.trust_ratio_min);
   report.set_trust_ratio_median(summary.trust_ratio_median);
   report.set_trust_ratio_max(summary.trust_ratio_max);
+  if (summary.weight_norm) report.set_weight_norm(*summary.weight_norm);
+  if (summary.update_norm) report.set_update_norm(*summary.update_norm);
   return report;
 }
 
@@ -133,6 +135,8 @@ StepSummary StepSummaryFromProto(const v1::StepReport& message) {
   summary.trust_ratio_min = message.trust_ratio_min();
   summary.trust_ratio_median = message.trust_ratio_median();
   summary.trust_ratio_max = message.trust_ratio_max();
+  if (message.has_weight_norm()) summary.weight_norm = message.weight_norm();
+  if (message.has_update_norm()) summary.update_norm = message.update_norm();
   return summary;
 }
 

@@ -220,13 +220,13 @@ JobRow RowOf(const JobRecord& record, const JobFacts& facts, const std::string& 
   return row;
 }
 
-CommitRow CommitRowOf(const CommitOrder& commit, const StepSummary& summary) {
+CommitRow CommitRowOf(const CommitOrder& commit, const v1::StepReport& report) {
   CommitRow row;
   row.step = commit.fence.step;
-  row.applied = summary.applied;
+  row.applied = report.applied();
   row.skip = commit.skip;
   row.commit = CommitToProto(commit).SerializeAsString();
-  row.report = StepReportToProto(summary).SerializeAsString();
+  row.report = report.SerializeAsString();
   return row;
 }
 

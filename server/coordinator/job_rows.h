@@ -21,7 +21,7 @@ std::string SerializeLayout(const Layout& layout);
 
 // `layout` is SerializeLayout of the record's, or empty: it is made once and not at every step.
 JobRow RowOf(const JobRecord& record, const JobFacts& facts, const std::string& layout);
-CommitRow CommitRowOf(const CommitOrder& commit, const StepSummary& summary);
+CommitRow CommitRowOf(const CommitOrder& commit, const v1::StepReport& report);
 CheckpointRow CheckpointRowOf(uint64_t job, const CheckpointRecord& checkpoint,
                               int64_t created_unix_ms);
 std::vector<PlacementRow> PlacementRowsOf(const std::vector<Placement>& placement);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -19,6 +20,9 @@ constexpr int64_t kEventsPerRead = 256;
 // Of a list in one answer, so that it stays below the limit of control messages.
 constexpr size_t kAnswerBytesMax = kControlMessageBytesMax - 4096;
 constexpr size_t kFieldBytesMax = 8;  // Tag and length of one entry.
+// Of the steps in one answer of GetMetrics, which leaves room for 4,096 evaluations.
+constexpr size_t kStepReportBytesMax = kAnswerBytesMax / 2;
+constexpr int64_t kMetricsPage = 1000;
 // How often an idle stream looks whether its user has gone.
 constexpr std::chrono::milliseconds kIdleWait{500};
 
@@ -205,6 +209,36 @@ grpc::Status JobService::ListCheckpoints(grpc::ServerContext* /*context*/,
     bytes += info.ByteSizeLong() + kFieldBytesMax;
     if (bytes > kAnswerBytesMax) break;
     *response->add_checkpoints() = std::move(info);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status JobService::GetMetrics(grpc::ServerContext* /*context*/,
+                                    const v1::GetMetricsRequest* request,
+                                    v1::GetMetricsResponse* response) {
+  const Result<v1::Job> job = desk_->Get(request->job());
+  if (!job.ok()) return ToGrpc(job.status());
+  const int64_t page = request->page_size() == 0 ? kMetricsPage : request->page_size();
+  Result<JobDesk::History> history =
+      request->points() != 0 ? desk_->ReadMetricsPoints(job.value().id(), request->points())
+                             : desk_->ReadMetrics(job.value().id(), request->first_step(),
+                                                  std::min(page, JobDesk::kHistoryPageMax));
+  if (!history.ok()) return ToGrpc(history.status());
+  response->set_job_id(job.value().id());
+  response->set_next_step(history.value().next_step);
+  size_t bytes = 0;
+  for (v1::StepReport& step : history.value().steps) {
+    bytes += step.ByteSizeLong() + kFieldBytesMax;
+    if (bytes > kStepReportBytesMax) {  // Long reasons of skipped steps: a shorter page.
+      if (request->points() == 0) response->set_next_step(step.step());
+      break;
+    }
+    *response->add_steps() = std::move(step);
+  }
+  const int64_t next_step = response->next_step();
+  for (v1::EvalReport& evaluation : history.value().evaluations) {
+    if (next_step != 0 && evaluation.version() > next_step) break;
+    *response->add_evaluations() = std::move(evaluation);
   }
   return grpc::Status::OK;
 }

@@ -177,6 +177,9 @@ Status JobStore::CreateSchema() {
   if (version.value() == 1 || version.value() == 2) {
     DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion2, "bring to schema 3"));
   }
+  if (version.value() >= 1 && version.value() <= 3) {
+    DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion3, "bring to schema 4"));
+  }
   return transaction.Commit();
 }
 
@@ -319,9 +322,10 @@ Status JobStore::CommitStep(const JobRow& job, const CommitRow& commit,
   SqliteStatement insert(db_, "INSERT INTO commits VALUES (?,?,?,?,?,?)");
   insert.Text(Hex(job.id)).Integer(commit.step).Integer(commit.applied).Integer(commit.skip);
   DROVER_RETURN_IF_ERROR(insert.Blob(commit.commit).Blob(commit.report).Run("append a commit"));
+  const int64_t old = commit.step - kCommitsKept;
+  if (old >= 0) DROVER_RETURN_IF_ERROR(MoveToHistory(job.id, old));
   SqliteStatement forget(db_, "DELETE FROM commits WHERE job = ? AND step <= ?");
-  forget.Text(Hex(job.id)).Integer(commit.step - kCommitsKept);
-  DROVER_RETURN_IF_ERROR(forget.Run("forget old commits"));
+  DROVER_RETURN_IF_ERROR(forget.Text(Hex(job.id)).Integer(old).Run("forget old commits"));
   return transaction.Commit();
 }
 
@@ -341,6 +345,7 @@ Status JobStore::RollBack(const JobRow& job, const std::vector<EventRow>& events
   SqliteStatement forget(db_, "DELETE FROM commits WHERE job = ? AND step >= ?");
   DROVER_RETURN_IF_ERROR(
       forget.Text(Hex(job.id)).Integer(job.step).Run("forget commits rolled back"));
+  DROVER_RETURN_IF_ERROR(RollBackHistory(job.id, job.step));
   return transaction.Commit();
 }
 

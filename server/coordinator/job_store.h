@@ -108,9 +108,25 @@ struct EventRow {
   int64_t sequence = 0;  // Counts from 1 in each job, no gaps; old ones are forgotten.
   int64_t time_unix_ms = 0;
   std::string event;  // Serialized drover.v1.JobEvent.
+  // Not 0: the event is an evaluation of this version, to be kept in the history too. Not read
+  // back.
+  int64_t evaluated_version = 0;
+  std::string evaluation = {};  // Then: serialized drover.v1.EvalReport.
 
   friend bool operator==(const EventRow&, const EventRow&) = default;
 };
+
+// One row of the history of a job.
+struct ReportRow {
+  int64_t at = 0;      // The step, or the version evaluated.
+  std::string report;  // Serialized drover.v1.StepReport or EvalReport.
+
+  friend bool operator==(const ReportRow&, const ReportRow&) = default;
+};
+
+// Of the steps before `step` that are no commits any more, those whose number is a multiple of this
+// are kept: the smallest power of two that leaves at most `kept` of the steps 0 to `step`.
+int64_t HistoryStride(int64_t step, int64_t kept);
 
 // Errors of every method: kResourceExhausted when the disk is full, kUnavailable for other failures
 // of the disk, kDataLoss when the file is damaged.
@@ -151,6 +167,18 @@ class JobStore {
 
   Result<CommitRow> GetCommit(uint64_t id, int64_t step);  // kNotFound.
 
+  // The history of a job: the reports of the newest kCommitsKept steps, and of those before about
+  // kHistoryKept, every HistoryStride-th; of evaluations at most kEvaluationsKept, the older ones
+  // thinned. Rolled back steps are not in it.
+  static constexpr int64_t kHistoryKept = 16'384;
+  static constexpr int64_t kEvaluationsKept = 4096;
+  // Reports of steps at or after `first`, ascending, at most `count_max`.
+  Result<std::vector<ReportRow>> ReadSteps(uint64_t id, int64_t first, int64_t count_max);
+  Result<std::vector<ReportRow>> ReadEvaluations(uint64_t id, int64_t first, int64_t count_max);
+  // At most `points` (2 or more) of them, evenly from the first to the last; one search for each.
+  Result<std::vector<ReportRow>> SampleSteps(uint64_t id, int64_t points);
+  Result<std::vector<ReportRow>> SampleEvaluations(uint64_t id, int64_t points);
+
   // Replaces all: index in the vector = shard index. Empty = none.
   Status SetPlacements(uint64_t id, const std::vector<PlacementRow>& placements);
   Result<std::vector<PlacementRow>> GetPlacements(uint64_t id);
@@ -184,6 +212,16 @@ class JobStore {
   Result<std::vector<CheckpointRow>> ReadCheckpoints(SqliteStatement& statement)
       DROVER_REQUIRES(mutex_);
   Result<int64_t> LastSequenceLocked(uint64_t id) DROVER_REQUIRES(mutex_);
+  // The report of the commit of `step`, which is about to be forgotten.
+  Status MoveToHistory(uint64_t id, int64_t step) DROVER_REQUIRES(mutex_);
+  Status RollBackHistory(uint64_t id, int64_t steps) DROVER_REQUIRES(mutex_);
+  Status PutEvaluation(uint64_t id, int64_t version, const std::string& report)
+      DROVER_REQUIRES(mutex_);
+  Result<std::vector<ReportRow>> ReadReports(SqliteStatement& statement) DROVER_REQUIRES(mutex_);
+  // `read` is ReadSteps or ReadEvaluations, `last_sql` the last row's number.
+  using ReadFunction = Result<std::vector<ReportRow>> (JobStore::*)(uint64_t, int64_t, int64_t);
+  Result<std::vector<ReportRow>> Sample(uint64_t id, int64_t points, ReadFunction read,
+                                        const char* last_sql);
 
   Mutex mutex_;
   sqlite3* db_ DROVER_GUARDED_BY(mutex_) = nullptr;

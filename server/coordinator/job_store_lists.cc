@@ -133,6 +133,9 @@ Status JobStore::PutEvents(uint64_t id, const std::vector<EventRow>& events) {
     SqliteStatement insert(db_, "INSERT INTO events VALUES (?,?,?,?)");
     insert.Text(Hex(id)).Integer(event.sequence).Integer(event.time_unix_ms).Blob(event.event);
     DROVER_RETURN_IF_ERROR(insert.Run("append an event"));
+    if (event.evaluated_version > 0) {
+      DROVER_RETURN_IF_ERROR(PutEvaluation(id, event.evaluated_version, event.evaluation));
+    }
   }
   SqliteStatement forget(db_, "DELETE FROM events WHERE job = ? AND sequence <= ?");
   return forget.Text(Hex(id)).Integer(expected - kEventsKept).Run("forget old events");

@@ -1,4 +1,4 @@
-// Tables of the job store, schema version 3. A change of a table is a new version and a migration
+// Tables of the job store, schema version 4. A change of a table is a new version and a migration
 // from each older one. Constants only.
 
 #ifndef DROVER_SERVER_COORDINATOR_JOB_STORE_SCHEMA_H_
@@ -8,7 +8,7 @@
 
 namespace drover {
 
-inline constexpr int64_t kJobStoreSchemaVersion = 3;
+inline constexpr int64_t kJobStoreSchemaVersion = 4;
 // "DRVR": no other program's database is taken for ours.
 inline constexpr int64_t kJobStoreApplicationId = 0x44525652;
 
@@ -93,6 +93,18 @@ CREATE TABLE events (
   event BLOB NOT NULL,
   PRIMARY KEY (job, sequence)
 ) STRICT;
+CREATE TABLE history (
+  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  step INTEGER NOT NULL,
+  report BLOB NOT NULL,
+  PRIMARY KEY (job, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE evaluations (
+  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  version INTEGER NOT NULL,
+  report BLOB NOT NULL,
+  PRIMARY KEY (job, version)
+) STRICT, WITHOUT ROWID;
 )sql";
 
 // From version 1: where a schedule stands is new. Empty: at its beginning, without evaluations.
@@ -107,6 +119,24 @@ inline constexpr char kJobStoreFromVersion2[] = R"sql(
 ALTER TABLE jobs ADD COLUMN train_fingerprint TEXT NOT NULL DEFAULT '0000000000000000';
 ALTER TABLE jobs ADD COLUMN eval_fingerprint TEXT NOT NULL DEFAULT '0000000000000000';
 PRAGMA user_version = 3;
+)sql";
+
+// From version 3: what older steps and the evaluations reported is new. Reports of the commits that
+// are still there become part of it as they get old.
+inline constexpr char kJobStoreFromVersion3[] = R"sql(
+CREATE TABLE history (
+  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  step INTEGER NOT NULL,
+  report BLOB NOT NULL,
+  PRIMARY KEY (job, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE evaluations (
+  job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  version INTEGER NOT NULL,
+  report BLOB NOT NULL,
+  PRIMARY KEY (job, version)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 4;
 )sql";
 
 }  // namespace drover

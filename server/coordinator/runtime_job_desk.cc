@@ -57,6 +57,38 @@ Result<uint64_t> ParseId(const std::string& id) {
 
 struct Nothing {};
 
+// Rows of the store as messages; `what` names them in an error.
+template <typename Message>
+Result<std::vector<Message>> ParseReports(const std::vector<ReportRow>& rows, const char* what,
+                                          const std::string& id) {
+  std::vector<Message> messages;
+  messages.reserve(rows.size());
+  for (const ReportRow& row : rows) {
+    if (!messages.emplace_back().ParseFromString(row.report)) {
+      return Status(Code::kDataLoss,
+                    fmt::format("the report of {} {} of job {} cannot be read", what, row.at, id));
+    }
+  }
+  return messages;
+}
+
+Result<JobDesk::History> MakeHistory(const Result<std::vector<ReportRow>>& steps,
+                                     const Result<std::vector<ReportRow>>& evaluations,
+                                     const std::string& id) {
+  if (!steps.ok()) return steps.status();
+  if (!evaluations.ok()) return evaluations.status();
+  JobDesk::History history;
+  Result<std::vector<v1::StepReport>> step_reports =
+      ParseReports<v1::StepReport>(steps.value(), "step", id);
+  if (!step_reports.ok()) return step_reports.status();
+  history.steps = std::move(step_reports).value();
+  Result<std::vector<v1::EvalReport>> reports =
+      ParseReports<v1::EvalReport>(evaluations.value(), "version", id);
+  if (!reports.ok()) return reports.status();
+  history.evaluations = std::move(reports).value();
+  return history;
+}
+
 }  // namespace
 
 template <typename T>
@@ -150,6 +182,47 @@ Result<std::vector<v1::JobEvent>> CoordinatorRuntime::ReadEvents(const std::stri
     events.push_back(std::move(event));
   }
   return events;
+}
+
+// Not on the thread either.
+Result<JobDesk::History> CoordinatorRuntime::ReadMetrics(const std::string& id, int64_t first_step,
+                                                         int64_t count_max) {
+  const Result<uint64_t> job = ParseId(id);
+  if (!job.ok()) return job.status();
+  if (first_step < 0 || count_max < 1 || count_max > kHistoryPageMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("first step {} and {} steps: expected at least 0 and 1 to {}",
+                              first_step, count_max, kHistoryPageMax));
+  }
+  // One more, to see whether there is more.
+  Result<std::vector<ReportRow>> steps =
+      parts_.store->ReadSteps(job.value(), first_step, count_max + 1);
+  if (!steps.ok()) return steps.status();
+  int64_t next_step = 0;
+  if (std::cmp_greater(steps.value().size(), count_max)) {
+    next_step = steps.value().back().at;
+    steps.value().pop_back();
+  }
+  Result<std::vector<ReportRow>> evaluations =
+      parts_.store->ReadEvaluations(job.value(), first_step + 1, JobStore::kEvaluationsKept);
+  if (evaluations.ok() && next_step != 0) {
+    std::erase_if(evaluations.value(), [&](const ReportRow& row) { return row.at > next_step; });
+  }
+  Result<History> history = MakeHistory(steps, evaluations, id);
+  if (history.ok()) history.value().next_step = next_step;
+  return history;
+}
+
+Result<JobDesk::History> CoordinatorRuntime::ReadMetricsPoints(const std::string& id,
+                                                               int64_t points) {
+  const Result<uint64_t> job = ParseId(id);
+  if (!job.ok()) return job.status();
+  if (points < 2 || points > kHistoryPointsMax) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{} points: expected 2 to {}", points, kHistoryPointsMax));
+  }
+  return MakeHistory(parts_.store->SampleSteps(job.value(), points),
+                     parts_.store->SampleEvaluations(job.value(), points), id);
 }
 
 void CoordinatorRuntime::WaitForEvent(const std::string& id, int64_t after_sequence,

@@ -194,7 +194,12 @@ void StepCommit::AddRatios(StepSummary* summary, UpdateNumbers* numbers) const {
       update_squares += moved * moved;
     }
   }
-  summary->update_norm = std::sqrt(update_squares);
+  double weight_squares = 0.0;
+  for (const double norm : summary->weight_norms) weight_squares += norm * norm;
+  summary->weight_norm = std::sqrt(weight_squares);
+  if (!InfoOf(plan_.optimizer.rule).ratio_on_gradient) {
+    summary->update_norm = std::sqrt(update_squares);
+  }
   if (adapted.empty()) return;
   std::sort(adapted.begin(), adapted.end());
   summary->trust_ratio_min = adapted.front();

@@ -96,6 +96,27 @@ class FakeJobService : public v1::JobService::Service {
     response->add_checkpoints()->set_id(job_.id() + "-50");
     return grpc::Status::OK;
   }
+  // Pages of `page_steps` of the steps given to SetMetrics; all its evaluations with the first one.
+  grpc::Status GetMetrics(grpc::ServerContext*, const v1::GetMetricsRequest* request,
+                          v1::GetMetricsResponse* response) override {
+    MutexLock lock(&mutex_);
+    response->set_job_id(job_.id());
+    if (request->first_step() == 0) *response->mutable_evaluations() = metrics_.evaluations();
+    for (const v1::StepReport& step : metrics_.steps()) {
+      if (step.step() < request->first_step()) continue;
+      if (request->points() == 0 && response->steps_size() == page_steps_) {
+        response->set_next_step(step.step());
+        break;
+      }
+      *response->add_steps() = step;
+    }
+    return Find(request->job());
+  }
+  void SetMetrics(const v1::GetMetricsResponse& metrics, int page_steps) {
+    MutexLock lock(&mutex_);
+    metrics_ = metrics;
+    page_steps_ = page_steps;
+  }
   grpc::Status WatchJob(grpc::ServerContext* context, const v1::WatchJobRequest* request,
                         grpc::ServerWriter<v1::JobEvent>* writer) override {
     return Stream(context, request->job(), request->after_sequence(), writer);
@@ -158,6 +179,8 @@ class FakeJobService : public v1::JobService::Service {
   int port_ = 0;
   mutable Mutex mutex_;
   v1::Job job_ DROVER_GUARDED_BY(mutex_);
+  v1::GetMetricsResponse metrics_ DROVER_GUARDED_BY(mutex_);
+  int page_steps_ DROVER_GUARDED_BY(mutex_) = 0;
   std::vector<Script> streams_ DROVER_GUARDED_BY(mutex_);
   std::vector<int64_t> after_sequences_ DROVER_GUARDED_BY(mutex_);
   std::vector<std::string> request_ids_ DROVER_GUARDED_BY(mutex_);

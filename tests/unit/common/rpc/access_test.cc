@@ -76,6 +76,7 @@ TEST(AccessTest, EveryRoleMayCallWhatItNeedsAndNoMore) {
       {job + "ResumeJob", "sa"},
       {job + "DeleteJob", "a"},
       {job + "ListCheckpoints", "vsa"},
+      {job + "GetMetrics", "vsa"},
       {"/drover.v1.WorkerService/Session", "w"},
       {"/drover.v1.ShardService/Session", "h"},
       {"/drover.v1.TensorService/Exchange", "w"},

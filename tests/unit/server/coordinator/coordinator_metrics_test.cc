@@ -53,7 +53,8 @@ class CoordinatorMetricsTest : public ::testing::Test {
     summary.direction_norms = {6, 8};
     summary.trust_ratios = {1, 1};
     summary.adapted = {true, false};
-    summary.update_norm = 5;
+    summary.weight_norm = 5;
+    summary.update_norm = 6;
     summary.limited_max = 1;
     return summary;
   }
@@ -84,8 +85,8 @@ TEST_F(CoordinatorMetricsTest, EveryValueOfAStepComesFromItsCommit) {
   EXPECT_THAT(text, HasSubstr(Line("drover_learning_rate", "", "0.5")));
   EXPECT_THAT(text, HasSubstr(Line("drover_gradient_norm", "", "4")));
   EXPECT_THAT(text, HasSubstr(Line("drover_gradient_clips_total", "", "1")));
-  EXPECT_THAT(text, HasSubstr(Line("drover_weight_norm", "", "5")));  // sqrt(3^2 + 4^2)
-  EXPECT_THAT(text, HasSubstr(Line("drover_update_norm", "", "5")));
+  EXPECT_THAT(text, HasSubstr(Line("drover_weight_norm", "", "5")));
+  EXPECT_THAT(text, HasSubstr(Line("drover_update_norm", "", "6")));
   EXPECT_THAT(text, HasSubstr(Line("drover_trust_ratio_count", "", "1")));  // Adapted ones.
   EXPECT_THAT(text, HasSubstr(Line("drover_trust_ratio_limited_total", "limit=\"max\"", "1")));
   EXPECT_THAT(text, HasSubstr("tensor=\"fc.weight\""));

@@ -205,6 +205,60 @@ TEST_F(CoordinatorRuntimeTest, EventsAreReadWithoutGaps) {
   EXPECT_EQ(runtime_->ReadEvents("digits", 0, 1).status().code(), Code::kInvalidArgument);
 }
 
+// Five steps and an evaluation after the second one.
+TEST_F(CoordinatorRuntimeTest, MetricsAreReadInPagesOrAsPointsOfAChart) {
+  Leave(0xa, "a", JobState::kSuspended);
+  Start();
+  JobRow row = store_->GetJob(0xa).value();
+  for (int64_t step = 0; step < 5; ++step) {
+    v1::StepReport report;
+    report.set_step(step);
+    row.step = row.applied = step + 1;
+    ASSERT_TRUE(
+        store_->CommitStep(row, {step, step + 1, false, "", report.SerializeAsString()}, {}).ok());
+  }
+  v1::EvalReport evaluation;
+  evaluation.set_version(2);
+  EventRow event = {1, 0, v1::JobEvent().SerializeAsString(), 2, evaluation.SerializeAsString()};
+  ASSERT_TRUE(store_->AppendEvents(0xa, {event}).ok());
+  const std::string id = "000000000000000a";
+
+  const JobDesk::History first = runtime_->ReadMetrics(id, 0, 2).value();
+  const JobDesk::History rest = runtime_->ReadMetrics(id, first.next_step, 3).value();
+  const JobDesk::History points = runtime_->ReadMetricsPoints(id, 2).value();
+
+  ASSERT_EQ(first.steps.size(), 2u);
+  EXPECT_EQ(first.next_step, 2);
+  EXPECT_EQ(first.evaluations.size(), 1u);  // Of version 2: after step 1.
+  ASSERT_EQ(rest.steps.size(), 3u);
+  EXPECT_EQ(rest.steps[0].step(), 2);
+  EXPECT_EQ(rest.next_step, 0);
+  EXPECT_EQ(rest.evaluations.size(), 0u);
+  ASSERT_EQ(points.steps.size(), 2u);
+  EXPECT_EQ(points.steps[1].step(), 4);
+  EXPECT_EQ(points.evaluations.size(), 1u);
+}
+
+TEST_F(CoordinatorRuntimeTest, MetricsOutsideTheirBoundsAreRefused) {
+  Leave(0xa, "a", JobState::kSuspended);
+  Start();
+  JobRow row = store_->GetJob(0xa).value();
+  row.step = row.applied = 1;
+  ASSERT_TRUE(store_->CommitStep(row, {0, 1, false, "", "\x0a\xff no report"}, {}).ok());
+  row.step = row.applied = 2;
+  ASSERT_TRUE(store_->CommitStep(row, {1, 2, false, "", ""}, {}).ok());
+  const std::string id = "000000000000000a";
+
+  EXPECT_EQ(runtime_->ReadMetrics("a", 0, 1).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(runtime_->ReadMetrics(id, -1, 1).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(runtime_->ReadMetrics(id, 0, 0).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(runtime_->ReadMetrics(id, 0, JobDesk::kHistoryPageMax + 1).status().code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(runtime_->ReadMetricsPoints(id, 1).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(runtime_->ReadMetricsPoints(id, 1001).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(runtime_->ReadMetrics(id, 0, 1).status().code(), Code::kDataLoss);
+}
+
 TEST_F(CoordinatorRuntimeTest, MessagesAboutUnknownJobsAreDroppedAndCounted) {
   Start();
   runtime_->Post(WorkRequested{1, {77, 1, 0}});

@@ -238,6 +238,27 @@ TEST_F(JobBookTest, EventsAreNumberedInTheOrderInWhichTheyCame) {
   EXPECT_EQ(events[2].step().samples_per_second(), 128.0);  // 64 in half a second.
 }
 
+TEST_F(JobBookTest, ReportsOfStepsAndEvaluationsHaveATimeAndStayInTheHistory) {
+  JobRecord record = RunningJob();
+  ASSERT_TRUE(Commit(&record).ok());
+  book_->Add(EvalEvent{record.id, {1, 0.5, 0.25, 100}});
+  ASSERT_TRUE(Commit(&record).ok());
+
+  const std::vector<ReportRow> steps = store_->ReadSteps(record.id, 0, 10).value();
+  const std::vector<ReportRow> evaluations = store_->ReadEvaluations(record.id, 0, 10).value();
+
+  ASSERT_EQ(steps.size(), 2u);
+  v1::StepReport step;
+  ASSERT_TRUE(step.ParseFromString(steps[1].report));
+  EXPECT_EQ(step.step(), 1);
+  EXPECT_EQ(step.time_unix_ms(), clock_.UnixMilliseconds());
+  ASSERT_EQ(evaluations.size(), 1u);
+  v1::EvalReport evaluation;
+  ASSERT_TRUE(evaluation.ParseFromString(evaluations[0].report));
+  EXPECT_EQ(evaluation.accuracy(), 0.25);
+  EXPECT_EQ(evaluation.time_unix_ms(), clock_.UnixMilliseconds());
+}
+
 TEST_F(JobBookTest, NumbersOfEventsGoOnAfterARestart) {
   const JobRecord record = NewJob();
   book_->Add(LogEvent{record.id, LogSeverity::kError, "coordinator", "before"});

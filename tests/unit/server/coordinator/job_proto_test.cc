@@ -80,6 +80,8 @@ TEST(JobProtoTest, ReportsComeBackFromTheStore) {
   step.trust_ratio_min = 5;
   step.trust_ratio_median = 6;
   step.trust_ratio_max = 7;
+  step.weight_norm = 8;
+  step.update_norm = 9;
   const v1::StepReport report = StepReportToProto(step);
 
   EXPECT_EQ(report.samples_per_second(), 50.0);

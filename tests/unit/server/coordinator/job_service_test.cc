@@ -71,6 +71,28 @@ class ScriptedDesk final : public JobDesk {
     }
     return found;
   }
+  // Steps 0 to 2,999 with reasons of `reason_bytes`, evaluated after every second one.
+  Result<History> ReadMetrics(const std::string& id, int64_t first_step,
+                              int64_t count_max) override {
+    EXPECT_EQ(id, kId);
+    MutexLock lock(&mutex_);
+    History history;
+    for (int64_t step = first_step; step < 3000; ++step) {
+      if (std::cmp_equal(history.steps.size(), count_max)) {
+        history.next_step = step;
+        break;
+      }
+      history.steps.emplace_back().set_step(step);
+      history.steps.back().set_skip_reason(std::string(reason_bytes_, 'x'));
+      if (step % 2 == 1) history.evaluations.emplace_back().set_version(step + 1);
+    }
+    return history;
+  }
+  Result<History> ReadMetricsPoints(const std::string& /*id*/, int64_t points) override {
+    History history;
+    history.steps.resize(static_cast<size_t>(points));
+    return history;
+  }
   void WaitForEvent(const std::string& /*id*/, int64_t after_sequence,
                     std::chrono::nanoseconds timeout) override {
     MutexLock lock(&mutex_);
@@ -99,6 +121,10 @@ class ScriptedDesk final : public JobDesk {
     MutexLock lock(&mutex_);
     list_count_ = count;
   }
+  void SetReasonBytes(size_t bytes) {
+    MutexLock lock(&mutex_);
+    reason_bytes_ = bytes;
+  }
   std::vector<JobVerb> asked() {
     MutexLock lock(&mutex_);
     return asked_;
@@ -119,6 +145,7 @@ class ScriptedDesk final : public JobDesk {
   std::set<std::string> request_ids_ DROVER_GUARDED_BY(mutex_);
   Status create_error_ DROVER_GUARDED_BY(mutex_);
   size_t list_count_ DROVER_GUARDED_BY(mutex_) = 1;
+  size_t reason_bytes_ DROVER_GUARDED_BY(mutex_) = 0;
 };
 
 class JobServiceTest : public ::testing::Test {
@@ -264,6 +291,49 @@ TEST_F(JobServiceTest, AListStaysBelowTheSizeOfAMessage) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_GT(response.jobs_size(), 1000);
   EXPECT_LE(response.ByteSizeLong(), size_t{kControlMessageBytesMax});
+}
+
+// Whatever a page holds, it is below the size of a message, and the pages together are everything.
+TEST_F(JobServiceTest, PagesOfMetricsMissNothingAndFitAMessage) {
+  desk_.SetState(v1::JOB_STATE_RUNNING);
+  for (const size_t reason_bytes : {0, 2000}) {
+    desk_.SetReasonBytes(reason_bytes);
+    v1::GetMetricsRequest request;
+    request.set_job("digits");
+    request.set_page_size(100'000);
+    v1::GetMetricsResponse all;
+    do {
+      grpc::ClientContext context;
+      v1::GetMetricsResponse page;
+      const grpc::Status status = stub_->GetMetrics(&context, request, &page);
+      ASSERT_TRUE(status.ok()) << status.error_message();
+      EXPECT_EQ(page.job_id(), kId);
+      EXPECT_LE(page.steps_size(), JobDesk::kHistoryPageMax);
+      EXPECT_LE(page.ByteSizeLong(), size_t{kControlMessageBytesMax});
+      request.set_first_step(page.next_step());
+      all.MergeFrom(page);
+    } while (request.first_step() != 0);
+
+    ASSERT_EQ(all.steps_size(), 3000);
+    ASSERT_EQ(all.evaluations_size(), 1500);
+    for (int i = 0; i < 3000; ++i) ASSERT_EQ(all.steps(i).step(), i);
+    for (int i = 0; i < 1500; ++i) ASSERT_EQ(all.evaluations(i).version(), 2 * i + 2);
+  }
+}
+
+TEST_F(JobServiceTest, PointsOfAChartComeAtOnce) {
+  desk_.SetState(v1::JOB_STATE_RUNNING);
+  v1::GetMetricsRequest request;
+  request.set_job(kId);
+  request.set_points(7);
+  v1::GetMetricsResponse response;
+  grpc::ClientContext context, other;
+
+  ASSERT_TRUE(stub_->GetMetrics(&context, request, &response).ok());
+  EXPECT_EQ(response.steps_size(), 7);
+  request.set_job("nobody");
+  EXPECT_EQ(stub_->GetMetrics(&other, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
 }
 
 TEST_F(JobServiceTest, AWatcherOfAnEndedJobGetsAllThatHappened) {

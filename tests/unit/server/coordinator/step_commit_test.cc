@@ -281,7 +281,7 @@ TEST(StepCommitTest, GroupsHaveScalarsAndScalesOfTheirOwn) {
       squares += std::pow(
           double{numbers.tensor_scales[tensor]} * outcome.summary.direction_norms[tensor], 2);
     }
-    EXPECT_DOUBLE_EQ(outcome.summary.update_norm, std::sqrt(squares));
+    EXPECT_DOUBLE_EQ(outcome.summary.update_norm.value(), std::sqrt(squares));
   }
 }
 
