@@ -51,6 +51,20 @@ function(drover_program name)
   target_link_libraries(${name} PRIVATE drover_flags ${ARG_DEPS})
 endfunction()
 
+# drover_embed(<text file> <output.cc> HEADER path/x.h CONSTANT kX): the text as a string_view that
+# the header declares. The output stands in the current binary directory; list it in SOURCES.
+function(drover_embed input output)
+  cmake_parse_arguments(ARG "" "HEADER;CONSTANT" "" ${ARGN})
+  set(script ${PROJECT_SOURCE_DIR}/common/cmake/EmbedText.cmake)
+  add_custom_command(
+    OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${output}
+    COMMAND ${CMAKE_COMMAND} -D INPUT=${CMAKE_CURRENT_SOURCE_DIR}/${input}
+      -D OUTPUT=${CMAKE_CURRENT_BINARY_DIR}/${output} -D HEADER=${ARG_HEADER}
+      -D CONSTANT=${ARG_CONSTANT} -P ${script}
+    DEPENDS ${input} ${script}
+    VERBATIM)
+endfunction()
+
 # drover_test(<name> LABEL unit|sim|integration SOURCES a_test.cc ... DEPS ...)
 # One program per folder; CTest runs it whole.
 function(drover_test name)

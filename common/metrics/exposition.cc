@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <string_view>
@@ -20,13 +21,13 @@ namespace drover {
 namespace {
 
 void Respond(mg_connection* connection, std::string_view status, std::string_view content_type,
-             const std::string& body) {
+             const std::string& body, std::string_view headers = "") {
   const std::string_view method = mg_get_request_info(connection)->request_method;
   const bool with_body = method != "HEAD";
   const std::string head = fmt::format(
       "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-      "Connection: close\r\n\r\n",
-      status, content_type, body.size());
+      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n{}\r\n",
+      status, content_type, body.size(), headers);
   mg_write(connection, head.data(), head.size());
   if (with_body) mg_write(connection, body.data(), body.size());
 }
@@ -39,6 +40,18 @@ bool RefuseWrites(mg_connection* connection) {
   if (method == "GET" || method == "HEAD") return false;
   Respond(connection, "405 Method Not Allowed", kPlain, "only GET and HEAD\n");
   return true;
+}
+
+// A site in a user's browser may give its own name the address 127.0.0.1 and then read what a
+// server there says, as its own. Such requests name that site; those for loopback name it or an
+// address.
+bool NamesAnotherHost(mg_connection* connection, const std::string& listening_on) {
+  if (!listening_on.starts_with("127.") && listening_on != "::1") return false;
+  const char* header = mg_get_header(connection, "Host");
+  const std::string_view asked = header == nullptr ? "" : header;
+  const std::string_view host = asked.substr(0, asked.find(':'));
+  return host != "localhost" && host.find_first_not_of("0123456789.") != host.npos &&
+         !asked.starts_with("[");
 }
 
 struct HostPort {
@@ -106,6 +119,23 @@ struct MetricsHandlers {
     Respond(connection, "503 Service Unavailable", kPlain, status.message() + "\n");
     return 503;
   }
+  static int Page(mg_connection* connection, void* server) {
+    if (RefuseWrites(connection)) return 405;
+    const MetricsServer& self = *static_cast<MetricsServer*>(server);
+    if (NamesAnotherHost(connection, self.host_)) {
+      Respond(connection, "421 Misdirected Request", kPlain, "ask localhost or 127.0.0.1\n");
+      return 421;
+    }
+    const mg_request_info* request = mg_get_request_info(connection);
+    const auto page =
+        std::find_if(self.pages_.begin(), self.pages_.end(),
+                     [&](const HttpPage& one) { return one.path == request->local_uri; });
+    if (page == self.pages_.end()) return Unknown(connection, server);
+    const HttpAnswer answer =
+        page->answer(request->query_string == nullptr ? "" : request->query_string);
+    Respond(connection, answer.status, answer.content_type, answer.body, answer.headers);
+    return 200;
+  }
   static int Unknown(mg_connection* connection, void* /*server*/) {
     Respond(connection, "404 Not Found", kPlain, "try /metrics, /livez or /readyz\n");
     return 404;
@@ -113,22 +143,29 @@ struct MetricsHandlers {
 };
 
 MetricsServer::MetricsServer(MetricRegistry& registry, std::function<Status()> ready,
-                             std::string host)
-    : registry_(registry), ready_(std::move(ready)), host_(std::move(host)) {}
+                             std::vector<HttpPage> pages, std::string host)
+    : registry_(registry),
+      ready_(std::move(ready)),
+      pages_(std::move(pages)),
+      host_(std::move(host)) {}
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::string& address,
                                                             MetricRegistry& registry,
-                                                            std::function<Status()> ready) {
+                                                            std::function<Status()> ready,
+                                                            std::vector<HttpPage> pages) {
   const Result<HostPort> parsed = ParseAddress(address);
   if (!parsed.ok()) return parsed.status();
   std::string host = parsed.value().host;
   const std::string listening = fmt::format("{}:{}", host, parsed.value().port);
   if (host.front() == '[') host = host.substr(1, host.size() - 2);
-  std::unique_ptr<MetricsServer> server(new MetricsServer(registry, std::move(ready), host));
+  // Browsers open connections ahead of need, which must not keep the scraper out.
+  const char* const threads = pages.empty() ? "3" : "8";
+  std::unique_ptr<MetricsServer> server(
+      new MetricsServer(registry, std::move(ready), std::move(pages), host));
   const char* options[] = {"listening_ports",
                            listening.c_str(),
                            "num_threads",
-                           "3",
+                           threads,
                            "request_timeout_ms",
                            "5000",
                            "max_request_size",
@@ -149,6 +186,10 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::string& a
   mg_set_request_handler(server->context_, "/metrics$", MetricsHandlers::Metrics, server.get());
   mg_set_request_handler(server->context_, "/livez$", MetricsHandlers::Live, server.get());
   mg_set_request_handler(server->context_, "/readyz$", MetricsHandlers::Ready, server.get());
+  for (const HttpPage& page : server->pages_) {
+    mg_set_request_handler(server->context_, (page.path + "$").c_str(), MetricsHandlers::Page,
+                           server.get());
+  }
   mg_set_request_handler(server->context_, "/**", MetricsHandlers::Unknown, server.get());
   return server;
 }

@@ -175,7 +175,17 @@ std::optional<uint64_t> Coordinator::running_job() const {
 std::vector<Coordinator::WorkerView> Coordinator::Workers() const {
   std::vector<WorkerView> views;
   for (const auto& [session, worker] : members_->workers) {
-    views.push_back({worker.name, worker.described, worker.version, worker.lanes});
+    views.push_back({worker.name, run_ == nullptr ? 0 : run_->job(), worker.described,
+                     worker.version, worker.lanes, worker.numeric_class, worker.leaving,
+                     worker.refused ? worker.refusal : "", worker.samples_per_second});
+  }
+  return views;
+}
+
+std::vector<Coordinator::ShardView> Coordinator::Shards() const {
+  std::vector<ShardView> views;
+  for (const auto& [session, shard] : members_->shards) {
+    views.push_back({shard.name, shard.address});
   }
   return views;
 }

@@ -46,14 +46,24 @@ class Coordinator {
   uint32_t shard_count() const;
   std::optional<uint64_t> running_job() const;
 
-  // Figures for gauges: workers by name with their lag, open leases.
+  // Figures for gauges and the status page: who is there, open leases.
   struct WorkerView {
     std::string name;
+    uint64_t job;  // That it serves or, if it is not described, may serve soon; 0: none.
     bool described;
     int64_t version;
     uint32_t lanes;
+    std::string numeric_class;
+    bool leaving;
+    std::string refusal;  // Why it may not serve its job, or empty.
+    double samples_per_second;
   };
   std::vector<WorkerView> Workers() const;
+  struct ShardView {
+    std::string name;
+    std::string address;
+  };
+  std::vector<ShardView> Shards() const;
   size_t open_leases() const;
   size_t overdue_leases(Instant now) const;  // Of them, those that take too long.
 

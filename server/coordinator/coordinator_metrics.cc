@@ -156,6 +156,12 @@ JobMetrics* CoordinatorMetrics::Find(uint64_t job) {
   return found == jobs_.end() ? nullptr : found->second.metrics.get();
 }
 
+CoordinatorObserver::JobFigures CoordinatorMetrics::FiguresOf(uint64_t job) const {
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end() || found->second.metrics == nullptr) return {};
+  return found->second.metrics->Figures();
+}
+
 void CoordinatorMetrics::OnSave(const JobRecord& record) {
   Series& series = jobs_[record.id];
   if (HasEnded(record.state) || record.state == JobState::kSuspended) {

@@ -32,6 +32,7 @@ class CoordinatorMetrics final : public CoordinatorObserver {
   void OnStoreWrite(StoreWrite kind, double seconds) override;
   void OnUnknownJob() override;
   void OnTick(const Coordinator& core) override;
+  JobFigures FiguresOf(uint64_t job) const override;
 
  private:
   struct Series {

@@ -3,6 +3,10 @@
 #ifndef DROVER_SERVER_COORDINATOR_COORDINATOR_OBSERVER_H_
 #define DROVER_SERVER_COORDINATOR_COORDINATOR_OBSERVER_H_
 
+#include <cstdint>
+#include <map>
+#include <string>
+
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_events.h"
 
@@ -19,6 +23,14 @@ class CoordinatorObserver {
   virtual void OnStoreWrite(StoreWrite kind, double seconds) = 0;
   virtual void OnUnknownJob() = 0;  // A peer spoke of a job that is not there: dropped.
   virtual void OnTick(const Coordinator& core) = 0;
+
+  // What was derived of a job and is worth showing to people.
+  struct JobFigures {
+    double step_seconds = 0;  // Smoothed; 0: no step yet.
+    std::map<std::string, double>
+        lateness_seconds;  // By worker, as drover_worker_lateness_seconds.
+  };
+  virtual JobFigures FiguresOf(uint64_t /*job*/) const { return {}; }
 };
 
 }  // namespace drover

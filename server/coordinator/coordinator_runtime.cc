@@ -75,6 +75,7 @@ struct CoordinatorRuntime::Executor {
 CoordinatorRuntime::CoordinatorRuntime(const CoordinatorOptions& options, const Parts& parts)
     : parts_(parts),
       checkpoint_directory_(options.checkpoint_directory),
+      shards_min_(options.shards_min),
       core_(options),
       book_(parts.store, parts.clock, &signal_),
       checkpoints_(parts.fs, parts.clock, [this](ManifestCommitted event) { Post(event); }) {}

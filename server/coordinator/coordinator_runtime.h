@@ -25,6 +25,7 @@
 #include "server/coordinator/job_desk.h"
 #include "server/coordinator/job_store.h"
 #include "server/coordinator/peer_sessions.h"
+#include "server/coordinator/status_facts.h"
 
 namespace drover {
 
@@ -42,6 +43,7 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   static constexpr std::chrono::milliseconds kTickEvery{100};
   static constexpr std::chrono::seconds kAnswerTimeout{10};
   static constexpr size_t kJobsMax = 10'000;
+  static constexpr size_t kStatusRowsMax = 100;  // Jobs, workers and shards on the status page.
 
   CoordinatorRuntime(const CoordinatorOptions& options, const Parts& parts);
   ~CoordinatorRuntime() override { Stop(); }
@@ -53,6 +55,10 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
 
   // EventSink.
   bool Post(CoordinatorEvent event) override;
+
+  // Jobs, workers and shards for the status page, with `job` (as in JobDesk) selected; the first in
+  // the list when it means no job. kUnavailable as in JobDesk.
+  Result<StatusFacts> ReadStatus(const std::string& job);
 
   // JobDesk.
   Result<Created> Create(const std::string& request_id, const v1::JobSpec& spec,
@@ -92,6 +98,10 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   // On the thread.
   Result<const JobRecord*> Find(const std::string& job) const;
   v1::Job Describe(const JobRecord& record) const;
+  StatusFacts StatusHere(const std::string& job) const;
+  StatusJob StatusOf(const JobRecord& record) const;
+  std::vector<StatusWorker> StatusOfWorkers() const;
+  std::vector<StatusShard> StatusOfShards() const;
   Result<Created> CreateHere(const std::string& request_id, const v1::JobSpec& spec,
                              const JobPlan& plan);
   Result<v1::Job> AskHere(const std::string& job, JobVerb verb);
@@ -99,6 +109,7 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
 
   const Parts parts_;
   const std::string checkpoint_directory_;
+  const uint32_t shards_min_;
   Coordinator core_;
   EventSignal signal_;
   JobBook book_;

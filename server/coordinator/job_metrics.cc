@@ -192,12 +192,14 @@ void JobMetrics::SetLateness() {
   for (const auto& [worker, instant] : done_before_) order.push_back(instant);
   std::sort(order.begin(), order.end());
   for (auto& [worker, gauge] : lateness_) gauge.Set(0);
+  lateness_seconds_.clear();
   for (const auto& [worker, instant] : done_before_) {
     const auto [entry, added] = lateness_.try_emplace(worker);
     if (added) {
       entry->second = registry_->GaugeOf(Metric::kWorkerLatenessSeconds, {train_job_, worker});
     }
-    entry->second.Set(Seconds(instant - order[(order.size() - 1) / 2]));
+    lateness_seconds_[worker] = Seconds(instant - order[(order.size() - 1) / 2]);
+    entry->second.Set(lateness_seconds_[worker]);
   }
   done_before_ = std::move(done_);
   done_.clear();

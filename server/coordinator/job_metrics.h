@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/metrics/registry.h"
 #include "server/coordinator/coordinator_events.h"
+#include "server/coordinator/coordinator_observer.h"
 #include "server/coordinator/job.h"
 
 namespace drover {
@@ -53,6 +54,7 @@ class JobMetrics {
     size_t leases_overdue = 0;
   };
   void SetMembers(const Members& members);
+  CoordinatorObserver::JobFigures Figures() const { return {step_seconds_, lateness_seconds_}; }
   void SetLag(const std::string& worker, int64_t steps);
   void SetLastSeen(const std::string& worker, int64_t unix_ms);
 
@@ -89,8 +91,9 @@ class JobMetrics {
   // may be committed before the coordinator hears of its last results.
   std::map<std::string, Instant> done_;
   std::map<std::string, Instant> done_before_;
-  std::map<std::string, Gauge> lateness_;  // Of all workers that ever had one.
-  std::optional<Instant> committed_;       // Until all shards have applied it.
+  std::map<std::string, Gauge> lateness_;           // Of all workers that ever had one.
+  std::map<std::string, double> lateness_seconds_;  // Of those of the last step.
+  std::optional<Instant> committed_;                // Until all shards have applied it.
   std::optional<Instant> checkpoint_ordered_;
   std::optional<Instant> checkpoint_parts_;
   int64_t checkpoint_version_ = -1;

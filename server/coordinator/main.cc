@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/file_system.h"
@@ -33,6 +34,9 @@
 #include "server/coordinator/job_service.h"
 #include "server/coordinator/job_store.h"
 #include "server/coordinator/shard_service.h"
+#include "server/coordinator/status_history.h"
+#include "server/coordinator/status_json.h"
+#include "server/coordinator/status_page.h"
 #include "server/coordinator/worker_service.h"
 
 namespace drover {
@@ -160,14 +164,31 @@ std::unique_ptr<grpc::Server> Serve(const std::string& address,
   return builder.BuildAndStart();
 }
 
+// What the status page shows of the job and of everything else.
+Result<StatusFacts> GatherStatus(const std::string& job, const std::string& address,
+                                 int64_t started_unix_ms, CoordinatorRuntime* runtime,
+                                 StatusHistory* history) {
+  Result<StatusFacts> facts = runtime->ReadStatus(job);
+  if (!facts.ok()) return facts;
+  facts.value().version = DROVER_VERSION;
+  facts.value().server = ServerForUsers(address);
+  facts.value().started_unix_ms = started_unix_ms;
+  if (facts.value().selected.empty()) return facts;
+  const Status read = history->Read(facts.value().selected, &facts.value());
+  if (!read.ok()) return read;
+  return facts;
+}
+
 Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
-                                                    MetricRegistry* registry) {
+                                                    MetricRegistry* registry,
+                                                    std::vector<HttpPage> pages) {
   if (address.empty()) return std::unique_ptr<MetricsServer>();
   registry
       ->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "coordinator", grpc_version_string(), ""})
       .Set(1);
   // The port is opened after all jobs have been read: who can ask is told that all is well.
-  return MetricsServer::Start(address, *registry, [] { return Status(); });
+  return MetricsServer::Start(
+      address, *registry, [] { return Status(); }, std::move(pages));
 }
 
 // Serves until a signal ends the program.
@@ -208,9 +229,16 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
                                                "process? Port 0 takes a free one",
                                                Quote(flags.listen))));
   }
-  Result<std::unique_ptr<MetricsServer>> exposition = ServeMetrics(flags.metrics, &registry);
-  if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
   const std::string address = WithPort(flags.listen, port);
+  StatusHistory history(&runtime);
+  StatusPage page(
+      [&, started = Clock::Real().UnixMilliseconds()](const std::string& job) {
+        return GatherStatus(job, address, started, &runtime, &history);
+      },
+      &Clock::Real());
+  Result<std::unique_ptr<MetricsServer>> exposition =
+      ServeMetrics(flags.metrics, &registry, page.Pages());
+  if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
   LogInfo(
       "drover-coordinator {} listens on {} metrics_port={} state_dir={} checkpoint_dir={} "
       "min_shards={} tls={}",

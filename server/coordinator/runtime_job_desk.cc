@@ -163,6 +163,10 @@ Result<std::vector<v1::CheckpointInfo>> CoordinatorRuntime::Checkpoints(const st
       });
 }
 
+Result<StatusFacts> CoordinatorRuntime::ReadStatus(const std::string& job) {
+  return OnThread<StatusFacts>([this, job]() -> Result<StatusFacts> { return StatusHere(job); });
+}
+
 // Not on the thread: many users may be reading long histories.
 Result<std::vector<v1::JobEvent>> CoordinatorRuntime::ReadEvents(const std::string& id,
                                                                  int64_t after_sequence,

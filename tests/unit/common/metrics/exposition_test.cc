@@ -90,6 +90,43 @@ TEST_F(ExpositionTest, ServesNothingElse) {
   EXPECT_THAT(Ask(server_->port(), "no http at all\r\n\r\n"), HasSubstr("400 Bad Request"));
 }
 
+TEST_F(ExpositionTest, PagesOfTheProcessAreServedBesideTheMetrics) {
+  const std::vector<HttpPage> pages = {
+      {"/",
+       [](const std::string&) {
+         return HttpAnswer{"200 OK", "text/html", "A: b\r\n", "hi"};
+       }},
+      {"/api/x", [](const std::string& query) {
+         return HttpAnswer{"503 Service Unavailable", "text/plain", "", "asked " + query};
+       }}};
+  const Result<std::unique_ptr<MetricsServer>> server = MetricsServer::Start(
+      "127.0.0.1:0", registry_, [] { return Status(); }, pages);
+  ASSERT_TRUE(server.ok()) << server.status().ToString();
+  const int port = server.value()->port();
+
+  const auto get = [port](const std::string& path, const std::string& host = "127.0.0.1:1") {
+    return Ask(port, "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+  };
+  const std::string root = get("/");
+  EXPECT_THAT(root, StartsWith("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"));
+  EXPECT_THAT(root, HasSubstr("\r\nCache-Control: no-store\r\n"));
+  EXPECT_THAT(root, HasSubstr("\r\nX-Content-Type-Options: nosniff\r\n"));
+  EXPECT_THAT(root, HasSubstr("\r\nA: b\r\n"));
+  EXPECT_THAT(root, ::testing::EndsWith("\r\n\r\nhi"));
+  EXPECT_THAT(get("/api/x?job=7&more"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(get("/api/x?job=7&more"), ::testing::EndsWith("asked job=7&more"));
+  EXPECT_THAT(get("/metrics"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(get("/api/"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(get("/api/x/y"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(Ask(port, "DELETE / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+              StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(Ask(port, "HEAD / HTTP/1.1\r\nHost: [::1]\r\n\r\n"), ::testing::EndsWith("\r\n\r\n"));
+  // A site whose name leads here reads nothing but what any scraper may.
+  EXPECT_THAT(get("/", "evil.example:80"), StartsWith("HTTP/1.1 421 "));
+  EXPECT_THAT(get("/api/x", "127.0.0.1.evil.example"), StartsWith("HTTP/1.1 421 "));
+  EXPECT_THAT(get("/", "localhost:9464"), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(ExpositionTest, BadAddressesAreRefused) {
   for (const char* address : {"", "9464", ":9464", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:80s",
                               "127.0.0.1:80,90", "example.org:80", "127.0.0.1:-1", "a b:1"}) {

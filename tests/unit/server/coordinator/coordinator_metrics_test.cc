@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "tests/unit/server/coordinator/coordinator_fixture.h"
@@ -272,6 +273,9 @@ TEST_F(CoordinatorMetricsTest, LatenessIsAgainstTheMedianWorkerOfTheStep) {
   EXPECT_THAT(registry_.Render(), HasSubstr(lateness(2) + "0\n"));
   EXPECT_THAT(registry_.Render(), HasSubstr(lateness(3) + "3\n"));
   EXPECT_THAT(registry_.Render(), Not(HasSubstr(lateness(4))));
+  const std::map<std::string, double> late = {{"w1", -2}, {"w2", 0}, {"w3", 3}};
+  EXPECT_EQ(metrics_.FiguresOf(kJob).lateness_seconds, late);
+  EXPECT_TRUE(metrics_.FiguresOf(kJob + 1).lateness_seconds.empty());
 
   commit();
   EXPECT_THAT(registry_.Render(), HasSubstr(lateness(1) + "0\n"));

@@ -120,6 +120,41 @@ TEST_F(CoordinatorRuntimeTest, TheListBeginsWithTheNewest) {
   EXPECT_EQ(jobs.value()[2].spec().name(), "first");
 }
 
+TEST_F(CoordinatorRuntimeTest, TheStatusBeginsWithActiveJobsAndSelectsOne) {
+  Leave(3, "old", JobState::kFailed);
+  Leave(1, "old", JobState::kSucceeded);
+  Leave(2, "waits", JobState::kSuspended);
+  Start();
+  Create("runs");
+
+  const StatusFacts facts = runtime_->ReadStatus("").value();
+
+  ASSERT_EQ(facts.jobs.size(), 4u);
+  EXPECT_EQ(facts.jobs_total, 4);
+  EXPECT_EQ(facts.jobs[0].name, "runs");
+  EXPECT_EQ(facts.jobs[1].name, "waits");
+  EXPECT_EQ(facts.jobs[2].id, "0000000000000001");
+  EXPECT_TRUE(facts.jobs[2].is_newest_of_name);
+  EXPECT_FALSE(facts.jobs[3].is_newest_of_name);
+  EXPECT_EQ(facts.selected, facts.jobs[0].id);
+  EXPECT_EQ(runtime_->ReadStatus("old").value().selected, "0000000000000001");
+  EXPECT_EQ(runtime_->ReadStatus("0000000000000003").value().selected, "0000000000000003");
+  EXPECT_EQ(runtime_->ReadStatus("nobody").value().selected, facts.jobs[0].id);
+}
+
+TEST_F(CoordinatorRuntimeTest, TheStatusIsBoundedButHoldsTheSelectedJob) {
+  for (uint64_t id = 1; id <= CoordinatorRuntime::kStatusRowsMax + 20; ++id) {
+    Leave(id, "old", JobState::kFailed);
+  }
+  Start();
+
+  const StatusFacts facts = runtime_->ReadStatus("0000000000000001").value();
+
+  EXPECT_EQ(facts.jobs.size(), CoordinatorRuntime::kStatusRowsMax + 1);
+  EXPECT_EQ(facts.jobs.back().id, facts.selected);
+  EXPECT_EQ(facts.jobs_total, 120);
+}
+
 TEST_F(CoordinatorRuntimeTest, ARepeatedRequestGivesTheSameJob) {
   Start();
   const Result<JobDesk::Created> first = runtime_->Create("r", SmallSpec(), SmallPlan());
@@ -341,6 +376,24 @@ TEST_F(CoordinatorRuntimeTest, AStepIsLeasedMeasuredCommittedAndReported) {
   const auto steps = std::count_if(events.begin(), events.end(),
                                    [](const v1::JobEvent& event) { return event.has_step(); });
   EXPECT_EQ(steps, 1);
+
+  const StatusFacts status = runtime_->ReadStatus("").value();
+  EXPECT_EQ(status.selected, id);
+  ASSERT_EQ(status.jobs.size(), 1u);
+  EXPECT_EQ(status.jobs[0].state, "RUNNING");
+  EXPECT_EQ(status.jobs[0].step, 1);
+  EXPECT_EQ(status.jobs[0].steps, 40);
+  EXPECT_EQ(status.jobs[0].loss, 1.0);
+  ASSERT_EQ(status.workers.size(), 1u);
+  EXPECT_EQ(status.workers[0].name, "w1");
+  EXPECT_EQ(status.workers[0].state, "active");
+  EXPECT_EQ(status.workers[0].lag_steps, 1);  // Asked for work at version 0.
+  ASSERT_EQ(status.shards.size(), 1u);
+  EXPECT_EQ(status.shards[0].address, "127.0.0.1:9");
+  ASSERT_EQ(status.shards[0].parts.size(), 1u);
+  EXPECT_EQ(status.shards[0].parts[0].block_end, 3u);
+  // Weight and two moments of 300 * 300 + 300 elements.
+  EXPECT_EQ(status.shards[0].parts[0].bytes, 3u * 4 * 90'300);
 }
 
 }  // namespace

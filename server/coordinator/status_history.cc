@@ -1,0 +1,127 @@
+#include "server/coordinator/status_history.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace drover {
+namespace {
+
+constexpr int64_t kEventsPerRead = 1000;
+
+StatusStep StepOf(const v1::StepReport& report) {
+  return {report.step(),
+          report.loss(),
+          report.accuracy(),
+          report.learning_rate(),
+          report.gradient_norm(),
+          report.samples_per_second(),
+          report.trust_ratio_min(),
+          report.trust_ratio_median(),
+          report.trust_ratio_max()};
+}
+
+// What an event says to people; empty text: nothing.
+StatusLine LineOf(const v1::JobEvent& event) {
+  StatusLine line = {event.time_unix_ms(), "info", "coordinator", ""};
+  switch (event.kind_case()) {
+    case v1::JobEvent::kLog:
+      line.level = event.log().level();
+      line.task = event.log().task();
+      line.text = event.log().text();
+      break;
+    case v1::JobEvent::kState:
+      line.text = fmt::format("the job is {}", JobStateName(static_cast<JobState>(event.state())));
+      break;
+    case v1::JobEvent::kCheckpoint:
+      line.text = fmt::format("checkpoint of step {}, {} bytes, weights {:.12}",
+                              event.checkpoint().version(), event.checkpoint().bytes(),
+                              event.checkpoint().weights_digest());
+      break;
+    case v1::JobEvent::kEval:
+      line.text = fmt::format("evaluation of step {}: loss {:.4g}, accuracy {:.4g}",
+                              event.eval().version(), event.eval().loss(), event.eval().accuracy());
+      break;
+    case v1::JobEvent::kStep:
+      if (!event.step().skipped()) break;
+      line.level = "warning";
+      line.text =
+          fmt::format("step {} skipped: {}", event.step().step(), event.step().skip_reason());
+      break;
+    case v1::JobEvent::KIND_NOT_SET:
+      break;
+  }
+  return line;
+}
+
+}  // namespace
+
+template <typename T>
+void StatusHistory::Row<T>::Add(const T& item) {
+  // A job that went back to a checkpoint makes its steps again.
+  while (!kept.empty() && kept.back().step >= item.step) kept.pop_back();
+  newest = item;
+  if (item.step % stride != 0) return;
+  kept.push_back(item);
+  while (kept.size() >= kPointsMax) {
+    stride *= 2;
+    std::erase_if(kept, [this](const T& one) { return one.step % stride != 0; });
+  }
+}
+
+template <typename T>
+std::vector<T> StatusHistory::Row<T>::All() const {
+  std::vector<T> all(kept.begin(), kept.end());
+  if (newest.has_value() && (all.empty() || all.back().step < newest->step)) all.push_back(*newest);
+  return all;
+}
+
+void StatusHistory::Past::Add(const v1::JobEvent& event) {
+  if (event.sequence() <= last_sequence) return;  // Another reader was faster.
+  last_sequence = event.sequence();
+  if (event.has_step() && !event.step().skipped()) steps.Add(StepOf(event.step()));
+  if (event.has_eval()) {
+    evals.Add({event.eval().version(), event.eval().loss(), event.eval().accuracy()});
+  }
+  StatusLine line = LineOf(event);
+  if (line.text.empty()) return;
+  lines.push_back(std::move(line));
+  if (lines.size() > kLinesMax) lines.pop_front();
+}
+
+int64_t StatusHistory::LastSequence(const std::string& id) {
+  MutexLock lock(&mutex_);
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? 0 : found->second.last_sequence;
+}
+
+void StatusHistory::Add(const std::string& id, const std::vector<v1::JobEvent>& events) {
+  MutexLock lock(&mutex_);
+  Past& past = jobs_[id];
+  past.used = ++uses_;
+  for (const v1::JobEvent& event : events) past.Add(event);
+  if (jobs_.size() <= kJobsMax) return;
+  jobs_.erase(std::min_element(jobs_.begin(), jobs_.end(), [](const auto& a, const auto& b) {
+    return a.second.used < b.second.used;
+  }));
+}
+
+Status StatusHistory::Read(const std::string& id, StatusFacts* facts) {
+  // No lock while reading: the same events may be read twice, and count once.
+  for (int64_t after = LastSequence(id);;) {
+    const Result<std::vector<v1::JobEvent>> events = desk_->ReadEvents(id, after, kEventsPerRead);
+    if (!events.ok()) return events.status();
+    Add(id, events.value());
+    if (std::cmp_less(events.value().size(), kEventsPerRead)) break;
+    after = events.value().back().sequence();
+  }
+  MutexLock lock(&mutex_);
+  const Past& past = jobs_[id];
+  facts->steps = past.steps.All();
+  facts->evals = past.evals.All();
+  facts->lines.assign(past.lines.begin(), past.lines.end());
+  return Status();
+}
+
+}  // namespace drover
