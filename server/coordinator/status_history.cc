@@ -8,7 +8,7 @@
 namespace drover {
 namespace {
 
-constexpr int64_t kEventsPerRead = 1000;
+constexpr int64_t kEventsPerPoll = 1000;
 
 StatusStep StepOf(const v1::StepReport& report) {
   return {report.step(),
@@ -110,10 +110,10 @@ void StatusHistory::Add(const std::string& id, const std::vector<v1::JobEvent>& 
 Status StatusHistory::Read(const std::string& id, StatusFacts* facts) {
   // No lock while reading: the same events may be read twice, and count once.
   for (int64_t after = LastSequence(id);;) {
-    const Result<std::vector<v1::JobEvent>> events = desk_->ReadEvents(id, after, kEventsPerRead);
+    const Result<std::vector<v1::JobEvent>> events = desk_->ReadEvents(id, after, kEventsPerPoll);
     if (!events.ok()) return events.status();
     Add(id, events.value());
-    if (std::cmp_less(events.value().size(), kEventsPerRead)) break;
+    if (std::cmp_less(events.value().size(), kEventsPerPoll)) break;
     after = events.value().back().sequence();
   }
   MutexLock lock(&mutex_);
