@@ -49,15 +49,15 @@ Result<std::optional<CoordinatorEvent>> ReadEvent(SessionId session,
   return std::optional<CoordinatorEvent>(ShardReplied{session, std::move(reply).value()});
 }
 
-constexpr PeerProtocol<v1::ShardMessage, ShardJoined> kProtocol = {"shard", &ReadJoined,
-                                                                   &ReadEvent};
+constexpr PeerProtocol<v1::ShardMessage, ShardJoined> kShardProtocol = {"shard", &ReadJoined,
+                                                                        &ReadEvent};
 
 }  // namespace
 
 grpc::Status ShardService::Session(
     grpc::ServerContext* context,
     grpc::ServerReaderWriter<v1::ShardOrder, v1::ShardMessage>* stream) {
-  return ServePeer<ShardLeft>(host_, kProtocol, context, stream);
+  return ServePeer<ShardLeft>(host_, kShardProtocol, context, stream);
 }
 
 }  // namespace drover

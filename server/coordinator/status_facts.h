@@ -75,6 +75,7 @@ struct StatusStep {
   double ratio_min = 0;  // All three 0: the rule has no trust ratio.
   double ratio_median = 0;
   double ratio_max = 0;
+  double noise_scale = 0;  // Of the gradient, in samples; NaN while it is not known.
 };
 struct StatusEval {
   int64_t step = 0;  // Of the weights.

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace drover {
 namespace {
 
 constexpr int64_t kEventsPerPoll = 1000;
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 StatusStep StepOf(const v1::StepReport& report) {
   return {report.step(),
@@ -19,7 +21,8 @@ StatusStep StepOf(const v1::StepReport& report) {
           report.samples_per_second(),
           report.trust_ratio_min(),
           report.trust_ratio_median(),
-          report.trust_ratio_max()};
+          report.trust_ratio_max(),
+          report.has_gradient_noise_scale() ? report.gradient_noise_scale() : kUnknown};
 }
 
 // What an event says to people; empty text: nothing.
@@ -57,33 +60,9 @@ StatusLine LineOf(const v1::JobEvent& event) {
 
 }  // namespace
 
-template <typename T>
-void StatusHistory::Row<T>::Add(const T& item) {
-  // A job that went back to a checkpoint makes its steps again.
-  while (!kept.empty() && kept.back().step >= item.step) kept.pop_back();
-  newest = item;
-  if (item.step % stride != 0) return;
-  kept.push_back(item);
-  while (kept.size() >= kPointsMax) {
-    stride *= 2;
-    std::erase_if(kept, [this](const T& one) { return one.step % stride != 0; });
-  }
-}
-
-template <typename T>
-std::vector<T> StatusHistory::Row<T>::All() const {
-  std::vector<T> all(kept.begin(), kept.end());
-  if (newest.has_value() && (all.empty() || all.back().step < newest->step)) all.push_back(*newest);
-  return all;
-}
-
 void StatusHistory::Past::Add(const v1::JobEvent& event) {
   if (event.sequence() <= last_sequence) return;  // Another reader was faster.
   last_sequence = event.sequence();
-  if (event.has_step() && !event.step().skipped()) steps.Add(StepOf(event.step()));
-  if (event.has_eval()) {
-    evals.Add({event.eval().version(), event.eval().loss(), event.eval().accuracy()});
-  }
   StatusLine line = LineOf(event);
   if (line.text.empty()) return;
   lines.push_back(std::move(line));
@@ -107,7 +86,7 @@ void StatusHistory::Add(const std::string& id, const std::vector<v1::JobEvent>& 
   }));
 }
 
-Status StatusHistory::Read(const std::string& id, StatusFacts* facts) {
+Status StatusHistory::ReadLines(const std::string& id, StatusFacts* facts) {
   // No lock while reading: the same events may be read twice, and count once.
   for (int64_t after = LastSequence(id);;) {
     const Result<std::vector<v1::JobEvent>> events = desk_->ReadEvents(id, after, kEventsPerPoll);
@@ -118,10 +97,20 @@ Status StatusHistory::Read(const std::string& id, StatusFacts* facts) {
   }
   MutexLock lock(&mutex_);
   const Past& past = jobs_[id];
-  facts->steps = past.steps.All();
-  facts->evals = past.evals.All();
   facts->lines.assign(past.lines.begin(), past.lines.end());
   return Status();
+}
+
+Status StatusHistory::Read(const std::string& id, StatusFacts* facts) {
+  const Result<JobDesk::History> history = desk_->ReadMetricsPoints(id, kPoints);
+  if (!history.ok()) return history.status();
+  for (const v1::StepReport& report : history.value().steps) {
+    if (!report.skipped()) facts->steps.push_back(StepOf(report));
+  }
+  for (const v1::EvalReport& report : history.value().evaluations) {
+    facts->evals.push_back({report.version(), report.loss(), report.accuracy()});
+  }
+  return ReadLines(id, facts);
 }
 
 }  // namespace drover

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +21,7 @@ namespace drover {
 
 class StatusHistory {
  public:
-  static constexpr size_t kPointsMax = 240;  // Steps given out, of any number, and evaluations.
+  static constexpr int64_t kPoints = 240;  // About so many steps, and evaluations.
   static constexpr size_t kLinesMax = 40;
   static constexpr size_t kJobsMax = 4;  // Kept; the one not asked for the longest goes.
 
@@ -33,27 +32,15 @@ class StatusHistory {
   Status Read(const std::string& id, StatusFacts* facts) DROVER_EXCLUDES(mutex_);
 
  private:
-  // Reports of one kind: those whose number is a multiple of the stride, which doubles when they
-  // become too many, and the newest.
-  template <typename T>
-  struct Row {
-    std::deque<T> kept;
-    std::optional<T> newest;
-    int64_t stride = 1;
-
-    void Add(const T& item);
-    std::vector<T> All() const;
-  };
   struct Past {
     int64_t last_sequence = 0;
     int64_t used = 0;  // When it was last asked for.
-    Row<StatusStep> steps;
-    Row<StatusEval> evals;
     std::deque<StatusLine> lines;
 
     void Add(const v1::JobEvent& event);
   };
 
+  Status ReadLines(const std::string& id, StatusFacts* facts) DROVER_EXCLUDES(mutex_);
   int64_t LastSequence(const std::string& id) DROVER_EXCLUDES(mutex_);
   void Add(const std::string& id, const std::vector<v1::JobEvent>& events) DROVER_EXCLUDES(mutex_);
 

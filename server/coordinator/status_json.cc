@@ -146,7 +146,8 @@ Json StepsToJson(const std::vector<StatusStep>& steps) {
           {"samples_per_second", column(&StatusStep::samples_per_second)},
           {"ratio_min", column(&StatusStep::ratio_min)},
           {"ratio_median", column(&StatusStep::ratio_median)},
-          {"ratio_max", column(&StatusStep::ratio_max)}};
+          {"ratio_max", column(&StatusStep::ratio_max)},
+          {"noise_scale", column(&StatusStep::noise_scale)}};
 }
 
 Json EvalsToJson(const std::vector<StatusEval>& evals) {

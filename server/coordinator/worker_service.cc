@@ -5,15 +5,15 @@
 namespace drover {
 namespace {
 
-constexpr PeerProtocol<v1::WorkerMessage, WorkerJoined> kProtocol = {"worker", &JoinedFromProto,
-                                                                     &WorkerEventFromProto};
+constexpr PeerProtocol<v1::WorkerMessage, WorkerJoined> kWorkerProtocol = {
+    "worker", &JoinedFromProto, &WorkerEventFromProto};
 
 }  // namespace
 
 grpc::Status WorkerService::Session(
     grpc::ServerContext* context,
     grpc::ServerReaderWriter<v1::WorkerOrder, v1::WorkerMessage>* stream) {
-  return ServePeer<WorkerLeft>(host_, kProtocol, context, stream);
+  return ServePeer<WorkerLeft>(host_, kWorkerProtocol, context, stream);
 }
 
 }  // namespace drover

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +13,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Has nothing but events.
+// Has nothing but events and points of charts.
 class EventDesk final : public JobDesk {
  public:
   Result<Created> Create(const std::string&, const v1::JobSpec&, const JobPlan&) override {
@@ -37,19 +38,20 @@ class EventDesk final : public JobDesk {
     read_ += found.size();
     return found;
   }
+  Result<History> ReadMetrics(const std::string&, int64_t, int64_t) override { return Unused(); }
+  Result<History> ReadMetricsPoints(const std::string& /*id*/, int64_t /*points*/) override {
+    return history_;
+  }
   void WaitForEvent(const std::string&, int64_t, std::chrono::nanoseconds) override {}
 
   v1::JobEvent* Add() {
     events_.emplace_back().set_sequence(static_cast<int64_t>(events_.size()));
     return &events_.back();
   }
-  void AddStep(int64_t step) {
-    v1::StepReport* const report = Add()->mutable_step();
-    report->set_step(step);
-    report->set_loss(static_cast<double>(step));
-  }
+  void AddStep(int64_t step) { Add()->mutable_step()->set_step(step); }
 
   std::vector<v1::JobEvent> events_;
+  History history_;
   size_t read_ = 0;
   Status failure_;
 
@@ -69,29 +71,26 @@ class StatusHistoryTest : public ::testing::Test {
   StatusHistory history_{&desk_};
 };
 
-TEST_F(StatusHistoryTest, AFewStepsAreAllThere) {
-  for (int step = 0; step < 5; ++step) desk_.AddStep(step);
-  desk_.Add()->mutable_eval()->set_version(5);
+TEST_F(StatusHistoryTest, ChartsShowWhatTheStepsAndEvaluationsReported) {
+  v1::StepReport& step = desk_.history_.steps.emplace_back();
+  step.set_step(7);
+  step.set_loss(0.5);
+  step.set_trust_ratio_max(3);
+  desk_.history_.steps.emplace_back().set_skipped(true);  // Has no figures.
+  v1::EvalReport& evaluation = desk_.history_.evaluations.emplace_back();
+  evaluation.set_version(8);
+  evaluation.set_accuracy(0.75);
 
   const StatusFacts facts = Read();
 
-  ASSERT_EQ(facts.steps.size(), 5u);
-  EXPECT_EQ(facts.steps[4].loss, 4);
+  ASSERT_EQ(facts.steps.size(), 1u);
+  EXPECT_EQ(facts.steps[0].step, 7);
+  EXPECT_EQ(facts.steps[0].loss, 0.5);
+  EXPECT_EQ(facts.steps[0].ratio_max, 3);
+  EXPECT_TRUE(std::isnan(facts.steps[0].noise_scale));
   ASSERT_EQ(facts.evals.size(), 1u);
-  EXPECT_EQ(facts.evals[0].step, 5);
-}
-
-TEST_F(StatusHistoryTest, ManyStepsAreThinnedEvenlyAndEndWithTheNewest) {
-  for (int step = 0; step < 10'000; ++step) desk_.AddStep(step);
-
-  const std::vector<StatusStep> steps = Read().steps;
-
-  EXPECT_LE(steps.size(), StatusHistory::kPointsMax);
-  EXPECT_GE(steps.size(), StatusHistory::kPointsMax / 2);
-  EXPECT_EQ(steps.front().step, 0);
-  EXPECT_EQ(steps.back().step, 9'999);
-  for (size_t i = 0; i + 1 < steps.size(); ++i)
-    EXPECT_EQ(steps[i].step, 64 * static_cast<int64_t>(i));
+  EXPECT_EQ(facts.evals[0].step, 8);
+  EXPECT_EQ(facts.evals[0].accuracy, 0.75);
 }
 
 TEST_F(StatusHistoryTest, OnlyNewEventsAreRead) {
@@ -100,17 +99,8 @@ TEST_F(StatusHistoryTest, OnlyNewEventsAreRead) {
   desk_.AddStep(100);
   desk_.read_ = 0;
 
-  EXPECT_EQ(Read().steps.size(), 101u);
+  Read();
   EXPECT_EQ(desk_.read_, 1u);
-}
-
-TEST_F(StatusHistoryTest, AJobThatWentBackMakesItsStepsAgain) {
-  for (const int step : {0, 1, 2, 3, 4, 2, 3}) desk_.AddStep(step);
-
-  const std::vector<StatusStep> steps = Read().steps;
-
-  ASSERT_EQ(steps.size(), 4u);
-  for (size_t i = 0; i < steps.size(); ++i) EXPECT_EQ(steps[i].step, static_cast<int64_t>(i));
 }
 
 TEST_F(StatusHistoryTest, EventsForPeopleBecomeLines) {
@@ -131,7 +121,6 @@ TEST_F(StatusHistoryTest, EventsForPeopleBecomeLines) {
   EXPECT_EQ(facts.lines[0].task, "worker/w0");
   EXPECT_EQ(facts.lines[1].text, "the job is RUNNING");
   EXPECT_EQ(facts.lines[2].text, "step 1 skipped: leaf 3: NaN");
-  EXPECT_EQ(facts.steps.size(), 1u);  // A skipped step has no figures.
 }
 
 TEST_F(StatusHistoryTest, OldLinesGo) {

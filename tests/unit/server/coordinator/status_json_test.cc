@@ -124,7 +124,8 @@ TEST(StatusJsonTest, HoldsEveryFact) {
   facts.jobs[0].samples_per_second = 32;
   facts.workers = {{"w0", "active", "", "cpu onednn", 4, kId, 1, -0.5, 100}};
   facts.shards = {{"s0", "127.0.0.1:7", {{kId, 2, 5, 4096}}}};
-  facts.steps = {{0, 2.5, 0.1, 0.01, 3, 64, 0.5, 1, 2}, {10, 1.5, 0.4, 0.02, 2, 65, 0.25, 1, 4}};
+  facts.steps = {{0, 2.5, 0.1, 0.01, 3, 64, 0.5, 1, 2, 9},
+                 {10, 1.5, 0.4, 0.02, 2, 65, 0.25, 1, 4, 8}};
   facts.evals = {{10, 1.25, 0.5}};
   facts.lines = {{7, "warning", "worker/w0", "late"}};
 
