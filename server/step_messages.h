@@ -68,6 +68,7 @@ struct PlaceOrder {
   Origin origin;
   bool publish_bf16 = false;  // Workers pull weights in bfloat16.
   bool discard = false;       // Start from `origin` whatever is held.
+  std::string token_key;      // Of the job's tokens in this epoch, added on the way: a secret.
 };
 struct MeasureOrder {
   Fence fence;

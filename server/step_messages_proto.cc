@@ -13,6 +13,7 @@
 #include "common/rpc/layout_proto.h"
 #include "common/tensor/fixed_point.h"
 #include "common/tensor/leaf_set.h"
+#include "common/tls/job_token.h"
 #include "server/optim/step_scalars.h"
 #include "server/spec.h"
 
@@ -120,6 +121,7 @@ v1::Place PlaceToProto(const PlaceOrder& order) {
   out.set_checkpoint_version(order.origin.version);
   out.set_discard(order.discard);
   out.set_publish_bf16(order.publish_bf16);
+  out.set_token_key(order.token_key);
   return out;
 }
 
@@ -166,6 +168,11 @@ Status CheckPlaceNumbers(const v1::Place& message) {
                       fmt::format("fraction_bits={}, expected {} to {}", message.fraction_bits(),
                                   kFractionBitsMin, fraction_bits_max));
   }
+  if (message.token_key().size() != kJobKeyBytes) {
+    return Bad("Place", fmt::format("a token key of {} bytes, expected {}: run the same release "
+                                    "everywhere",
+                                    message.token_key().size(), kJobKeyBytes));
+  }
   return CheckPath("Place", message.checkpoint(), /*may_be_empty=*/true);
 }
 
@@ -203,6 +210,7 @@ Result<ShardOrder> PlaceFromProto(const v1::Place& message) {
   order.origin = {message.checkpoint(), message.checkpoint_version()};
   order.discard = message.discard();
   order.publish_bf16 = message.publish_bf16();
+  order.token_key = message.token_key();
   return ShardOrder(std::move(order));
 }
 

@@ -76,6 +76,11 @@ Result<Transport> OpenTransport(const Flags& flags) {
   return transport;
 }
 
+int RefuseToStart(const Status& status) {
+  LogError("cannot start: {}", status.message());
+  return kExitConfiguration;
+}
+
 // Ready when the coordinator knows us. Null without --metrics.
 Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
                                                     MetricRegistry* registry,
@@ -110,10 +115,7 @@ int Run(const Flags& flags, const Transport& transport, const sigset_t& signals)
                   &metrics, GpusElseCpu(flags.lanes), SetUpJob, transport.channels()});
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session);
-  if (!exposition.ok()) {
-    LogError("cannot start: --metrics: {}", exposition.status().message());
-    return kExitConfiguration;
-  }
+  if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
   LogInfo("drover-worker {} name={} coordinator={} lanes={} metrics_port={} class=\"{}\" tls={}",
           DROVER_VERSION, flags.name, flags.coordinator, flags.lanes,
           exposition.value() == nullptr ? 0 : exposition.value()->port(), NumericClassOfCpu(),
@@ -131,7 +133,6 @@ int Run(const Flags& flags, const Transport& transport, const sigset_t& signals)
 
 int Main(int argc, char** argv) {
   Flags flags;
-  flags.name = DefaultName();
   CLI::App app("drover-worker: computes gradients for the jobs of a Drover cluster");
   app.set_version_flag("--version", "drover-worker " DROVER_VERSION);
   AddCoordinatorFlag(&app, &flags.coordinator);
@@ -143,12 +144,13 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
   if (const std::optional<int> code = ParseDaemonFlags(&app, argc, argv)) return *code;
-  InitLogging("worker/" + flags.name, flags.log_level);
+  const std::string fallback = DefaultName();
+  InitLogging("worker/" + (flags.name.empty() ? fallback : flags.name), flags.log_level);
   const Result<Transport> transport = OpenTransport(flags);
-  if (!transport.ok()) {
-    LogError("cannot start: {}", transport.status().message());
-    return kExitConfiguration;
-  }
+  if (!transport.ok()) return RefuseToStart(transport.status());
+  Result<std::string> name = NodeName(flags.name, fallback, transport.value().facts().identity);
+  if (!name.ok()) return RefuseToStart(name.status());
+  flags.name = std::move(name).value();
 
   // Blocked before any thread starts, so that only the waiter sees them.
   sigset_t signals;

@@ -25,9 +25,10 @@ TensorServiceBase::TensorServiceBase() {
 }
 
 TensorClientStream::TensorClientStream(const std::shared_ptr<grpc::Channel>& channel,
-                                       const std::string& worker)
+                                       const std::string& worker, const std::string& job_token)
     : channel_(channel) {
-  context_.AddMetadata("drover-worker", worker);
+  context_.AddMetadata(kWorkerMetadata, worker);
+  if (!job_token.empty()) context_.AddMetadata(kJobTokenMetadata, job_token);
   const grpc::internal::RpcMethod method(kExchangeMethod, grpc::internal::RpcMethod::BIDI_STREAMING,
                                          channel_);
   stream_.reset(Factory::Create(channel_.get(), method, &context_));

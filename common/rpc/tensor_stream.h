@@ -20,6 +20,9 @@
 namespace drover {
 
 inline constexpr char kExchangeMethod[] = "/drover.v1.TensorService/Exchange";
+// Metadata of a stream: the worker's name, and the token of its job as bytes (job_token.h).
+inline constexpr char kWorkerMetadata[] = "drover-worker";
+inline constexpr char kJobTokenMetadata[] = "drover-job-token-bin";
 
 // One stream as the server sees it. Read by one thread at a time and written by one at a time; the
 // two may differ. Both return false once the stream is over.
@@ -38,9 +41,10 @@ class TensorServiceBase : public grpc::Service {
 // One stream as the worker sees it. One reader and one writer thread at a time; TryCancel from any.
 class TensorClientStream {
  public:
-  // Never blocks: what is wrong shows in Read, Write and Finish. `worker` goes along as metadata
-  // "drover-worker" (printable ASCII), for logs before the hello frame is read.
-  TensorClientStream(const std::shared_ptr<grpc::Channel>& channel, const std::string& worker);
+  // Never blocks: what is wrong shows in Read, Write and Finish. `worker` (printable ASCII) and the
+  // token go along as metadata, so that a shard can refuse before it reads anything.
+  TensorClientStream(const std::shared_ptr<grpc::Channel>& channel, const std::string& worker,
+                     const std::string& job_token);
   // Cancels a stream that was not finished.
   ~TensorClientStream();
   TensorClientStream(const TensorClientStream&) = delete;

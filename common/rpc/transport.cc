@@ -16,8 +16,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/file_system.h"
-#include "common/base/logging.h"
-#include "common/base/mutex.h"
 #include "common/base/quote.h"
 #include "common/rpc/access.h"
 #include "common/rpc/channel.h"
@@ -33,8 +31,6 @@ using grpc::experimental::FileWatcherCertificateProvider;
 constexpr char kPath[] = ":path";
 constexpr char kAuthorization[] = "authorization";
 constexpr std::string_view kBearer = "Bearer ";
-// A flood of refusals must not fill the disk: what is more than this in a second is counted only.
-constexpr int kRefusalLinesPerSecond = 20;
 
 std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -102,33 +98,14 @@ class RoleCheck final : public grpc::AuthMetadataProcessor {
     }
     if (status.ok()) return grpc::Status::OK;
     if (access_.on_refused != nullptr) access_.on_refused(caller.failure);
-    LogRefusal(method, caller, status);
+    log_.Write(method, caller.identity.has_value() ? ToString(*caller.identity) : "unknown",
+               caller.failure, status);
     return ToGrpc(status);
   }
 
  private:
-  void LogRefusal(std::string_view method, const Caller& caller, const Status& status) {
-    const int64_t second = Clock::Real().UnixMilliseconds() / 1000;
-    int64_t hidden = 0;
-    {
-      MutexLock lock(&mutex_);
-      if (second != second_) {
-        hidden = std::max<int64_t>(0, lines_ - kRefusalLinesPerSecond);
-        second_ = second;
-        lines_ = 0;
-      }
-      if (++lines_ > kRefusalLinesPerSecond) return;
-    }
-    if (hidden > 0) LogWarning("audit: {} more calls were refused within a second", hidden);
-    LogWarning("audit: refused call={} caller={} reason={}: {}", Quote(method),
-               caller.identity.has_value() ? ToString(*caller.identity) : "unknown",
-               AuthFailureName(caller.failure), status.message());
-  }
-
   const ServerAccess access_;
-  Mutex mutex_;
-  int64_t second_ DROVER_GUARDED_BY(mutex_) = 0;
-  int64_t lines_ DROVER_GUARDED_BY(mutex_) = 0;  // In that second.
+  RefusalLog log_;
 };
 
 void WatchFiles(const TlsFlags& flags, unsigned reload_seconds,
@@ -159,20 +136,6 @@ Result<std::string> ReadToken(const std::string& path) {
 }
 
 }  // namespace
-
-const char* AuthFailureName(AuthFailure failure) {
-  switch (failure) {
-    case AuthFailure::kNoCredentials:
-      return "no_credentials";
-    case AuthFailure::kBadToken:
-      return "bad_token";
-    case AuthFailure::kBadCertificate:
-      return "bad_certificate";
-    case AuthFailure::kForbidden:
-      return "forbidden";
-  }
-  return "unknown";
-}
 
 Result<Transport> Transport::Open(const TlsFlags& flags, const TlsNeeds& needs,
                                   const std::string& token_file, unsigned reload_seconds) {
@@ -227,15 +190,16 @@ std::shared_ptr<grpc::ServerCredentials> Transport::MakeServerCredentials(
   return credentials;
 }
 
-std::string DescribeCaller(const grpc::ServerContextBase& context, TokenTable* tokens) {
+std::optional<Identity> CallerIdentity(const grpc::ServerContextBase& context, TokenTable* tokens) {
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
-  if (auth != nullptr) {
-    const Caller caller = CallerOf(*auth, context.client_metadata(), tokens);
-    if (caller.identity.has_value()) {
-      return fmt::format("{} at {}", ToString(*caller.identity), context.peer());
-    }
-  }
-  return context.peer();
+  if (auth == nullptr) return std::nullopt;
+  return CallerOf(*auth, context.client_metadata(), tokens).identity;
+}
+
+std::string DescribeCaller(const grpc::ServerContextBase& context, TokenTable* tokens) {
+  const std::optional<Identity> caller = CallerIdentity(context, tokens);
+  if (!caller.has_value()) return context.peer();
+  return fmt::format("{} at {}", ToString(*caller), context.peer());
 }
 
 }  // namespace drover

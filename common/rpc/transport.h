@@ -12,6 +12,8 @@
 
 #include "common/base/status.h"
 #include "common/rpc/channel_security.h"
+#include "common/rpc/refusal_log.h"
+#include "common/tls/identity.h"
 #include "common/tls/tls_flags.h"
 
 namespace grpc {
@@ -25,10 +27,6 @@ class TokenTable;
 
 // A changed certificate, key or authority is used for new connections after this at the latest.
 inline constexpr unsigned kCertificateReloadSeconds = 10;
-
-// Why a call was refused; as the label of drover_auth_failures_total.
-enum class AuthFailure { kNoCredentials, kBadToken, kBadCertificate, kForbidden };
-const char* AuthFailureName(AuthFailure failure);
 
 struct ServerAccess {
   // Users may come without a certificate and with a token. Null: everybody needs a certificate, and
@@ -68,6 +66,9 @@ class Transport {
   TlsFacts facts_;
   ChannelSecurity channels_;
 };
+
+// Whom the certificate or the token of this call speaks for; nobody without TLS.
+std::optional<Identity> CallerIdentity(const grpc::ServerContextBase& context, TokenTable* tokens);
 
 // "submitter/ann at ipv4:10.0.0.7:41234", or "ipv4:..." alone without TLS; for the audit log.
 std::string DescribeCaller(const grpc::ServerContextBase& context, TokenTable* tokens);

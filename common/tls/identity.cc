@@ -51,6 +51,24 @@ bool IsIdentityName(std::string_view name) {
          std::all_of(name.begin(), name.end(), IsNameByte);
 }
 
+bool MayUseName(std::string_view certificate, std::string_view name) {
+  if (!IsIdentityName(name) || !name.starts_with(certificate)) return false;
+  return name.size() == certificate.size() || name[certificate.size()] == '-' ||
+         name[certificate.size()] == '.';
+}
+
+Result<std::string> NodeName(const std::string& given, const std::string& fallback,
+                             const std::optional<Identity>& certificate) {
+  const std::string& name = given.empty() ? fallback : given;
+  if (!certificate.has_value() || MayUseName(certificate->name, name)) return name;
+  if (given.empty()) return (certificate->name + "-" + name).substr(0, kNameBytesMax);
+  return Status(
+      Code::kPermissionDenied,
+      fmt::format("--name {} with a certificate of {}: expected {} or a name that begins "
+                  "with {}-",
+                  Quote(given), ToString(*certificate), certificate->name, certificate->name));
+}
+
 std::string IdentityUri(const Identity& identity) {
   return fmt::format("{}{}/{}", kPrefix, RoleName(identity.role), identity.name);
 }

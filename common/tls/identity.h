@@ -29,6 +29,16 @@ struct Identity {
 
 bool IsIdentityName(std::string_view name);
 
+// Whether the holder of a certificate of this name may call itself `name`: the same, or one that
+// goes on after it with "-" or ".". So processes that share a certificate, such as the pods of one
+// Deployment, have names of their own.
+bool MayUseName(std::string_view certificate, std::string_view name);
+
+// What a node calls itself: `given`, which its certificate (if any) must allow, else
+// kPermissionDenied; or, when that is empty, `fallback`, behind the certificate's name if need be.
+Result<std::string> NodeName(const std::string& given, const std::string& fallback,
+                             const std::optional<Identity>& certificate);
+
 std::string IdentityUri(const Identity& identity);
 std::string ToString(const Identity& identity);  // "worker/gpu-7", for messages.
 

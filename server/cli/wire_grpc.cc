@@ -92,7 +92,7 @@ class BenchClient {
         channel_(channel),
         channels_(channels),
         pulled_(*pulled),
-        stream_(MakeChannel(address, ChannelKind::kData, security), "bench") {}
+        stream_(MakeChannel(address, ChannelKind::kData, security), "bench", "") {}
 
   // The two loops of one run; each is called on a thread of its own. False after an error.
   bool Send(WireDirection direction, uint64_t step) {

@@ -8,6 +8,7 @@
 
 #include "common/base/logging.h"
 #include "common/base/mutex.h"
+#include "common/tls/job_token.h"
 #include "server/coordinator/checkpoint_folders.h"
 #include "server/coordinator/worker_messages_proto.h"
 #include "server/step_messages_proto.h"
@@ -31,6 +32,14 @@ struct JobOf {
   }
 };
 
+// Without random numbers nobody may serve a job, and a restart may help.
+std::string JobKeyOrEnd() {
+  Result<std::string> key = NewJobKey();
+  if (key.ok()) return std::move(key).value();
+  LogError("stopping: {}", key.status().message());
+  std::_Exit(1);
+}
+
 }  // namespace
 
 // One method per action.
@@ -42,9 +51,7 @@ struct CoordinatorRuntime::Executor {
   JobBook& book() const { return runtime->book_; }
 
   void operator()(const SendToWorker& action) const { runtime->SendOrder(action); }
-  void operator()(const SendToShard& action) const {
-    runtime->parts_.sessions->Send(action.session, OrderToProto(action.order));
-  }
+  void operator()(const SendToShard& action) const { runtime->SendOrder(action); }
   void operator()(const CloseSession& action) const {
     runtime->parts_.sessions->Close(action.session, action.reason);
   }
@@ -78,6 +85,7 @@ CoordinatorRuntime::CoordinatorRuntime(const CoordinatorOptions& options, const 
       shards_min_(options.shards_min),
       core_(options),
       book_(parts.store, parts.clock, &signal_),
+      tokens_(&JobKeyOrEnd),
       checkpoints_(parts.fs, parts.clock, [this](ManifestCommitted event) { Post(event); }) {}
 
 Status CoordinatorRuntime::Start() {
@@ -117,6 +125,7 @@ void CoordinatorRuntime::Loop() {
     next_tick = now + kTickEvery;
     parts_.sessions->CloseSilent(now);
     Handle(Tick{});
+    RenewTokens();
     parts_.observer->OnTick(core_);
   }
 }
@@ -128,6 +137,7 @@ void CoordinatorRuntime::Handle(const CoordinatorEvent& event) {
     return;
   }
   parts_.observer->OnEvent(event);
+  tokens_.OnEvent(event);
   for (const CoordinatorAction& action : core_.Handle(event, parts_.clock->Now())) {
     std::visit(Executor{this}, action);
     parts_.observer->OnAction(action);
@@ -142,11 +152,35 @@ void CoordinatorRuntime::Handle(const CoordinatorEvent& event) {
 
 void CoordinatorRuntime::SendOrder(const SendToWorker& action) {
   const v1::JobSpec* spec = nullptr;
+  std::string token;
   if (const auto* assignment = std::get_if<AssignmentOrder>(&action.order)) {
     const JobFacts* facts = book_.Facts(assignment->job);
     if (facts != nullptr) spec = &facts->spec;
+    if (!assignment->shards.empty()) {
+      token = tokens_.Grant(action.session, assignment->job, assignment->epoch, NowUnixSeconds());
+    }
+  } else if (const auto* unassign = std::get_if<UnassignOrder>(&action.order)) {
+    tokens_.EndGrant(action.session, unassign->job);
   }
-  parts_.sessions->Send(action.session, WorkerOrderToProto(action.order, spec));
+  parts_.sessions->Send(action.session, WorkerOrderToProto(action.order, spec, token));
+}
+
+void CoordinatorRuntime::SendOrder(const SendToShard& action) {
+  const auto* place = std::get_if<PlaceOrder>(&action.order);
+  if (place == nullptr) return parts_.sessions->Send(action.session, OrderToProto(action.order));
+  PlaceOrder with_key = *place;
+  with_key.token_key = tokens_.KeyOf(place->job, place->epoch);
+  parts_.sessions->Send(action.session, OrderToProto(with_key));
+}
+
+void CoordinatorRuntime::RenewTokens() {
+  for (const TokenDesk::Renewal& renewal : tokens_.Renew(NowUnixSeconds())) {
+    v1::WorkerOrder order;
+    order.mutable_renew_token()->set_job(renewal.job);
+    order.mutable_renew_token()->set_epoch(renewal.epoch);
+    order.mutable_renew_token()->set_token(renewal.token);
+    parts_.sessions->Send(renewal.session, order);
+  }
 }
 
 void CoordinatorRuntime::BeginManifest(const CommitManifest& action) {

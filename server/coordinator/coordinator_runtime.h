@@ -26,6 +26,7 @@
 #include "server/coordinator/job_store.h"
 #include "server/coordinator/peer_sessions.h"
 #include "server/coordinator/status_facts.h"
+#include "server/coordinator/token_desk.h"
 
 namespace drover {
 
@@ -84,6 +85,9 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   void Loop();
   void Handle(const CoordinatorEvent& event);
   void SendOrder(const SendToWorker& action);
+  void SendOrder(const SendToShard& action);
+  void RenewTokens();
+  int64_t NowUnixSeconds() const { return parts_.clock->UnixMilliseconds() / 1000; }
   void BeginManifest(const CommitManifest& action);
   void MakeFolder(const MakeCheckpointFolder& action);
   void WriteLog(const LogEvent& event);
@@ -113,6 +117,7 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   Coordinator core_;
   EventSignal signal_;
   JobBook book_;
+  TokenDesk tokens_;
   BoundedQueue<Item> queue_{kQueueMax};
   std::vector<ManifestCommitted> refused_;  // Answers to tasks that found no room.
   CheckpointThread checkpoints_;

@@ -212,14 +212,15 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
       [&gate](const grpc::ServerContextBase& context) {
         return DescribeCaller(context, gate.tokens.get());
       });
-  const PeerHost host = {&runtime, &sessions, &Clock::Real()};
+  const auto count_refusal = [&registry](AuthFailure failure) {
+    registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
+  };
+  RefusalLog refusals;
+  const PeerHost host = {&runtime, &sessions, &Clock::Real(), &refusals, count_refusal};
   WorkerService workers(host);
   ShardService shards(host);
   int port = 0;
-  const ServerAccess access = {
-      gate.tokens.get(), [&registry](AuthFailure failure) {
-        registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
-      }};
+  const ServerAccess access = {gate.tokens.get(), count_refusal};
   const std::unique_ptr<grpc::Server> server =
       Serve(flags.listen, gate.transport.MakeServerCredentials(access), {&jobs, &workers, &shards},
             &port);

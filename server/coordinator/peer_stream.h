@@ -5,6 +5,7 @@
 #ifndef DROVER_SERVER_COORDINATOR_PEER_STREAM_H_
 #define DROVER_SERVER_COORDINATOR_PEER_STREAM_H_
 
+#include <fmt/format.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/sync_stream.h>
 
@@ -21,7 +22,9 @@
 #include "common/base/status.h"
 #include "common/base/thread.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/refusal_log.h"
 #include "common/rpc/status_grpc.h"
+#include "common/rpc/transport.h"
 #include "server/coordinator/event_sink.h"
 #include "server/coordinator/peer_sessions.h"
 
@@ -62,7 +65,29 @@ struct PeerHost {
   EventSink* sink;
   PeerSessions* sessions;
   const Clock* clock;
+  // Of callers whose certificate does not fit what they say.
+  RefusalLog* refusals = nullptr;                         // May be null.
+  std::function<void(AuthFailure)> on_refused = nullptr;  // May be empty.
 };
+
+// With TLS a peer's name is the one in its certificate, or begins with it: kPermissionDenied that
+// names both. Without TLS every name will do.
+inline Status CheckCertificateName(const PeerHost& host, const grpc::ServerContext& context,
+                                   const char* role, const std::string& name) {
+  const std::optional<Identity> certificate = CallerIdentity(context, nullptr);
+  if (!certificate.has_value() || MayUseName(certificate->name, name)) return Status();
+  Status status(
+      Code::kPermissionDenied,
+      fmt::format("{} {} has a certificate of {}: give it --name {}, a name that begins "
+                  "with {}-, or a certificate of its own",
+                  role, name, ToString(*certificate), certificate->name, certificate->name));
+  if (host.on_refused != nullptr) host.on_refused(AuthFailure::kForbidden);
+  if (host.refusals != nullptr) {
+    host.refusals->Write("Session", DescribeCaller(context, nullptr), AuthFailure::kForbidden,
+                         status);
+  }
+  return status;
+}
 
 // How one kind of peer speaks. Joined has a `name`; Left is {session, reason}.
 template <typename Message, typename Joined>
@@ -111,6 +136,8 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
                joined.status().message());
     return ToGrpc(joined.status());
   }
+  const Status named = CheckCertificateName(host, *context, protocol.role, joined.value().name);
+  if (!named.ok()) return ToGrpc(named);
   const std::string who = std::string(protocol.role) + "/" + joined.value().name;
   LogInfo("{} joined session={} peer={}", who, session.id(), context->peer());
   if (!host.sink->Post(std::move(joined).value())) return ToGrpc(going_down);

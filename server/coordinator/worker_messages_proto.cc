@@ -119,6 +119,7 @@ MaybeEvent FailedFromProto(SessionId session, const v1::LeaseFailed& message) {
 
 struct OrderWriter {
   const v1::JobSpec* spec;
+  const std::string& token;
   v1::WorkerOrder* out;
 
   void operator()(const AssignmentOrder& order) const {
@@ -136,6 +137,7 @@ struct OrderWriter {
       entry->set_block_end(shard.blocks.end);
     }
     message->set_version(order.version);
+    message->set_token(token);
   }
   void operator()(const LeaseOrder& order) const {
     v1::Lease* message = out->mutable_lease();
@@ -209,9 +211,10 @@ MaybeEvent WorkerEventFromProto(SessionId session, const v1::WorkerMessage& mess
   return BadMessage("WorkerMessage", "no kind that is known here: run the same release everywhere");
 }
 
-v1::WorkerOrder WorkerOrderToProto(const WorkerOrder& order, const v1::JobSpec* spec) {
+v1::WorkerOrder WorkerOrderToProto(const WorkerOrder& order, const v1::JobSpec* spec,
+                                   const std::string& token) {
   v1::WorkerOrder out;
-  std::visit(OrderWriter{spec, &out}, order);
+  std::visit(OrderWriter{spec, token, &out}, order);
   return out;
 }
 

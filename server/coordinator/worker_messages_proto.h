@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "common/base/status.h"
 #include "proto/drover/v1/worker.pb.h"
@@ -27,8 +28,9 @@ Result<WorkerJoined> JoinedFromProto(SessionId session, const v1::WorkerMessage&
 Result<std::optional<CoordinatorEvent>> WorkerEventFromProto(SessionId session,
                                                              const v1::WorkerMessage& message);
 
-// `spec` goes into an assignment; it may be null for the other orders.
-v1::WorkerOrder WorkerOrderToProto(const WorkerOrder& order, const v1::JobSpec* spec);
+// `spec` and `token` go into an assignment; the other orders need neither.
+v1::WorkerOrder WorkerOrderToProto(const WorkerOrder& order, const v1::JobSpec* spec,
+                                   const std::string& token = "");
 
 }  // namespace drover
 

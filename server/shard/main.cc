@@ -37,6 +37,7 @@
 #include "server/shard/shard_metrics.h"
 #include "server/shard/shard_runtime.h"
 #include "server/shard/tensor_service.h"
+#include "server/shard/token_gate.h"
 
 namespace drover {
 namespace {
@@ -108,10 +109,10 @@ std::string WithPort(const std::string& address, int port) {
   return fmt::format("{}:{}", address.substr(0, address.size() - 2), port);
 }
 
-ShardIdentity IdentityOf(const Flags& flags, const std::string& address) {
+ShardIdentity IdentityOf(const Flags& flags, const std::string& address, const std::string& name) {
   std::random_device device;
   ShardIdentity identity;
-  identity.name = flags.name.empty() ? DefaultName(address) : flags.name;
+  identity.name = name;
   identity.incarnation = uint64_t{device()} << 32 | device();
   identity.address = flags.advertise.empty() ? address : flags.advertise;
   identity.version = DROVER_VERSION;
@@ -164,6 +165,12 @@ int Run(Flags flags) {
   InitLogging(flags.name.empty() ? "shard" : "shard/" + flags.name, flags.log_level);
   const Result<Transport> transport = OpenTransport(flags);
   if (!transport.ok()) return RefuseToStart(transport.status());
+  const auto name_at = [&](const std::string& address) {
+    return NodeName(flags.name, DefaultName(address), transport.value().facts().identity);
+  };
+  if (const Status status = name_at(flags.listen).status(); !status.ok()) {
+    return RefuseToStart(status);
+  }
   const sigset_t signals = BlockEndSignals();
 
   MetricRegistry registry(MetricRole::kShard);
@@ -183,16 +190,15 @@ int Run(Flags flags) {
   if (!started.ok()) return RefuseToStart(started.status());
   ShardRuntime& runtime = *started.value();
 
-  TensorService service(Clock::Real(), &runtime, &metrics);
+  const auto count_refusal = [&registry](AuthFailure failure) {
+    registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
+  };
+  TokenGate gate(Clock::Real(), count_refusal);
+  TensorService service(Clock::Real(), &runtime, &metrics, &gate);
   int port = 0;
-  const std::unique_ptr<grpc::Server> server = Serve(
-      flags.listen,
-      transport.value().MakeServerCredentials(
-          {nullptr,
-           [&registry](AuthFailure failure) {
-             registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
-           }}),
-      &service, &port);
+  const std::unique_ptr<grpc::Server> server =
+      Serve(flags.listen, transport.value().MakeServerCredentials({nullptr, count_refusal}),
+            &service, &port);
   if (server == nullptr || port == 0) {
     return RefuseToStart(
         Status(Code::kUnavailable, fmt::format("cannot listen on {}: is the port taken by another "
@@ -200,7 +206,7 @@ int Run(Flags flags) {
                                                Quote(flags.listen))));
   }
   const std::string address = WithPort(flags.listen, port);
-  const ShardIdentity identity = IdentityOf(flags, address);
+  const ShardIdentity identity = IdentityOf(flags, address, name_at(address).value());
   const std::string name = identity.name;
   session = std::make_unique<CoordinatorSession>(
       MakeChannel(flags.coordinator, ChannelKind::kControl, transport.value().channels()),
@@ -216,7 +222,8 @@ int Run(Flags flags) {
       options.threads, transport.value().Name());
   const std::unique_ptr<InsecureWarning> warning =
       WarnIfInsecure(flags.tls.insecure, {flags.listen, flags.coordinator});
-  session->Start([&runtime](ShardOrder order) {
+  session->Start([&runtime, &gate](ShardOrder order) {
+    gate.OnOrder(order);
     std::visit([&runtime](auto& what) { runtime.Post(std::move(what)); }, order);
   });
 

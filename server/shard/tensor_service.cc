@@ -4,13 +4,14 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "common/base/logging.h"
 #include "common/base/mutex.h"
 #include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/rpc/status_grpc.h"
-#include "server/step_messages_proto.h"
+#include "common/rpc/transport.h"
 
 namespace drover {
 namespace {
@@ -51,19 +52,39 @@ FrameHeader AckOf(const FrameHeader& frame, Verdict verdict) {
   return ack;
 }
 
+std::vector<std::string> MetadataOf(const grpc::ServerContext& context, const char* key) {
+  std::vector<std::string> values;
+  const auto [begin, end] = context.client_metadata().equal_range(key);
+  for (auto entry = begin; entry != end; ++entry) {
+    values.emplace_back(entry->second.data(), entry->second.size());
+  }
+  return values;
+}
+
+TokenGate::Visitor VisitorOf(const grpc::ServerContext& context) {
+  const std::vector<std::string> names = MetadataOf(context, kWorkerMetadata);
+  return {MetadataOf(context, kJobTokenMetadata), names.size() == 1 ? names.front() : "",
+          CallerIdentity(context, nullptr), context.peer()};
+}
+
 }  // namespace
 
-TensorService::TensorService(const Clock& clock, ShardRuntime* runtime, ShardMetrics* metrics)
-    : clock_(clock), runtime_(runtime), metrics_(metrics) {}
+TensorService::TensorService(const Clock& clock, ShardRuntime* runtime, ShardMetrics* metrics,
+                             TokenGate* gate)
+    : clock_(clock), runtime_(runtime), metrics_(metrics), gate_(gate) {}
 
 grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerStream* stream) {
+  Guest guest = {VisitorOf(*context), {}};
+  Result<JobClaims> claims = gate_->Admit(guest.visitor);
+  if (!claims.ok()) return ToGrpc(claims.status());
+  guest.claims = std::move(claims).value();
   const auto outbox = std::make_shared<StreamOutbox>([context] { context->TryCancel(); });
   Flag written;
   Thread writer("tensor-write", [&] {
     WriteAll(stream, outbox.get());
     written.Set();
   });
-  const Status status = ReadAll(stream, outbox);
+  const Status status = ReadAll(stream, guest, outbox);
   runtime_->publisher().Remove(outbox.get());
   if (status.ok()) {
     outbox->Finish();
@@ -86,7 +107,7 @@ void TensorService::WriteAll(TensorServerStream* stream, StreamOutbox* outbox) {
   outbox->Close();  // Whoever waits for room must not wait for ever.
 }
 
-Status TensorService::ReadHello(TensorServerStream* stream, std::string* worker) {
+Status TensorService::ReadHello(TensorServerStream* stream, const std::string& worker) {
   grpc::ByteBuffer message;
   if (!stream->Read(&message)) return Status();
   const Result<ReceivedFrame> frame = ParseFrame(message);
@@ -99,14 +120,20 @@ Status TensorService::ReadHello(TensorServerStream* stream, std::string* worker)
   if (!frame.value().PayloadCrcMatches()) {
     return Status(Code::kDataLoss, "hello does not match its checksum");
   }
-  *worker = frame.value().PayloadText();
-  return CheckPeerName(*worker).Annotate("hello");
+  const std::string name = frame.value().PayloadText();
+  if (name == worker) return Status();
+  return Status(Code::kInvalidArgument,
+                fmt::format("hello of {} on a stream of {}", Quote(name), worker));
 }
 
-Status TensorService::ReadAll(TensorServerStream* stream,
+Status TensorService::CheckFrame(const Guest& guest, const FrameHeader& header, uint8_t verb) {
+  return gate_->CheckFrame(guest.visitor, guest.claims, header.job, header.epoch, verb);
+}
+
+Status TensorService::ReadAll(TensorServerStream* stream, const Guest& guest,
                               const std::shared_ptr<StreamOutbox>& outbox) {
-  std::string worker;
-  DROVER_RETURN_IF_ERROR(ReadHello(stream, &worker));
+  const std::string& worker = guest.claims.subject;
+  DROVER_RETURN_IF_ERROR(ReadHello(stream, worker));
   grpc::ByteBuffer message;
   while (stream->Read(&message)) {
     const Result<ReceivedFrame> frame = ParseFrame(message);
@@ -120,9 +147,11 @@ Status TensorService::ReadAll(TensorServerStream* stream,
       case FrameType::kGradient:
       case FrameType::kStats:
       case FrameType::kNonfinite:
+        DROVER_RETURN_IF_ERROR(CheckFrame(guest, header, kVerbPush));
         OnGradient(frame.value(), worker, outbox.get());
         break;
       case FrameType::kPull:
+        DROVER_RETURN_IF_ERROR(CheckFrame(guest, header, kVerbPull));
         DROVER_RETURN_IF_ERROR(OnPull(header, outbox));
         break;
       case FrameType::kHello:

@@ -25,7 +25,8 @@ Status Foreign(const std::string& what) {
 
 ShardLink::ShardLink(Options options)
     : options_(std::move(options)),
-      channel_(MakeChannel(options_.address, ChannelKind::kData, options_.security)) {
+      channel_(MakeChannel(options_.address, ChannelKind::kData, options_.security)),
+      token_(options_.token) {
   thread_ = Thread("link-" + options_.shard, [this] { Run(); });
 }
 
@@ -69,6 +70,16 @@ void ShardLink::Pull(int64_t version) {
   changed_.NotifyAll();
 }
 
+void ShardLink::SetToken(const std::string& token) {
+  MutexLock lock(&mutex_);
+  token_ = token;
+}
+
+std::string ShardLink::Token() {
+  MutexLock lock(&mutex_);
+  return token_;
+}
+
 void ShardLink::ForgetPushes() {
   std::map<Key, Pushed> dropped;
   MutexLock lock(&mutex_);
@@ -101,7 +112,7 @@ void ShardLink::Run() {
 Redial::Ending ShardLink::Connect() {
   Redial::Ending ending;
   const Instant begin = Clock::Real().Now();
-  TensorClientStream stream(channel_, options_.worker);
+  TensorClientStream stream(channel_, options_.worker, Token());
   {
     MutexLock lock(&mutex_);
     if (closed_) return ending;

@@ -38,6 +38,7 @@ class ShardLink {
     std::string shard;   // Name, for messages.
     std::string worker;  // Name.
     ChannelSecurity security;
+    std::string token;  // Of this job and epoch.
     // What every frame of this link carries.
     uint64_t job = 0;
     uint32_t epoch = 0;
@@ -72,6 +73,9 @@ class ShardLink {
   // Asks for a version, as soon as it exists; replaces an earlier request that was not answered.
   void Pull(int64_t version) DROVER_EXCLUDES(mutex_);
 
+  // Of the same job and epoch, for streams that are opened from now on.
+  void SetToken(const std::string& token) DROVER_EXCLUDES(mutex_);
+
   // Drops what was pushed and not acknowledged: its lease is void.
   void ForgetPushes() DROVER_EXCLUDES(mutex_);
 
@@ -91,6 +95,7 @@ class ShardLink {
   };
 
   void Run();
+  std::string Token() DROVER_EXCLUDES(mutex_);
   Redial::Ending Connect();  // One stream, to its end.
   // Until the stream ends, or what comes breaks it: then the reason.
   Status ReadAll(TensorClientStream* stream, bool* useful);
@@ -111,6 +116,7 @@ class ShardLink {
   std::optional<int64_t> pull_ DROVER_GUARDED_BY(mutex_);  // Not answered yet.
   bool pull_written_ DROVER_GUARDED_BY(mutex_) = false;    // On this stream.
   TensorClientStream* stream_ DROVER_GUARDED_BY(mutex_) = nullptr;
+  std::string token_ DROVER_GUARDED_BY(mutex_);
   bool closed_ DROVER_GUARDED_BY(mutex_) = false;
   Thread thread_;
 };

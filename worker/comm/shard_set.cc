@@ -61,6 +61,7 @@ ShardLink::Options ShardSet::LinkOptions(size_t part) {
   link.shard = shard.name;
   link.worker = options_.worker;
   link.security = options_.security;
+  link.token = options_.token;
   link.job = options_.job;
   link.epoch = options_.epoch;
   link.layout_hash = options_.layout->hash();
@@ -102,6 +103,10 @@ void ShardSet::OnForeign(const std::string& why) {
 std::string ShardSet::foreign() const {
   MutexLock lock(&mutex_);
   return foreign_;
+}
+
+void ShardSet::SetToken(const std::string& token) {
+  for (const auto& link : links_) link->SetToken(token);
 }
 
 void ShardSet::Pull(int64_t version) {

@@ -41,6 +41,7 @@ class ShardSet {
   struct Options {
     std::string worker;  // Name.
     ChannelSecurity security;
+    std::string token;  // Shown to the shards.
     uint64_t job = 0;
     uint32_t epoch = 0;
     std::shared_ptr<const Layout> layout;
@@ -77,6 +78,9 @@ class ShardSet {
   // Why the job cannot be served with these shards: one sends what this build cannot take. Empty
   // while all is well.
   std::string foreign() const DROVER_EXCLUDES(mutex_);
+
+  // For streams that are opened from now on.
+  void SetToken(const std::string& token);
 
   // A header with job, epoch and layout filled in.
   FrameHeader NewHeader(FrameType type) const { return links_.front()->NewHeader(type); }

@@ -62,6 +62,11 @@ void TrainLoop::HandleOrder(const v1::WorkerOrder& order) {
     case v1::WorkerOrder::kUnassign:
       if (assignment_ && order.unassign().job() == assignment_->job()) DropJob();
       return;
+    case v1::WorkerOrder::kRenewToken:
+      if (FenceHolds(order.renew_token().job(), order.renew_token().epoch())) {
+        RenewToken(order.renew_token().token());
+      }
+      return;
     case v1::WorkerOrder::KIND_NOT_SET:
       LogWarning("the coordinator sent an order that this build does not know");
       return;
@@ -85,6 +90,7 @@ void TrainLoop::Assign(const v1::Assignment& assignment) {
   assignment_ = assignment;
   options_.send(DescribeMessage(assignment, *layout_, setup_, device_));
   if (same_shards) {  // Sent again because this worker was not heard.
+    RenewToken(assignment.token());
     Follow(assignment.version());
     if (!working()) AskForWork();
     return;
@@ -130,6 +136,7 @@ Status TrainLoop::Connect() {
   ShardSet::Options options;
   options.worker = options_.name;
   options.security = options_.security;
+  options.token = assignment_->token();
   options.job = assignment_->job();
   options.epoch = assignment_->epoch();
   options.layout = layout_;
@@ -159,6 +166,10 @@ Status TrainLoop::Connect() {
       [this] { Wake(); },
       metrics};
   return Status();
+}
+
+void TrainLoop::RenewToken(const std::string& token) {
+  if (shards_ != nullptr) shards_->SetToken(token);
 }
 
 void TrainLoop::Disconnect() {

@@ -70,6 +70,7 @@ class TrainLoop {
   // The job and its shards.
   void Assign(const v1::Assignment& assignment);
   Status OpenJob(const v1::Assignment& assignment);
+  void RenewToken(const std::string& token);
   Status Connect();
   void Disconnect();  // From all shards; drops the open work.
   void DropJob();

@@ -54,6 +54,7 @@ PlaceOrder FullPlace() {
   order.rule = {Rule::kLamb, /*with_lookahead=*/true};
   order.origin = {"/checkpoints/a", 40};
   order.discard = true;
+  order.token_key = "0123456789abcdef0123456789abcdef";
   return order;
 }
 
@@ -100,6 +101,7 @@ TEST(StepMessagesProtoTest, PlaceCarriesEveryField) {
   EXPECT_EQ(place.seed, before.seed);
   EXPECT_EQ(place.rule, before.rule);
   EXPECT_EQ(place.origin, before.origin);
+  EXPECT_EQ(place.token_key, before.token_key);
   EXPECT_EQ(place.discard, before.discard);
 }
 
@@ -187,6 +189,9 @@ TEST(StepMessagesProtoTest, RefusesAPlaceThatMakesNoSense) {
           {"is -1", [](auto* m) { m->mutable_place()->set_checkpoint_version(-1); }},
           {"at most 4096 bytes",
            [](auto* m) { m->mutable_place()->set_checkpoint(std::string(5000, 'a')); }},
+          {"a token key of 0 bytes", [](auto* m) { m->mutable_place()->clear_token_key(); }},
+          {"a token key of 33 bytes",
+           [](auto* m) { m->mutable_place()->mutable_token_key()->push_back('x'); }},
       });
 }
 

@@ -34,5 +34,32 @@ TEST(IdentityTest, RefusesEverythingElse) {
   }
 }
 
+TEST(IdentityTest, ACertificateAllowsItsNameAndNamesBehindIt) {
+  for (const char* name : {"worker", "worker-1", "worker-6d4f-x", "worker.rack-2", "worker-"}) {
+    EXPECT_TRUE(MayUseName("worker", name)) << name;
+  }
+  for (const char* name : {"", "work", "workers", "worker1", "worker_1", "Worker", "a-worker",
+                           "worker- ", "worker/1"}) {
+    EXPECT_FALSE(MayUseName("worker", name)) << name;
+  }
+  EXPECT_FALSE(MayUseName("worker-1", "worker"));
+  EXPECT_FALSE(MayUseName("worker-1", "worker-10"));
+}
+
+TEST(IdentityTest, ANodeIsCalledAsItsCertificateAllows) {
+  const Identity worker = {Role::kWorker, "worker"};
+  EXPECT_EQ(NodeName("", "host-1", std::nullopt).value(), "host-1");
+  EXPECT_EQ(NodeName("w", "host-1", std::nullopt).value(), "w");
+  EXPECT_EQ(NodeName("", "host-1", worker).value(), "worker-host-1");
+  EXPECT_EQ(NodeName("", "worker-1", worker).value(), "worker-1");
+  EXPECT_EQ(NodeName("worker-2", "host-1", worker).value(), "worker-2");
+  EXPECT_EQ(NodeName("", std::string(63, 'h'), worker).value(), "worker-" + std::string(56, 'h'));
+  const Status refused = NodeName("w", "host-1", worker).status();
+  EXPECT_EQ(refused.code(), Code::kPermissionDenied);
+  EXPECT_EQ(refused.message(),
+            "--name \"w\" with a certificate of worker/worker: expected worker or a name that "
+            "begins with worker-");
+}
+
 }  // namespace
 }  // namespace drover

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/tls/job_token.h"
 #include "server/coordinator/job_rows.h"
 #include "tests/unit/server/coordinator/coordinator_fixture.h"
 
@@ -339,6 +340,7 @@ TEST_F(CoordinatorRuntimeTest, AStepIsLeasedMeasuredCommittedAndReported) {
   ASSERT_TRUE(first.has_assignment());
   EXPECT_EQ(first.assignment().spec().name(), "digits");
   EXPECT_EQ(first.assignment().shards_size(), 0);
+  EXPECT_EQ(first.assignment().token(), "");
 
   runtime_->Post(ModelDescribed{worker.id(), job, 0, layout, 60000, 10000, ""});
   const v1::ShardOrder place = next_shard_order();
@@ -348,7 +350,14 @@ TEST_F(CoordinatorRuntimeTest, AStepIsLeasedMeasuredCommittedAndReported) {
 
   const Fence fence = {job, 1, 0};
   runtime_->Post(ShardReplied{shard.id(), PlacedReply{fence, false, {0}, ""}});
-  EXPECT_EQ(next_worker_order().assignment().shards(0).address(), "127.0.0.1:9");
+  const v1::WorkerOrder placed = next_worker_order();
+  EXPECT_EQ(placed.assignment().shards(0).address(), "127.0.0.1:9");
+  const Result<JobClaims> token =
+      OpenJobToken(place.place().token_key(), placed.assignment().token());
+  ASSERT_TRUE(token.ok()) << token.status().ToString();
+  EXPECT_EQ(token.value().job, job);
+  EXPECT_EQ(token.value().epoch, 1u);
+  EXPECT_EQ(token.value().subject, "w1");
   runtime_->Post(WorkRequested{worker.id(), fence});
   const v1::WorkerOrder lease = next_worker_order();
   ASSERT_TRUE(lease.has_lease());

@@ -208,12 +208,13 @@ TEST(WorkerMessagesProtoTest, AssignmentsCarryTheSpec) {
   const v1::JobSpec spec = SmallSpec();
   const AssignmentOrder order = {1, 2, {{0, "s1", "127.0.0.1:9", 77, {3, 5}}}, 6};
 
-  const v1::Assignment message = WorkerOrderToProto(order, &spec).assignment();
+  const v1::Assignment message = WorkerOrderToProto(order, &spec, "token").assignment();
 
   EXPECT_EQ(message.job(), 1u);
   EXPECT_EQ(message.epoch(), 2u);
   EXPECT_EQ(message.spec().name(), "digits");
   EXPECT_EQ(message.version(), 6);
+  EXPECT_EQ(message.token(), "token");
   ASSERT_EQ(message.shards_size(), 1);
   EXPECT_EQ(message.shards(0).name(), "s1");
   EXPECT_EQ(message.shards(0).address(), "127.0.0.1:9");

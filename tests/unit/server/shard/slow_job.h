@@ -19,6 +19,7 @@
 #include "common/rpc/frame.h"
 #include "common/tensor/fixed_point.h"
 #include "common/tensor/layout.h"
+#include "common/tls/job_token.h"
 #include "server/optim/lookahead.h"
 #include "server/optim/settings.h"
 #include "server/optim/step_scalars.h"
@@ -50,6 +51,7 @@ inline PlaceOrder SlowJobPlace(const std::shared_ptr<const Layout>& layout, uint
                                RuleState rule = Rule::kLamb) {
   PlaceOrder place;
   place.job = kSlowJobId;
+  place.token_key = std::string(kJobKeyBytes, 'k');
   place.epoch = epoch;
   place.shard_index = 0;
   place.shard_count = 1;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/rpc/channel.h"
+#include "common/tls/job_token.h"
 #include "tests/unit/server/shard/runtime_driver.h"
 
 namespace drover {
@@ -19,12 +20,24 @@ grpc::ByteBuffer MessageOf(const SlowJobFrame& frame) {
   return MakeSmallFrame(frame.header, AsBytes(frame.payload));
 }
 
+std::string TokenOf(const std::string& worker, uint32_t epoch = 1) {
+  const int64_t now = Clock::Real().UnixMilliseconds() / 1000;
+  return SealJobToken(std::string(kJobKeyBytes, 'k'),
+                      {kSlowJobId, epoch, kVerbPush | kVerbPull, now + 3600, worker});
+}
+
 // A worker's end of one stream, in the thread of the test.
 class FakeWorker {
  public:
-  FakeWorker(int port, const std::string& name)
-      : stream_(MakeChannel("127.0.0.1:" + std::to_string(port), ChannelKind::kData), name) {
-    if (name.empty()) return;
+  FakeWorker(int port, const std::string& name) : FakeWorker(port, name, TokenOf(name)) {
+    Hello(name);
+  }
+  // Says no hello.
+  FakeWorker(int port, const std::string& name, const std::string& token)
+      : stream_(MakeChannel("127.0.0.1:" + std::to_string(port), ChannelKind::kData), name, token) {
+  }
+
+  void Hello(const std::string& name) {
     FrameHeader hello;
     hello.type = FrameType::kHello;
     EXPECT_TRUE(stream_.Write(MakeSmallFrame(hello, AsBytes(name))));
@@ -83,8 +96,9 @@ class TensorServiceTest : public testing::Test {
   explicit TensorServiceTest(std::shared_ptr<const Layout> layout)
       : layout_(std::move(layout)), slow_(layout_) {
     driver_.Start();
-    service_ =
-        std::make_unique<TensorService>(Clock::Real(), &driver_.runtime(), &driver_.metrics());
+    gate_.OnOrder(SlowJobPlace(layout_));
+    service_ = std::make_unique<TensorService>(Clock::Real(), &driver_.runtime(),
+                                               &driver_.metrics(), &gate_);
     grpc::ServerBuilder builder;
     ConfigureServer(&builder, ServerKind::kData);
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
@@ -96,7 +110,9 @@ class TensorServiceTest : public testing::Test {
     server_->Shutdown(gpr_time_0(GPR_CLOCK_REALTIME));
   }
 
-  void Place() { EXPECT_EQ(driver_.Place(SlowJobPlace(layout_)).error, ""); }
+  void Place(uint32_t epoch = 1) {
+    EXPECT_EQ(driver_.Place(SlowJobPlace(layout_, epoch)).error, "");
+  }
   void Commit() {
     const CommitOrder order = SlowJobCommit(*layout_, slow_.version());
     driver_.runtime().Post(order);
@@ -118,6 +134,7 @@ class TensorServiceTest : public testing::Test {
   const std::shared_ptr<const Layout> layout_;
   SlowJob slow_;
   RuntimeDriver driver_;
+  TokenGate gate_{Clock::Real()};
   std::unique_ptr<TensorService> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
@@ -193,18 +210,42 @@ TEST_F(TensorServiceTest, AnAcknowledgementEchoesWhatItIsAbout) {
   EXPECT_EQ(worker.Read().header(), expected);
 }
 
-TEST_F(TensorServiceTest, GradientsOfAnotherEpochStepOrJobAreRefused) {
+TEST_F(TensorServiceTest, GradientsOfAnotherStepOrOfAnEpochThatIsOverAreRefused) {
   Place();
   FakeWorker worker(port_, "w-1");
-  SlowJobFrame frame = SlowJobFrames(*layout_, 0, 0, /*epoch=*/2)[0];
-  worker.Write(MessageOf(frame));
-  EXPECT_EQ(worker.ReadVerdict(), Verdict::kEpoch);
-  frame = SlowJobFrames(*layout_, 1, 0)[0];
-  worker.Write(MessageOf(frame));
+  worker.Write(MessageOf(SlowJobFrames(*layout_, 1, 0)[0]));
   EXPECT_EQ(worker.ReadVerdict(), Verdict::kStep);
-  frame.header.job = 5;
-  worker.Write(MessageOf(frame));
-  EXPECT_EQ(worker.ReadVerdict(), Verdict::kLayout);
+  Place(/*epoch=*/2);
+  worker.Write(MessageOf(SlowJobFrames(*layout_, 0, 0)[0]));
+  EXPECT_EQ(worker.ReadVerdict(), Verdict::kEpoch);
+}
+
+TEST_F(TensorServiceTest, FramesOfAnotherJobOrEpochThanTheTokensEndTheStream) {
+  Place();
+  for (const bool job : {true, false}) {
+    SlowJobFrame frame = SlowJobFrames(*layout_, 0, 0)[0];
+    if (job) ++frame.header.job;
+    if (!job) ++frame.header.epoch;
+    FakeWorker worker(port_, "w-1");
+    worker.Write(MessageOf(frame));
+    EXPECT_EQ(worker.AwaitEnd().code(), Code::kPermissionDenied);
+  }
+  FakeWorker worker(port_, "w-1");
+  worker.Pull(*layout_, 0, /*epoch=*/2);
+  EXPECT_EQ(worker.AwaitEnd().code(), Code::kPermissionDenied);
+}
+
+TEST_F(TensorServiceTest, NobodyIsReadWithoutAGoodToken) {
+  Place();
+  FakeWorker none(port_, "w-1", "");
+  EXPECT_EQ(none.AwaitEnd().code(), Code::kUnauthenticated);
+  std::string token = TokenOf("w-1");
+  token.back() = static_cast<char>(token.back() ^ 1);
+  EXPECT_EQ(FakeWorker(port_, "w-1", token).AwaitEnd().code(), Code::kUnauthenticated);
+  EXPECT_EQ(FakeWorker(port_, "w-1", TokenOf("w-2")).AwaitEnd().code(), Code::kPermissionDenied);
+  EXPECT_EQ(FakeWorker(port_, "w-1", TokenOf("w-1", 2)).AwaitEnd().code(), Code::kPermissionDenied);
+  // gRPC itself takes no metadata of this size.
+  EXPECT_FALSE(FakeWorker(port_, "w-1", std::string(1 << 20, 'x')).AwaitEnd().ok());
 }
 
 TEST_F(TensorServiceTest, APayloadThatWasDamagedIsRefusedAndTheStreamGoesOn) {
@@ -243,12 +284,14 @@ TEST_F(TensorServiceTest, WithoutAPlacedJobEverythingIsRefused) {
 TEST_F(TensorServiceTest, APullInAnotherEpochIsToldWhereWeAre) {
   Place();
   FakeWorker worker(port_, "w-1");
+  PushLeaves(&worker, 0, 1);  // The stream is open.
+  Place(/*epoch=*/2);
 
-  worker.Pull(*layout_, 0, /*epoch=*/9);
+  worker.Pull(*layout_, 0);
 
   const ReceivedFrame gone = worker.Read();
   EXPECT_EQ(gone.header().type, FrameType::kGone);
-  EXPECT_EQ(gone.header().epoch, 1u);
+  EXPECT_EQ(gone.header().epoch, 2u);
   EXPECT_EQ(gone.header().step, 0u);
 }
 
@@ -298,14 +341,15 @@ TEST_F(TensorServiceTest, AWorkerThatIsDoneGetsWhatItAskedForAndAnOk) {
 
 TEST_F(TensorServiceTest, AStreamBeginsWithAHello) {
   Place();
-  FakeWorker worker(port_, "");
+  FakeWorker worker(port_, "w-1", TokenOf("w-1"));
   worker.Pull(*layout_, 0);
 
   EXPECT_EQ(worker.AwaitEnd().code(), Code::kInvalidArgument);
 }
 
-TEST_F(TensorServiceTest, AHelloNamesAWorker) {
-  FakeWorker worker(port_, "no spaces");
+TEST_F(TensorServiceTest, AHelloNamesTheWorkerOfTheToken) {
+  FakeWorker worker(port_, "w-1", TokenOf("w-1"));
+  worker.Hello("w-2");
 
   EXPECT_EQ(worker.AwaitEnd().code(), Code::kInvalidArgument);
 }

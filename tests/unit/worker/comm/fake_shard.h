@@ -68,6 +68,12 @@ class FakeShard : public TensorServiceBase {
     return count;
   }
 
+  // What each stream showed, in their order; empty: nothing.
+  std::vector<std::string> tokens() {
+    MutexLock lock(&mutex_);
+    return tokens_;
+  }
+
   // Says something that nobody asked for. The stream is open.
   void Say(const grpc::ByteBuffer& message) {
     MutexLock lock(&mutex_);
@@ -83,6 +89,10 @@ class FakeShard : public TensorServiceBase {
       MutexLock lock(&mutex_);
       context_ = context;
       stream_ = stream;
+      const auto token = context->client_metadata().find(kJobTokenMetadata);
+      tokens_.emplace_back(token == context->client_metadata().end()
+                               ? std::string()
+                               : std::string(token->second.data(), token->second.size()));
     }
     grpc::ByteBuffer message;
     while (stream->Read(&message)) {
@@ -109,6 +119,7 @@ class FakeShard : public TensorServiceBase {
   std::unique_ptr<grpc::Server> server_;
   Mutex mutex_;
   CondVar arrived_;
+  std::vector<std::string> tokens_ DROVER_GUARDED_BY(mutex_);
   std::vector<Frame> frames_ DROVER_GUARDED_BY(mutex_);
   grpc::ServerContext* context_ DROVER_GUARDED_BY(mutex_) = nullptr;
   TensorServerStream* stream_ DROVER_GUARDED_BY(mutex_) = nullptr;

@@ -26,6 +26,7 @@ class ShardLinkTest : public testing::Test {
     options.address = address;
     options.shard = "shard-0";
     options.worker = "worker-0";
+    options.token = "first";
     options.job = 5;
     options.epoch = 2;
     options.layout_hash = 77;
@@ -96,6 +97,18 @@ TEST_F(ShardLinkTest, SendsAgainAfterABreakWhatWasNotAcknowledged) {
   EXPECT_EQ(shard.WaitForFrame(FrameType::kStats, 1).header.step, 3u);
   EXPECT_EQ(shard.WaitForFrame(FrameType::kPull, 1).header.step, 9u);
   EXPECT_EQ(shard.WaitForFrame(FrameType::kHello, 1).payload.size(), 8u);
+}
+
+TEST_F(ShardLinkTest, ShowsTheTokenItHasWhenItDials) {
+  FakeShard shard(Silence);
+  ShardLink link(OptionsFor(shard));
+  shard.WaitForFrame(FrameType::kHello, 0);
+  link.SetToken(std::string("sec\0nd", 6));
+
+  shard.BreakStream();
+
+  shard.WaitForFrame(FrameType::kHello, 1);
+  EXPECT_EQ(shard.tokens(), (std::vector<std::string>{"first", std::string("sec\0nd", 6)}));
 }
 
 TEST_F(ShardLinkTest, WhatIsPushedBeforeTheShardIsThereGoesOutWhenItIs) {
