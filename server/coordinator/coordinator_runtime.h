@@ -33,13 +33,16 @@ namespace drover {
 // Thread-safe once started.
 class CoordinatorRuntime final : public EventSink, public JobDesk {
  public:
+  static constexpr int64_t kJobsPerOwner = 100;
   struct Parts {  // All outlive the runtime.
     JobStore* store;
     FileSystem* fs;
     const Clock* clock;
     PeerSessions* sessions;
     CoordinatorObserver* observer;
+    int64_t jobs_per_owner = kJobsPerOwner;  // That have not ended.
   };
+
   static constexpr size_t kQueueMax = 1024;
   static constexpr std::chrono::milliseconds kTickEvery{100};
   static constexpr std::chrono::seconds kAnswerTimeout{10};
@@ -63,7 +66,8 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
 
   // JobDesk.
   Result<Created> Create(const std::string& request_id, const v1::JobSpec& spec,
-                         const JobPlan& plan) override;
+                         const JobPlan& plan, const std::string& owner) override;
+  Result<std::string> FindOwned(const std::string& job, const std::string& owner) override;
   Result<v1::Job> Get(const std::string& job) override;
   Result<std::vector<v1::Job>> List() override;
   Result<v1::Job> Ask(const std::string& job, JobVerb verb) override;
@@ -100,14 +104,17 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   Result<T> OnThread(std::function<Result<T>()> ask);
 
   // On the thread.
-  Result<const JobRecord*> Find(const std::string& job) const;
+  // `owner`: his jobs only; null: all.
+  Result<const JobRecord*> Find(const std::string& job, const std::string* owner = nullptr) const;
+  std::string OwnerOf(uint64_t job) const;
   v1::Job Describe(const JobRecord& record) const;
   StatusFacts StatusHere(const std::string& job) const;
   StatusJob StatusOf(const JobRecord& record) const;
   std::vector<StatusWorker> StatusOfWorkers() const;
   std::vector<StatusShard> StatusOfShards() const;
   Result<Created> CreateHere(const std::string& request_id, const v1::JobSpec& spec,
-                             const JobPlan& plan);
+                             const JobPlan& plan, const std::string& owner);
+  Status CheckQuota(const std::string& request_id, const std::string& owner) const;
   Result<v1::Job> AskHere(const std::string& job, JobVerb verb);
   Status DeleteHere(const std::string& job);
 

@@ -26,6 +26,12 @@ std::vector<int64_t> VersionsOf(const std::vector<CheckpointRecord>& checkpoints
   return versions;
 }
 
+// The store knows one kind of request ids; an owner's name has no space in it.
+std::string StoredRequestId(const std::string& request_id, const std::string& owner) {
+  if (request_id.empty() || owner == kLocalOwner) return request_id;
+  return owner + " " + request_id;
+}
+
 }  // namespace
 
 Result<std::vector<JobRecord>> JobBook::Load() {
@@ -54,14 +60,15 @@ Result<std::vector<JobRecord>> JobBook::Load() {
 }
 
 Result<JobStore::Created> JobBook::Create(const std::string& request_id, const v1::JobSpec& spec,
-                                          JobRecord* record) {
+                                          const std::string& owner, JobRecord* record) {
   record->id = NewId();
   record->order = last_order_ + 1;
   record->name = spec.name();
   Entry entry;
   entry.facts.spec = spec;
   entry.facts.spec_digest = DigestOf(SerializeSpec(spec));
-  entry.facts.request_id = request_id;
+  entry.facts.request_id = StoredRequestId(request_id, owner);
+  entry.facts.owner = owner;
   entry.facts.created_unix_ms = clock_->UnixMilliseconds();
   entry.saved = RowOf(*record, entry.facts, /*layout=*/"");
   v1::JobEvent event;
@@ -76,6 +83,13 @@ Result<JobStore::Created> JobBook::Create(const std::string& request_id, const v
   entries_[record->id] = std::move(entry);
   signal_->Announce(record->id, 1);
   return created;
+}
+
+bool JobBook::HasRequest(const std::string& request_id, const std::string& owner) const {
+  if (request_id.empty()) return false;
+  const std::string stored = StoredRequestId(request_id, owner);
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [&](const auto& entry) { return entry.second.saved.request_id == stored; });
 }
 
 Status JobBook::Delete(uint64_t job) {

@@ -30,9 +30,11 @@ class JobBook {
   Result<std::vector<JobRecord>> Load();
 
   // Enters a new job; fills in id, order and name. `is_new` is false when the request was answered
-  // before: then only the id is right.
+  // before: then only the id is right. Request ids of different owners have nothing to do with
+  // each other.
   Result<JobStore::Created> Create(const std::string& request_id, const v1::JobSpec& spec,
-                                   JobRecord* record);
+                                   const std::string& owner, JobRecord* record);
+  bool HasRequest(const std::string& request_id, const std::string& owner) const;
   Status Delete(uint64_t job);
 
   Status RaiseEpoch(const drover::RaiseEpoch& action);

@@ -27,8 +27,11 @@ class JobDesk {
     v1::Job job;
     bool is_new;  // False: an earlier request with this id made it.
   };
+  // kResourceExhausted when the owner has too many jobs that have not ended.
   virtual Result<Created> Create(const std::string& request_id, const v1::JobSpec& spec,
-                                 const JobPlan& plan) = 0;
+                                 const JobPlan& plan, const std::string& owner) = 0;
+  // The id (16 digits) of the job of this owner that is meant; jobs of others do not exist here.
+  virtual Result<std::string> FindOwned(const std::string& job, const std::string& owner) = 0;
   virtual Result<v1::Job> Get(const std::string& job) = 0;
   virtual Result<std::vector<v1::Job>> List() = 0;  // Newest first.
   // kFailedPrecondition as CheckVerb says. The job as it is right after.

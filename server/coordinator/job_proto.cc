@@ -48,6 +48,7 @@ v1::Job JobToProto(const JobRecord& record, const JobFacts& facts) {
   job.set_shards_restarted(record.shards_restarted);
   job.set_parameters(record.layout == nullptr ? 0 : record.layout->parameter_count());
   job.set_numeric_class(record.numeric_class);
+  job.set_owner(facts.owner);
   return job;
 }
 

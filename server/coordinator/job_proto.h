@@ -14,10 +14,14 @@
 namespace drover {
 
 // What users are told of a job beyond the core's record; does not change what the core decides.
+// Who made a job where nobody is asked who he is.
+inline constexpr char kLocalOwner[] = "local";
+
 struct JobFacts {
   v1::JobSpec spec;  // With every default.
   std::string spec_digest;
   std::string request_id;
+  std::string owner = kLocalOwner;
   int64_t created_unix_ms = 0;
   int64_t started_unix_ms = 0;  // 0 = not yet.
   int64_t ended_unix_ms = 0;    // 0 = not yet.

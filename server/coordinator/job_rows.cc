@@ -158,6 +158,7 @@ void LoadScalars(const JobRow& row, LoadedJob* job) {
   record.numeric_class = row.numeric_class;
   job->facts.spec_digest = row.spec_digest;
   job->facts.request_id = row.request_id;
+  job->facts.owner = row.owner;
   job->facts.created_unix_ms = row.created_unix_ms;
   job->facts.started_unix_ms = row.started_unix_ms;
   job->facts.ended_unix_ms = row.ended_unix_ms;
@@ -188,6 +189,7 @@ JobRow RowOf(const JobRecord& record, const JobFacts& facts, const std::string& 
   row.spec = SerializeSpec(facts.spec);
   row.name = record.name;
   row.created_unix_ms = facts.created_unix_ms;
+  row.owner = facts.owner;
   row.epoch = record.epoch;
   row.step = record.version;
   row.applied = record.applied;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -47,22 +48,32 @@ class WatcherSlot {
 
 grpc::Status JobService::Audit(const grpc::ServerContext& context, const char* call,
                                const std::string& job, grpc::Status status) const {
-  LogInfo("audit: call={} job={} caller={} outcome={}", call, Quote(job),
-          describe_caller_ == nullptr ? "unknown" : describe_caller_(context),
+  LogInfo("audit: call={} job={} caller={} outcome={}", call, Quote(job), CallerOf(context).text,
           CodeName(FromGrpc(status).code()));
   return status;
+}
+
+JobService::Caller JobService::CallerOf(const grpc::ServerContext& context) const {
+  return identify_caller_ == nullptr ? Caller() : identify_caller_(context);
+}
+
+Result<std::string> JobService::Resolve(const grpc::ServerContext& context,
+                                        const std::string& job) const {
+  const Caller caller = CallerOf(context);
+  if (caller.sees_all) return job;
+  return desk_->FindOwned(job, caller.owner);
 }
 
 grpc::Status JobService::CreateJob(grpc::ServerContext* context,
                                    const v1::CreateJobRequest* request,
                                    v1::CreateJobResponse* response) {
-  grpc::Status status = Create(*request, response);
+  grpc::Status status = Create(*request, CallerOf(*context).owner, response);
   if (request->validate_only()) return status;
   const std::string& job = status.ok() ? response->job().id() : request->spec().name();
   return Audit(*context, "CreateJob", job, std::move(status));
 }
 
-grpc::Status JobService::Create(const v1::CreateJobRequest& request,
+grpc::Status JobService::Create(const v1::CreateJobRequest& request, const std::string& owner,
                                 v1::CreateJobResponse* response) {
   if (request.request_id().size() > kRequestIdBytesMax) {
     count_submission_("invalid");
@@ -81,7 +92,7 @@ grpc::Status JobService::Create(const v1::CreateJobRequest& request,
     response->mutable_job()->set_state(v1::JOB_STATE_QUEUED);
     return grpc::Status::OK;
   }
-  Result<JobDesk::Created> created = desk_->Create(request.request_id(), spec, plan.value());
+  Result<JobDesk::Created> created = desk_->Create(request.request_id(), spec, plan.value(), owner);
   if (!created.ok()) {
     if (created.status().code() == Code::kResourceExhausted) count_submission_("quota");
     if (created.status().code() == Code::kAlreadyExists) count_submission_("duplicate");
@@ -92,21 +103,25 @@ grpc::Status JobService::Create(const v1::CreateJobRequest& request,
   return grpc::Status::OK;
 }
 
-grpc::Status JobService::GetJob(grpc::ServerContext* /*context*/, const v1::GetJobRequest* request,
+grpc::Status JobService::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request,
                                 v1::GetJobResponse* response) {
-  Result<v1::Job> job = desk_->Get(request->job());
+  const Result<std::string> id = Resolve(*context, request->job());
+  if (!id.ok()) return ToGrpc(id.status());
+  Result<v1::Job> job = desk_->Get(id.value());
   if (!job.ok()) return ToGrpc(job.status());
   *response->mutable_job() = std::move(job).value();
   return grpc::Status::OK;
 }
 
-grpc::Status JobService::ListJobs(grpc::ServerContext* /*context*/,
+grpc::Status JobService::ListJobs(grpc::ServerContext* context,
                                   const v1::ListJobsRequest* /*request*/,
                                   v1::ListJobsResponse* response) {
   Result<std::vector<v1::Job>> jobs = desk_->List();
   if (!jobs.ok()) return ToGrpc(jobs.status());
+  const Caller caller = CallerOf(*context);
   size_t bytes = 0;
   for (v1::Job& job : jobs.value()) {
+    if (!caller.sees_all && job.owner() != caller.owner) continue;
     bytes += job.ByteSizeLong() + kFieldBytesMax;
     if (bytes > kAnswerBytesMax) break;  // The oldest are left out: they have long ended.
     *response->add_jobs() = std::move(job);
@@ -121,7 +136,9 @@ Status JobService::StreamEvents(grpc::ServerContext* context, const EventStream&
     return Status(Code::kResourceExhausted,
                   fmt::format("{} watchers are open already: try again later", kWatchersMax));
   }
-  Result<v1::Job> job = desk_->Get(wanted.job);
+  const Result<std::string> found = Resolve(*context, wanted.job);
+  if (!found.ok()) return found.status();
+  Result<v1::Job> job = desk_->Get(found.value());
   if (!job.ok()) return job.status();
   const std::string id = job.value().id();
   int64_t after = wanted.after_sequence;
@@ -165,8 +182,11 @@ grpc::Status JobService::StreamLogs(grpc::ServerContext* context,
       writer));
 }
 
-Status JobService::AnswerVerb(const std::string& job, JobVerb verb, v1::Job* answer) {
-  Result<v1::Job> result = desk_->Ask(job, verb);
+Status JobService::AnswerVerb(const grpc::ServerContext& context, const std::string& job,
+                              JobVerb verb, v1::Job* answer) {
+  const Result<std::string> id = Resolve(context, job);
+  if (!id.ok()) return id.status();
+  Result<v1::Job> result = desk_->Ask(id.value(), verb);
   if (!result.ok()) return result.status();
   *answer = std::move(result).value();
   return Status();
@@ -175,34 +195,61 @@ Status JobService::AnswerVerb(const std::string& job, JobVerb verb, v1::Job* ans
 grpc::Status JobService::CancelJob(grpc::ServerContext* context,
                                    const v1::CancelJobRequest* request,
                                    v1::CancelJobResponse* response) {
-  return Audit(*context, "CancelJob", request->job(),
-               ToGrpc(AnswerVerb(request->job(), JobVerb::kCancel, response->mutable_job())));
+  return Audit(
+      *context, "CancelJob", request->job(),
+      ToGrpc(AnswerVerb(*context, request->job(), JobVerb::kCancel, response->mutable_job())));
 }
 
 grpc::Status JobService::SuspendJob(grpc::ServerContext* context,
                                     const v1::SuspendJobRequest* request,
                                     v1::SuspendJobResponse* response) {
-  return Audit(*context, "SuspendJob", request->job(),
-               ToGrpc(AnswerVerb(request->job(), JobVerb::kSuspend, response->mutable_job())));
+  return Audit(
+      *context, "SuspendJob", request->job(),
+      ToGrpc(AnswerVerb(*context, request->job(), JobVerb::kSuspend, response->mutable_job())));
 }
 
 grpc::Status JobService::ResumeJob(grpc::ServerContext* context,
                                    const v1::ResumeJobRequest* request,
                                    v1::ResumeJobResponse* response) {
-  return Audit(*context, "ResumeJob", request->job(),
-               ToGrpc(AnswerVerb(request->job(), JobVerb::kResume, response->mutable_job())));
+  return Audit(
+      *context, "ResumeJob", request->job(),
+      ToGrpc(AnswerVerb(*context, request->job(), JobVerb::kResume, response->mutable_job())));
 }
 
 grpc::Status JobService::DeleteJob(grpc::ServerContext* context,
                                    const v1::DeleteJobRequest* request,
                                    v1::DeleteJobResponse* /*response*/) {
-  return Audit(*context, "DeleteJob", request->job(), ToGrpc(desk_->Delete(request->job())));
+  const Result<std::string> id = Resolve(*context, request->job());
+  return Audit(*context, "DeleteJob", request->job(),
+               ToGrpc(id.ok() ? desk_->Delete(id.value()) : id.status()));
 }
 
-grpc::Status JobService::ListCheckpoints(grpc::ServerContext* /*context*/,
+Result<std::vector<v1::CheckpointInfo>> JobService::VisibleCheckpoints(
+    const grpc::ServerContext& context, const std::string& job) {
+  const Caller caller = CallerOf(context);
+  if (caller.sees_all) return desk_->Checkpoints(job);
+  if (!job.empty()) {
+    const Result<std::string> id = Resolve(context, job);
+    return id.ok() ? desk_->Checkpoints(id.value()) : id.status();
+  }
+  const Result<std::vector<v1::Job>> jobs = desk_->List();
+  if (!jobs.ok()) return jobs.status();
+  std::set<std::string> own;
+  for (const v1::Job& one : jobs.value()) {
+    if (one.owner() == caller.owner) own.insert(one.id());
+  }
+  Result<std::vector<v1::CheckpointInfo>> checkpoints = desk_->Checkpoints("");
+  if (!checkpoints.ok()) return checkpoints;
+  std::erase_if(checkpoints.value(),
+                [&](const v1::CheckpointInfo& info) { return !own.contains(info.job_id()); });
+  return checkpoints;
+}
+
+grpc::Status JobService::ListCheckpoints(grpc::ServerContext* context,
                                          const v1::ListCheckpointsRequest* request,
                                          v1::ListCheckpointsResponse* response) {
-  Result<std::vector<v1::CheckpointInfo>> checkpoints = desk_->Checkpoints(request->job());
+  Result<std::vector<v1::CheckpointInfo>> checkpoints =
+      VisibleCheckpoints(*context, request->job());
   if (!checkpoints.ok()) return ToGrpc(checkpoints.status());
   size_t bytes = 0;
   for (v1::CheckpointInfo& info : checkpoints.value()) {
@@ -213,10 +260,12 @@ grpc::Status JobService::ListCheckpoints(grpc::ServerContext* /*context*/,
   return grpc::Status::OK;
 }
 
-grpc::Status JobService::GetMetrics(grpc::ServerContext* /*context*/,
+grpc::Status JobService::GetMetrics(grpc::ServerContext* context,
                                     const v1::GetMetricsRequest* request,
                                     v1::GetMetricsResponse* response) {
-  const Result<v1::Job> job = desk_->Get(request->job());
+  const Result<std::string> id = Resolve(*context, request->job());
+  if (!id.ok()) return ToGrpc(id.status());
+  const Result<v1::Job> job = desk_->Get(id.value());
   if (!job.ok()) return ToGrpc(job.status());
   const int64_t page = request->page_size() == 0 ? kMetricsPage : request->page_size();
   Result<JobDesk::History> history =

@@ -8,9 +8,11 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "proto/drover/v1/job.grpc.pb.h"
 #include "server/coordinator/job_desk.h"
+#include "server/coordinator/job_proto.h"
 
 namespace drover {
 
@@ -20,15 +22,20 @@ class JobService final : public v1::JobService::Service {
   static constexpr int kWatchersMax = 64;
   static constexpr size_t kRequestIdBytesMax = 64;
 
-  using DescribeCaller = std::function<std::string(const grpc::ServerContextBase&)>;
+  struct Caller {
+    std::string owner = kLocalOwner;  // Of the jobs he makes.
+    bool sees_all = true;             // Else his own jobs only: the others do not exist for him.
+    std::string text = "unknown";     // For the audit log.
+  };
+  using IdentifyCaller = std::function<Caller(const grpc::ServerContextBase&)>;
 
-  // `count_submission` is told accepted, invalid, quota or duplicate. `describe_caller` says whom
-  // the audit log names; empty: nobody. `desk` outlives this.
+  // `count_submission` is told accepted, invalid, quota or duplicate. Without `identify_caller`
+  // everybody is the default caller. `desk` outlives this.
   JobService(JobDesk* desk, std::function<void(const char* outcome)> count_submission,
-             DescribeCaller describe_caller = nullptr)
+             IdentifyCaller identify_caller = nullptr)
       : desk_(desk),
         count_submission_(std::move(count_submission)),
-        describe_caller_(std::move(describe_caller)) {}
+        identify_caller_(std::move(identify_caller)) {}
 
   // Ends all streams to watchers soon; for going down.
   void StopWatchers() { stopping_ = true; }
@@ -66,15 +73,22 @@ class JobService final : public v1::JobService::Service {
   };
   Status StreamEvents(grpc::ServerContext* context, const EventStream& wanted,
                       grpc::ServerWriter<v1::JobEvent>* writer);
-  grpc::Status Create(const v1::CreateJobRequest& request, v1::CreateJobResponse* response);
-  Status AnswerVerb(const std::string& job, JobVerb verb, v1::Job* answer);
+  Caller CallerOf(const grpc::ServerContext& context) const;
+  // What the caller may know as `job`, as the desk takes it; kNotFound when it is another's.
+  Result<std::string> Resolve(const grpc::ServerContext& context, const std::string& job) const;
+  grpc::Status Create(const v1::CreateJobRequest& request, const std::string& owner,
+                      v1::CreateJobResponse* response);
+  Status AnswerVerb(const grpc::ServerContext& context, const std::string& job, JobVerb verb,
+                    v1::Job* answer);
+  Result<std::vector<v1::CheckpointInfo>> VisibleCheckpoints(const grpc::ServerContext& context,
+                                                             const std::string& job);
   // One line for a call that may have changed something; returns `status`.
   grpc::Status Audit(const grpc::ServerContext& context, const char* call, const std::string& job,
                      grpc::Status status) const;
 
   JobDesk* const desk_;
   const std::function<void(const char*)> count_submission_;
-  const DescribeCaller describe_caller_;
+  const IdentifyCaller identify_caller_;
   std::atomic<int> watchers_ = 0;
   std::atomic<bool> stopping_ = false;
 };

@@ -28,7 +28,7 @@ constexpr const char kPragmas[] =
 // The columns of a job in the order of ReadJob and CreateJob: fixed ones, then epoch, step and
 // applied, then those that every update sets.
 constexpr const char kFixedColumns[] =
-    "id, request_id, spec_digest, spec, name, created_unix_ms, epoch, step, applied";
+    "id, request_id, spec_digest, spec, name, created_unix_ms, owner, epoch, step, applied";
 constexpr const char kUpdatedColumns[] =
     "leaves_expected, leaves_counted, leaf_chunks_expected, leaf_chunks_applied, duplicates, "
     "refused, state, reason, message, priority, started_unix_ms, ended_unix_ms, layout, "
@@ -71,6 +71,7 @@ JobRow TakeJob(SqliteStatement* row) {
   job.spec = row->TakeBytes();
   job.name = row->TakeBytes();
   job.created_unix_ms = row->TakeInteger();
+  job.owner = row->TakeBytes();
   job.epoch = static_cast<uint32_t>(row->TakeInteger());
   job.step = row->TakeInteger();
   job.applied = row->TakeInteger();
@@ -180,6 +181,9 @@ Status JobStore::CreateSchema() {
   if (version.value() >= 1 && version.value() <= 3) {
     DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion3, "bring to schema 4"));
   }
+  if (version.value() >= 1 && version.value() <= 4) {
+    DROVER_RETURN_IF_ERROR(Execute(kJobStoreFromVersion4, "bring to schema 5"));
+  }
   return transaction.Commit();
 }
 
@@ -215,10 +219,11 @@ Result<JobStore::Created> JobStore::CreateJob(const JobRow& job,
   if (exists.value()) {
     return Status(Code::kAlreadyExists, fmt::format("job {:016x} exists", job.id));
   }
-  SqliteStatement insert(db_, fmt::format("INSERT INTO jobs ({}, {}) VALUES (?,?,?,?,?,?,?,?,?,{})",
-                                          kFixedColumns, kUpdatedColumns, kUpdatedMarks));
+  SqliteStatement insert(
+      db_, fmt::format("INSERT INTO jobs ({}, {}) VALUES (?,?,?,?,?,?,?,?,?,?,{})", kFixedColumns,
+                       kUpdatedColumns, kUpdatedMarks));
   insert.Text(Hex(job.id)).TextOrNull(job.request_id).Text(job.spec_digest).Blob(job.spec);
-  insert.Text(job.name).Integer(job.created_unix_ms);
+  insert.Text(job.name).Integer(job.created_unix_ms).Text(job.owner);
   insert.Integer(job.epoch).Integer(job.step).Integer(job.applied);
   BindUpdated(job, &insert);
   DROVER_RETURN_IF_ERROR(insert.Run("create a job"));

@@ -41,6 +41,7 @@ struct JobRow {
   std::string spec;  // Serialized drover.v1.JobSpec.
   std::string name;
   int64_t created_unix_ms = 0;
+  std::string owner = "local";  // ROLE/NAME.
   // Changed only by RaiseEpoch.
   uint32_t epoch = 0;
   // Changed only by CommitStep and RollBack.

@@ -1,4 +1,4 @@
-// Tables of the job store, schema version 4. A change of a table is a new version and a migration
+// Tables of the job store, schema version 5. A change of a table is a new version and a migration
 // from each older one. Constants only.
 
 #ifndef DROVER_SERVER_COORDINATOR_JOB_STORE_SCHEMA_H_
@@ -8,7 +8,7 @@
 
 namespace drover {
 
-inline constexpr int64_t kJobStoreSchemaVersion = 4;
+inline constexpr int64_t kJobStoreSchemaVersion = 5;
 // "DRVR": no other program's database is taken for ours.
 inline constexpr int64_t kJobStoreApplicationId = 0x44525652;
 
@@ -50,7 +50,8 @@ CREATE TABLE jobs (
   last_eval BLOB NOT NULL,
   schedule BLOB NOT NULL,
   train_fingerprint TEXT NOT NULL,
-  eval_fingerprint TEXT NOT NULL
+  eval_fingerprint TEXT NOT NULL,
+  owner TEXT NOT NULL
 ) STRICT;
 CREATE TABLE commits (
   job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
@@ -137,6 +138,12 @@ CREATE TABLE evaluations (
   PRIMARY KEY (job, version)
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 4;
+)sql";
+
+// From version 4: whose job it is. Of nobody in particular, as without TLS.
+inline constexpr char kJobStoreFromVersion4[] = R"sql(
+ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT 'local';
+PRAGMA user_version = 5;
 )sql";
 
 }  // namespace drover

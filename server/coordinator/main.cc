@@ -52,6 +52,7 @@ struct Flags {
   std::string port_file;
   std::string metrics = "127.0.0.1:9464";
   uint32_t min_shards = 1;
+  int64_t jobs_per_user = CoordinatorRuntime::kJobsPerOwner;
   TlsFlags tls;
   std::string tokens;  // Empty: users have certificates too.
   LogLevel log_level = LogLevel::kInfo;
@@ -72,6 +73,11 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
                  "A job starts once this many shards are there, on all that are")
       ->type_name("N")
       ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--jobs-per-user", flags->jobs_per_user,
+                 "Jobs of one user that have not ended; without TLS all are one user")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{CoordinatorRuntime::kJobsMax}))
       ->capture_default_str();
   app.add_option("--port-file", flags->port_file, "Gets HOST:PORT once the port is open")
       ->type_name("FILE");
@@ -145,6 +151,17 @@ Result<Gate> OpenGate(const Flags& flags) {
   return gate;
 }
 
+// Submitters know of their own jobs only, viewers and administrators of all.
+JobService::Caller CallerOf(const grpc::ServerContextBase& context, TokenTable* tokens) {
+  JobService::Caller caller;
+  caller.text = DescribeCaller(context, tokens);
+  const std::optional<Identity> identity = CallerIdentity(context, tokens);
+  if (!identity.has_value()) return caller;
+  caller.owner = ToString(*identity);
+  caller.sees_all = identity->role != Role::kSubmitter;
+  return caller;
+}
+
 struct Services {
   JobService* jobs;
   WorkerService* workers;
@@ -200,8 +217,8 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
   CoordinatorOptions options;
   options.shards_min = flags.min_shards;
   options.checkpoint_directory = flags.checkpoint_dir;
-  CoordinatorRuntime runtime(options,
-                             {store, &FileSystem::Real(), &Clock::Real(), &sessions, &metrics});
+  CoordinatorRuntime runtime(options, {store, &FileSystem::Real(), &Clock::Real(), &sessions,
+                                       &metrics, flags.jobs_per_user});
   if (const Status status = runtime.Start(); !status.ok()) return RefuseToStart(status, 1);
 
   JobService jobs(
@@ -210,7 +227,7 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
         registry.CounterOf(Metric::kJobSubmissionsTotal, {outcome}).Increment();
       },
       [&gate](const grpc::ServerContextBase& context) {
-        return DescribeCaller(context, gate.tokens.get());
+        return CallerOf(context, gate.tokens.get());
       });
   const auto count_refusal = [&registry](AuthFailure failure) {
     registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();

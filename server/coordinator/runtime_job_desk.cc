@@ -108,9 +108,19 @@ Result<T> CoordinatorRuntime::OnThread(std::function<Result<T>()> ask) {
 }
 
 Result<JobDesk::Created> CoordinatorRuntime::Create(const std::string& request_id,
-                                                    const v1::JobSpec& spec, const JobPlan& plan) {
+                                                    const v1::JobSpec& spec, const JobPlan& plan,
+                                                    const std::string& owner) {
   return OnThread<Created>(
-      [this, request_id, spec, plan] { return CreateHere(request_id, spec, plan); });
+      [this, request_id, spec, plan, owner] { return CreateHere(request_id, spec, plan, owner); });
+}
+
+Result<std::string> CoordinatorRuntime::FindOwned(const std::string& job,
+                                                  const std::string& owner) {
+  return OnThread<std::string>([this, job, owner]() -> Result<std::string> {
+    const Result<const JobRecord*> record = Find(job, &owner);
+    if (!record.ok()) return record.status();
+    return JobIdText(record.value()->id);
+  });
 }
 
 Result<v1::Job> CoordinatorRuntime::Get(const std::string& job) {
@@ -237,15 +247,23 @@ void CoordinatorRuntime::WaitForEvent(const std::string& id, int64_t after_seque
 
 // ---- On the thread.
 
-Result<const JobRecord*> CoordinatorRuntime::Find(const std::string& job) const {
+std::string CoordinatorRuntime::OwnerOf(uint64_t job) const {
+  const JobFacts* facts = book_.Facts(job);
+  return facts == nullptr ? kLocalOwner : facts->owner;
+}
+
+Result<const JobRecord*> CoordinatorRuntime::Find(const std::string& job,
+                                                  const std::string* owner) const {
+  const auto visible = [&](uint64_t id) { return owner == nullptr || OwnerOf(id) == *owner; };
   const Result<uint64_t> id = ParseId(job);
   if (id.ok()) {
     const JobRecord* record = core_.FindJob(id.value());
-    if (record != nullptr) return record;
+    if (record != nullptr && visible(id.value())) return record;
   }
   const JobRecord* newest = nullptr;
   std::vector<const JobRecord*> starting;
   for (const auto& [number, record] : core_.jobs()) {
+    if (!visible(number)) continue;
     if (record.name == job && (newest == nullptr || record.order > newest->order)) {
       newest = &record;
     }
@@ -275,20 +293,35 @@ v1::Job CoordinatorRuntime::Describe(const JobRecord& record) const {
 
 Result<JobDesk::Created> CoordinatorRuntime::CreateHere(const std::string& request_id,
                                                         const v1::JobSpec& spec,
-                                                        const JobPlan& plan) {
+                                                        const JobPlan& plan,
+                                                        const std::string& owner) {
+  DROVER_RETURN_IF_ERROR(CheckQuota(request_id, owner));
   if (core_.jobs().size() >= kJobsMax) {
     return Status(Code::kResourceExhausted,
                   fmt::format("{} jobs are kept already: delete some that have ended", kJobsMax));
   }
   JobRecord record;
   record.plan = plan;
-  const Result<JobStore::Created> created = book_.Create(request_id, spec, &record);
+  const Result<JobStore::Created> created = book_.Create(request_id, spec, owner, &record);
   if (!created.ok()) return created.status();
   const uint64_t id = created.value().id;
   if (created.value().is_new) Handle(JobAdded{std::move(record), /*restored=*/false});
   const JobRecord* job = core_.FindJob(id);
   if (job == nullptr) return Status(Code::kInternal, "the job was created but is not there");
   return Created{Describe(*job), created.value().is_new};
+}
+
+Status CoordinatorRuntime::CheckQuota(const std::string& request_id,
+                                      const std::string& owner) const {
+  const auto& jobs = core_.jobs();
+  const int64_t open = std::count_if(jobs.begin(), jobs.end(), [&](const auto& entry) {
+    return !HasEnded(entry.second.state) && OwnerOf(entry.first) == owner;
+  });
+  if (open < parts_.jobs_per_owner || book_.HasRequest(request_id, owner)) return Status();
+  return Status(Code::kResourceExhausted,
+                fmt::format("{} has {} jobs that have not ended, and may have {} "
+                            "(--jobs-per-user): wait for some, or cancel them",
+                            owner, open, parts_.jobs_per_owner));
 }
 
 Result<v1::Job> CoordinatorRuntime::AskHere(const std::string& job, JobVerb verb) {

@@ -42,12 +42,12 @@ class CoordinatorRuntimeTest : public ::testing::Test {
   void SetUp() override { store_ = OpenStore(folder_); }
   void TearDown() override { runtime_.reset(); }
 
-  void Start() {
+  void Start(int64_t jobs_per_owner = CoordinatorRuntime::kJobsPerOwner) {
     CoordinatorOptions options;
     options.checkpoint_directory = folder_.path() + "/checkpoints";
     runtime_ = std::make_unique<CoordinatorRuntime>(
         options, CoordinatorRuntime::Parts{store_.get(), &FileSystem::Real(), &clock_, &sessions_,
-                                           &observer_});
+                                           &observer_, jobs_per_owner});
     const Status status = runtime_->Start();
     ASSERT_TRUE(status.ok()) << status.ToString();
   }
@@ -74,7 +74,7 @@ class CoordinatorRuntimeTest : public ::testing::Test {
   }
 
   v1::Job Create(const std::string& name) {
-    Result<JobDesk::Created> created = runtime_->Create("", SmallSpec(name), SmallPlan());
+    Result<JobDesk::Created> created = runtime_->Create("", SmallSpec(name), SmallPlan(), "local");
     EXPECT_TRUE(created.ok()) << created.status().ToString();
     return created.ok() ? created.value().job : v1::Job();
   }
@@ -158,14 +158,52 @@ TEST_F(CoordinatorRuntimeTest, TheStatusIsBoundedButHoldsTheSelectedJob) {
 
 TEST_F(CoordinatorRuntimeTest, ARepeatedRequestGivesTheSameJob) {
   Start();
-  const Result<JobDesk::Created> first = runtime_->Create("r", SmallSpec(), SmallPlan());
-  const Result<JobDesk::Created> again = runtime_->Create("r", SmallSpec(), SmallPlan());
-  const Result<JobDesk::Created> other = runtime_->Create("r", SmallSpec("x"), SmallPlan());
+  const Result<JobDesk::Created> first = runtime_->Create("r", SmallSpec(), SmallPlan(), "local");
+  const Result<JobDesk::Created> again = runtime_->Create("r", SmallSpec(), SmallPlan(), "local");
+  const Result<JobDesk::Created> other =
+      runtime_->Create("r", SmallSpec("x"), SmallPlan(), "local");
 
   ASSERT_TRUE(first.ok() && again.ok());
   EXPECT_FALSE(again.value().is_new);
   EXPECT_EQ(again.value().job.id(), first.value().job.id());
   EXPECT_EQ(other.status().code(), Code::kAlreadyExists);
+}
+
+TEST_F(CoordinatorRuntimeTest, JobsOfOthersAreNotFound) {
+  Start();
+  const auto create = [&](const char* name, const char* owner) {
+    return runtime_->Create("", SmallSpec(name), SmallPlan(), owner).value().job;
+  };
+  const v1::Job ann = create("digits", "submitter/ann");
+  const v1::Job bob = create("digits", "submitter/bob");
+
+  EXPECT_EQ(ann.owner(), "submitter/ann");
+  EXPECT_EQ(runtime_->FindOwned("digits", "submitter/ann").value(), ann.id());
+  EXPECT_EQ(runtime_->FindOwned("digits", "submitter/bob").value(), bob.id());
+  EXPECT_EQ(runtime_->FindOwned(ann.id(), "submitter/ann").value(), ann.id());
+  for (const std::string& name : {bob.id(), bob.id().substr(0, 12)}) {
+    const Status status = runtime_->FindOwned(name, "submitter/ann").status();
+    EXPECT_EQ(status.code(), Code::kNotFound);
+    EXPECT_EQ(status.message(), "no job \"" + name + "\"");
+  }
+  EXPECT_EQ(runtime_->FindOwned("digits", "submitter/eve").status().code(), Code::kNotFound);
+}
+
+TEST_F(CoordinatorRuntimeTest, AnOwnerHasALimitOfJobsThatHaveNotEnded) {
+  Start(/*jobs_per_owner=*/2);
+  const auto create = [&](const char* request, const char* owner) {
+    return runtime_->Create(request, SmallSpec(), SmallPlan(), owner);
+  };
+  ASSERT_TRUE(create("1", "submitter/ann").ok());
+  const std::string second = create("2", "submitter/ann").value().job.id();
+
+  const Status refused = create("3", "submitter/ann").status();
+  EXPECT_EQ(refused.code(), Code::kResourceExhausted);
+  EXPECT_THAT(refused.message(), HasSubstr("submitter/ann has 2 jobs that have not ended"));
+  EXPECT_FALSE(create("2", "submitter/ann").value().is_new) << "it is there already";
+  EXPECT_TRUE(create("3", "submitter/bob").ok());
+  ASSERT_TRUE(runtime_->Ask(second, JobVerb::kCancel).ok());
+  EXPECT_TRUE(create("3", "submitter/ann").ok());
 }
 
 TEST_F(CoordinatorRuntimeTest, VerbsChangeTheJobBeforeTheyAreAnswered) {

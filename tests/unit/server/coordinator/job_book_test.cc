@@ -31,7 +31,7 @@ class JobBookTest : public ::testing::Test {
   JobRecord NewJob(const std::string& name = "digits") {
     JobRecord record;
     record.plan = SmallPlan();
-    const Result<JobStore::Created> created = book_->Create("", SmallSpec(name), &record);
+    const Result<JobStore::Created> created = book_->Create("", SmallSpec(name), "local", &record);
     EXPECT_TRUE(created.ok()) << created.status().ToString();
     return record;
   }
@@ -123,15 +123,31 @@ TEST_F(JobBookTest, TheSameRequestGivesTheSameJob) {
   JobRecord first;
   JobRecord second;
   JobRecord third;
-  const Result<JobStore::Created> created = book_->Create("request-1", SmallSpec(), &first);
-  const Result<JobStore::Created> again = book_->Create("request-1", SmallSpec(), &second);
-  const Result<JobStore::Created> other = book_->Create("request-1", SmallSpec("x"), &third);
+  const Result<JobStore::Created> created =
+      book_->Create("request-1", SmallSpec(), "local", &first);
+  const Result<JobStore::Created> again = book_->Create("request-1", SmallSpec(), "local", &second);
+  const Result<JobStore::Created> other =
+      book_->Create("request-1", SmallSpec("x"), "local", &third);
 
   ASSERT_TRUE(created.ok() && again.ok());
   EXPECT_TRUE(created.value().is_new);
   EXPECT_FALSE(again.value().is_new);
   EXPECT_EQ(again.value().id, created.value().id);
   EXPECT_EQ(other.status().code(), Code::kAlreadyExists);
+}
+
+TEST_F(JobBookTest, RequestsOfDifferentOwnersHaveNothingToDoWithEachOther) {
+  JobRecord first;
+  JobRecord second;
+  const auto ann = book_->Create("request-1", SmallSpec(), "submitter/ann", &first);
+  const auto bob = book_->Create("request-1", SmallSpec("x"), "submitter/bob", &second);
+
+  ASSERT_TRUE(ann.ok() && bob.ok());
+  EXPECT_TRUE(bob.value().is_new);
+  EXPECT_EQ(book_->Facts(first.id)->owner, "submitter/ann");
+  EXPECT_TRUE(book_->HasRequest("request-1", "submitter/bob"));
+  EXPECT_FALSE(book_->HasRequest("request-1", "local"));
+  EXPECT_FALSE(book_->HasRequest("", "submitter/ann"));
 }
 
 // Everything that the core needs to go on: docs of JobRecord.

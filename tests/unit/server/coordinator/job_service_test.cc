@@ -29,14 +29,20 @@ constexpr char kId[] = "00000000000000aa";
 class ScriptedDesk final : public JobDesk {
  public:
   Result<Created> Create(const std::string& request_id, const v1::JobSpec& spec,
-                         const JobPlan& plan) override {
+                         const JobPlan& plan, const std::string& owner) override {
     MutexLock lock(&mutex_);
+    job_.set_owner(owner);
     if (!create_error_.ok()) return create_error_;
     EXPECT_EQ(plan.steps, spec.steps());
     const bool is_new = request_ids_.insert(request_id).second;
     job_.set_id(kId);
     *job_.mutable_spec() = spec;
     return Created{job_, is_new};
+  }
+  Result<std::string> FindOwned(const std::string& job, const std::string& owner) override {
+    MutexLock lock(&mutex_);
+    if (owner != job_.owner()) return Status(Code::kNotFound, "no job " + job);
+    return std::string(kId);
   }
   Result<v1::Job> Get(const std::string& job) override {
     MutexLock lock(&mutex_);
@@ -56,7 +62,7 @@ class ScriptedDesk final : public JobDesk {
   Status Delete(const std::string& job) override { return Get(job).status(); }
   Result<std::vector<v1::CheckpointInfo>> Checkpoints(const std::string& job) override {
     v1::CheckpointInfo info;
-    info.set_job_id(job);
+    info.set_job_id(job.empty() ? kId : job);
     return std::vector<v1::CheckpointInfo>{info};
   }
   Result<std::vector<v1::JobEvent>> ReadEvents(const std::string& id, int64_t after_sequence,
@@ -112,6 +118,10 @@ class ScriptedDesk final : public JobDesk {
   void AddLog(const std::string& text) {
     MutexLock lock(&mutex_);
     AddEvent()->mutable_log()->set_text(text);
+  }
+  void SetOwner(const std::string& owner) {
+    MutexLock lock(&mutex_);
+    job_.set_owner(owner);
   }
   void FailCreateWith(const Status& status) {
     MutexLock lock(&mutex_);
@@ -192,7 +202,9 @@ class JobServiceTest : public ::testing::Test {
 
   std::vector<std::string> outcomes_;  // Of submissions. Written by one call at a time.
   ScriptedDesk desk_;
-  JobService service_{&desk_, [this](const char* outcome) { outcomes_.push_back(outcome); }};
+  JobService service_{&desk_, [this](const char* outcome) { outcomes_.push_back(outcome); },
+                      [this](const grpc::ServerContextBase&) { return caller_; }};
+  JobService::Caller caller_;  // Not changed during a call.
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::JobService::Stub> stub_;
 };
@@ -436,6 +448,62 @@ TEST_F(JobServiceTest, GoingDownEndsWatchers) {
   Watch(0, &status);
 
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(JobServiceTest, ForASubmitterJobsOfOthersDoNotExist) {
+  desk_.SetState(v1::JOB_STATE_RUNNING);
+  const auto codes = [&] {
+    std::vector<grpc::StatusCode> codes;
+    const auto add = [&](const auto& call) {
+      grpc::ClientContext context;
+      codes.push_back(call(&context).error_code());
+    };
+    v1::GetJobRequest get;
+    v1::GetJobResponse got;
+    get.set_job(kId);
+    add([&](auto* context) { return stub_->GetJob(context, get, &got); });
+    v1::CancelJobRequest cancel;
+    v1::CancelJobResponse cancelled;
+    cancel.set_job(kId);
+    add([&](auto* context) { return stub_->CancelJob(context, cancel, &cancelled); });
+    v1::DeleteJobRequest remove;
+    v1::DeleteJobResponse removed;
+    remove.set_job(kId);
+    add([&](auto* context) { return stub_->DeleteJob(context, remove, &removed); });
+    v1::ListCheckpointsRequest list;
+    v1::ListCheckpointsResponse listed;
+    list.set_job(kId);
+    add([&](auto* context) { return stub_->ListCheckpoints(context, list, &listed); });
+    v1::GetMetricsRequest metrics;
+    v1::GetMetricsResponse measured;
+    metrics.set_job(kId);
+    add([&](auto* context) { return stub_->GetMetrics(context, metrics, &measured); });
+    v1::StreamLogsRequest logs;
+    logs.set_job(kId);
+    add([&](auto* context) { return stub_->StreamLogs(context, logs)->Finish(); });
+    return codes;
+  };
+  const auto counts = [&] {
+    grpc::ClientContext jobs_context;
+    v1::ListJobsResponse jobs;
+    EXPECT_TRUE(stub_->ListJobs(&jobs_context, {}, &jobs).ok());
+    grpc::ClientContext checkpoints_context;
+    v1::ListCheckpointsResponse checkpoints;
+    EXPECT_TRUE(stub_->ListCheckpoints(&checkpoints_context, {}, &checkpoints).ok());
+    return std::pair(jobs.jobs_size(), checkpoints.checkpoints_size());
+  };
+  desk_.SetOwner("submitter/ann");
+  caller_ = {"submitter/bob", /*sees_all=*/false, "submitter/bob"};
+  EXPECT_EQ(codes(), std::vector(6, grpc::StatusCode::NOT_FOUND));
+  EXPECT_EQ(counts(), std::pair(0, 0));
+  EXPECT_TRUE(desk_.asked().empty());
+
+  for (const JobService::Caller& caller : {JobService::Caller{"submitter/ann", false, "ann"},
+                                           JobService::Caller{"viewer/eve", true, "eve"}}) {
+    caller_ = caller;
+    EXPECT_EQ(codes(), std::vector(6, grpc::StatusCode::OK));
+    EXPECT_EQ(counts(), std::pair(1, 1));
+  }
 }
 
 }  // namespace

@@ -53,6 +53,7 @@ JobRow FullRow() {
   job.spec_digest = "digest-1";
   job.spec = std::string("spec\0with a zero", 16);
   job.name = "digits-lamb";
+  job.owner = "submitter/ann";
   job.created_unix_ms = 1'700'000'000'001;
   job.epoch = 3;
   job.step = 17;
@@ -332,6 +333,7 @@ TEST_F(JobStoreTest, AStoreOfTheOlderSchemaGoesOn) {
          "ALTER TABLE jobs DROP COLUMN schedule; ALTER TABLE checkpoints DROP COLUMN schedule; "
          "ALTER TABLE jobs DROP COLUMN train_fingerprint; "
          "ALTER TABLE jobs DROP COLUMN eval_fingerprint; "
+         "ALTER TABLE jobs DROP COLUMN owner; "
          "DROP TABLE history; DROP TABLE evaluations; PRAGMA user_version = 1");
 
   Reopen();
@@ -352,12 +354,26 @@ TEST_F(JobStoreTest, AStoreOfSchemaTwoGoesOnWithoutFingerprints) {
   RunSql(path_,
          "ALTER TABLE jobs DROP COLUMN train_fingerprint; "
          "ALTER TABLE jobs DROP COLUMN eval_fingerprint; "
+         "ALTER TABLE jobs DROP COLUMN owner; "
          "DROP TABLE history; DROP TABLE evaluations; PRAGMA user_version = 2");
 
   Reopen();
 
   job.train_fingerprint = 0;
   job.eval_fingerprint = 0;
+  job.owner = "local";
+  EXPECT_EQ(store_->GetJob(kId).value(), job);
+}
+
+TEST_F(JobStoreTest, JobsOfSchemaFourAreNobodysInParticular) {
+  JobRow job = FullRow();
+  ASSERT_TRUE(store_->CreateJob(job, {}).ok());
+  store_.reset();
+  RunSql(path_, "ALTER TABLE jobs DROP COLUMN owner; PRAGMA user_version = 4");
+
+  Reopen();
+
+  job.owner = "local";
   EXPECT_EQ(store_->GetJob(kId).value(), job);
 }
 
@@ -562,7 +578,9 @@ TEST_F(JobStoreTest, AStoreOfSchemaThreeGoesOnWithItsCommitsAsHistory) {
   ASSERT_TRUE(store_->CreateJob(NewRow(1), {}).ok());
   ASSERT_TRUE(CommitOne(*store_, NewRow(1), 0).ok());
   store_.reset();
-  RunSql(path_, "DROP TABLE history; DROP TABLE evaluations; PRAGMA user_version = 3");
+  RunSql(path_,
+         "ALTER TABLE jobs DROP COLUMN owner; DROP TABLE history; DROP TABLE evaluations; "
+         "PRAGMA user_version = 3");
 
   Reopen();
 
