@@ -155,8 +155,9 @@ inline constexpr std::array<MetricRow, 98> kMetricTable = {{
      "drover_tls_certificate_not_after_timestamp_seconds", MetricType::kGauge, "all", "certificate",
      "seconds", BucketSet::kNone, "Expiry time of a loaded certificate."},
     {Metric::kAuthFailuresTotal, "drover_auth_failures_total", MetricType::kCounter, "all",
-     "reason=no_credentials|bad_token|bad_certificate|forbidden|expired_token|stale_token", "",
-     BucketSet::kNone, "Calls refused for their credentials."},
+     "reason=no_credentials|bad_token|bad_certificate|forbidden|expired_token|stale_token|"
+     "too_many",
+     "", BucketSet::kNone, "Calls refused because of who called."},
     {Metric::kJobs, "drover_jobs", MetricType::kGauge, "coordinator",
      "state=queued|starting|running|suspending|suspended|recovering|cancelling|succeeded|failed|"
      "cancelled",

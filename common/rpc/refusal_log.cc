@@ -21,6 +21,8 @@ const char* AuthFailureName(AuthFailure failure) {
       return "expired_token";
     case AuthFailure::kStaleToken:
       return "stale_token";
+    case AuthFailure::kTooMany:
+      return "too_many";
   }
   return "unknown";
 }

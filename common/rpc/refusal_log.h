@@ -22,6 +22,7 @@ enum class AuthFailure {
   kForbidden,
   kExpiredToken,
   kStaleToken,  // Of an epoch that is over, or of a job that is not here: also a matter of timing.
+  kTooMany,     // Calls or streams of one caller.
 };
 const char* AuthFailureName(AuthFailure failure);
 

@@ -19,6 +19,7 @@
 #include "common/base/quote.h"
 #include "common/rpc/access.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/rate_limit.h"
 #include "common/rpc/status_grpc.h"
 #include "common/tls/secret_file.h"
 #include "common/tls/token_table.h"
@@ -31,6 +32,10 @@ using grpc::experimental::FileWatcherCertificateProvider;
 constexpr char kPath[] = ":path";
 constexpr char kAuthorization[] = "authorization";
 constexpr std::string_view kBearer = "Bearer ";
+constexpr std::string_view kJobServicePrefix = "/drover.v1.JobService/";
+// Of one caller. Nodes have streams instead, which tell what is too much by themselves.
+constexpr RateLimit::Rate kCreateRate = {1.0, 10.0};
+constexpr RateLimit::Rate kCallRate = {50.0, 100.0};
 
 std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -96,6 +101,11 @@ class RoleCheck final : public grpc::AuthMetadataProcessor {
       status = Authorize(method, caller.identity);
       if (caller.identity.has_value()) caller.failure = AuthFailure::kForbidden;
     }
+    if (status.ok() && !InTime(method, *caller.identity)) {
+      caller.failure = AuthFailure::kTooMany;
+      status = Status(Code::kResourceExhausted,
+                      fmt::format("{} calls too often: wait a second", ToString(*caller.identity)));
+    }
     if (status.ok()) return grpc::Status::OK;
     if (access_.on_refused != nullptr) access_.on_refused(caller.failure);
     log_.Write(method, caller.identity.has_value() ? ToString(*caller.identity) : "unknown",
@@ -104,8 +114,16 @@ class RoleCheck final : public grpc::AuthMetadataProcessor {
   }
 
  private:
+  bool InTime(std::string_view method, const Identity& caller) {
+    if (!method.starts_with(kJobServicePrefix)) return true;
+    const bool create = method.substr(kJobServicePrefix.size()) == "CreateJob";
+    return rates_.Allow(ToString(caller) + (create ? " create" : ""),
+                        create ? kCreateRate : kCallRate, Clock::Real().Now());
+  }
+
   const ServerAccess access_;
   RefusalLog log_;
+  RateLimit rates_;
 };
 
 void WatchFiles(const TlsFlags& flags, unsigned reload_seconds,

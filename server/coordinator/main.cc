@@ -27,6 +27,7 @@
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
+#include "common/rpc/port_watchdog.h"
 #include "common/rpc/transport.h"
 #include "common/tls/token_table.h"
 #include "server/coordinator/coordinator_metrics.h"
@@ -211,6 +212,9 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
 // Serves until a signal ends the program.
 int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
   const sigset_t signals = BlockEndSignals();
+  if (const Status status = RaiseDescriptorLimit().status(); !status.ok()) {
+    LogWarning("{}", status.message());
+  }
   MetricRegistry registry(MetricRole::kCoordinator);
   CoordinatorMetrics metrics(&registry, &Clock::Real());
   PeerSessions sessions;
@@ -262,6 +266,7 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
       "min_shards={} tls={}",
       DROVER_VERSION, address, exposition.value() == nullptr ? 0 : exposition.value()->port(),
       flags.state_dir, flags.checkpoint_dir, flags.min_shards, gate.transport.Name());
+  std::unique_ptr<PortWatchdog> watchdog = EndWhenDeaf(address);
   const std::unique_ptr<InsecureWarning> warning =
       WarnIfInsecure(flags.tls.insecure, {flags.listen});
   if (!flags.port_file.empty()) {
@@ -272,6 +277,7 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
   int received = 0;
   sigwait(&signals, &received);
   LogInfo("ends after {}", received == SIGTERM ? "SIGTERM" : "SIGINT");
+  watchdog.reset();  // A server that goes down may well not answer.
   // First of all, so that streams which end now do not look like lost workers and shards.
   runtime.Stop();
   jobs.StopWatchers();

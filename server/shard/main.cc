@@ -31,6 +31,7 @@
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
+#include "common/rpc/port_watchdog.h"
 #include "common/rpc/transport.h"
 #include "server/shard/coordinator_session.h"
 #include "server/shard/gpu_device.h"
@@ -172,6 +173,9 @@ int Run(Flags flags) {
     return RefuseToStart(status);
   }
   const sigset_t signals = BlockEndSignals();
+  if (const Status status = RaiseDescriptorLimit().status(); !status.ok()) {
+    LogWarning("{}", status.message());
+  }
 
   MetricRegistry registry(MetricRole::kShard);
   ShardMetrics metrics(&registry);
@@ -220,6 +224,7 @@ int Run(Flags flags) {
       DROVER_VERSION, address, name, flags.coordinator,
       exposition.value() == nullptr ? 0 : exposition.value()->port(), flags.state_dir, flags.device,
       options.threads, transport.value().Name());
+  std::unique_ptr<PortWatchdog> watchdog = EndWhenDeaf(address);
   const std::unique_ptr<InsecureWarning> warning =
       WarnIfInsecure(flags.tls.insecure, {flags.listen, flags.coordinator});
   session->Start([&runtime, &gate](ShardOrder order) {
@@ -230,6 +235,7 @@ int Run(Flags flags) {
   int received = 0;
   sigwait(&signals, &received);
   LogInfo("ends after {}", received == SIGTERM ? "SIGTERM" : "SIGINT");
+  watchdog.reset();  // A server that goes down may well not answer.
   session->Stop();
   runtime.Stop();
   server->Shutdown(

@@ -94,6 +94,7 @@ grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerS
   }
   writer.Join();
   outbox->Detach();
+  gate_->Leave(guest.claims);
   return ToGrpc(status);
 }
 

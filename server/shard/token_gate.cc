@@ -30,6 +30,29 @@ void TokenGate::OnOrder(const ShardOrder& order) {
 }
 
 Result<JobClaims> TokenGate::Admit(const Visitor& visitor) {
+  Result<JobClaims> claims = Check(visitor);
+  if (!claims.ok()) return claims;
+  {
+    MutexLock lock(&mutex_);
+    int& open = streams_[claims.value().subject];
+    if (open < kStreamsPerWorkerMax) {
+      ++open;
+      return claims;
+    }
+  }
+  return Refuse(
+      visitor, AuthFailure::kTooMany,
+      Status(Code::kResourceExhausted, fmt::format("worker {} has {} streams to this shard already",
+                                                   claims.value().subject, kStreamsPerWorkerMax)));
+}
+
+void TokenGate::Leave(const JobClaims& claims) {
+  MutexLock lock(&mutex_);
+  const auto found = streams_.find(claims.subject);
+  if (found != streams_.end() && --found->second == 0) streams_.erase(found);
+}
+
+Result<JobClaims> TokenGate::Check(const Visitor& visitor) {
   if (visitor.tokens.empty()) {
     return Refuse(visitor, AuthFailure::kNoCredentials,
                   Status(Code::kUnauthenticated,

@@ -24,6 +24,9 @@ namespace drover {
 
 class TokenGate {
  public:
+  // A worker has one, and for a moment another after a break.
+  static constexpr int kStreamsPerWorkerMax = 8;
+
   // The clock lives longer. `on_refused` may be empty.
   explicit TokenGate(const Clock& clock, std::function<void(AuthFailure)> on_refused = nullptr);
 
@@ -38,9 +41,12 @@ class TokenGate {
     std::optional<Identity> certificate;  // Nobody without TLS.
     std::string peer;                     // Address, for the audit log.
   };
-  // What the token allows. kUnauthenticated: no token, no good one, or one that has run out.
-  // kPermissionDenied: a good one of somebody else, of another epoch or of a job that is not here.
+  // What the token allows; Leave follows when the stream is over. kResourceExhausted: this worker
+  // has kStreamsPerWorkerMax streams already. kUnauthenticated: no token, no good one, or one that
+  // has run out. kPermissionDenied: a good one of somebody else, of another epoch or of a job that
+  // is not here.
   Result<JobClaims> Admit(const Visitor& visitor) DROVER_EXCLUDES(mutex_);
+  void Leave(const JobClaims& claims) DROVER_EXCLUDES(mutex_);
 
   // A frame on that stream that the token does not allow; kPermissionDenied unless it does.
   Status CheckFrame(const Visitor& visitor, const JobClaims& claims, uint64_t job, uint32_t epoch,
@@ -52,13 +58,16 @@ class TokenGate {
     std::string key;
   };
 
+  // Without Leave.
+  Result<JobClaims> Check(const Visitor& visitor) DROVER_EXCLUDES(mutex_);
   Status Refuse(const Visitor& visitor, AuthFailure failure, Status status);
 
   const Clock& clock_;
   const std::function<void(AuthFailure)> on_refused_;
   RefusalLog log_;
   Mutex mutex_;
-  std::map<uint64_t, JobKey> keys_ DROVER_GUARDED_BY(mutex_);  // By job.
+  std::map<uint64_t, JobKey> keys_ DROVER_GUARDED_BY(mutex_);     // By job.
+  std::map<std::string, int> streams_ DROVER_GUARDED_BY(mutex_);  // By worker; more than 0.
 };
 
 }  // namespace drover

@@ -230,5 +230,25 @@ TEST(TransportOpenTest, ATokenNeedsTls) {
               HasSubstr("never sent in plain text"));
 }
 
+TEST_F(TransportTest, WhoCallsTooOftenIsToldToWait) {
+  Serve();
+  const Transport transport = Transport::Open(Of(Role::kSubmitter), TlsNeeds()).value();
+  const auto stub =
+      v1::JobService::NewStub(MakeChannel(address(), ChannelKind::kUser, transport.channels()));
+  Status status;
+  int calls = 0;
+  // One in a second, after ten at once; the service behind has no such method.
+  for (; calls < 1000 && status.code() != Code::kResourceExhausted; ++calls) {
+    grpc::ClientContext context;
+    v1::CreateJobResponse response;
+    status = FromGrpc(stub->CreateJob(&context, {}, &response));
+  }
+  EXPECT_GT(calls, 10);
+  EXPECT_EQ(status.code(), Code::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr("submitter/x calls too often"));
+  EXPECT_EQ(failures_.Pop(), AuthFailure::kTooMany);
+  EXPECT_TRUE(ListWith(Of(Role::kSubmitter)).ok()) << "other calls have a rate of their own";
+}
+
 }  // namespace
 }  // namespace drover

@@ -102,6 +102,18 @@ TEST_F(TokenGateTest, SomebodyElsesTokenIsDenied) {
                 Code::kPermissionDenied, AuthFailure::kForbidden);
 }
 
+TEST_F(TokenGateTest, AWorkerHasSomeStreamsAndNoMore) {
+  for (int i = 0; i < TokenGate::kStreamsPerWorkerMax; ++i) {
+    EXPECT_TRUE(Admit(Token(Claims())).ok());
+  }
+  ExpectRefusal(Admit(Token(Claims())).status(), Code::kResourceExhausted, AuthFailure::kTooMany);
+  JobClaims other = Claims();
+  other.subject = "w-2";
+  EXPECT_TRUE(Admit(Token(other), "w-2").ok());
+  gate_.Leave(Claims());
+  EXPECT_TRUE(Admit(Token(Claims())).ok());
+}
+
 TEST_F(TokenGateTest, ATokenRunsOutByTheClockOfTheShard) {
   clock_.now_unix_s = kNow + 10;
   EXPECT_TRUE(Admit(Token(Claims())).ok());
