@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/base/bounded_queue.h"
 #include "common/base/logging.h"
@@ -24,6 +25,7 @@
 #include "common/rpc/session.h"
 #include "common/rpc/transport.h"
 #include "proto/drover/v1/worker.grpc.pb.h"
+#include "worker/data/data_files.h"
 #include "worker/nn/numeric_class.h"
 #include "worker/train/device_choice.h"
 #include "worker/train/train_loop.h"
@@ -39,6 +41,7 @@ struct Flags {
   std::string coordinator;
   std::string name;
   std::string metrics;
+  std::vector<std::string> data_roots;
   TlsFlags tls;
   uint32_t lanes = static_cast<uint32_t>(CoreCount());
   LogLevel log_level = LogLevel::kInfo;
@@ -106,13 +109,26 @@ void AwaitSignals(const sigset_t& signals, TrainLoop* loop, BoundedQueue<bool>* 
   (void)ended->Pop();
 }
 
-int Run(const Flags& flags, const Transport& transport, const sigset_t& signals) {
+// What jobs may read here. On this machine everybody could read it himself; somebody on another one
+// could have the worker look at anything.
+Result<FileSystem*> OpenDataFiles(const Flags& flags, std::unique_ptr<DataFiles>* owner) {
+  if (flags.data_roots.empty() && IsLoopback(flags.coordinator)) return &FileSystem::Real();
+  Result<std::unique_ptr<DataFiles>> files = DataFiles::Open(flags.data_roots);
+  if (!files.ok()) return files.status();
+  *owner = std::move(files).value();
+  return owner->get();
+}
+
+int Run(const Flags& flags, const Transport& transport, FileSystem* files,
+        const sigset_t& signals) {
   MetricRegistry registry(MetricRole::kWorker);
   WorkerMetrics metrics(&registry, flags.name);
   WorkerSession session(SessionOptions(flags, transport.channels()));
   TrainLoop loop({flags.name,
                   [&session](v1::WorkerMessage message) { session.Send(std::move(message)); },
-                  &metrics, GpusElseCpu(flags.lanes), SetUpJob, transport.channels()});
+                  &metrics, GpusElseCpu(flags.lanes),
+                  [files](const v1::JobSpec& spec) { return SetUpJobFrom(*files, spec); },
+                  transport.channels()});
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session);
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
@@ -137,6 +153,11 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "drover-worker " DROVER_VERSION);
   AddCoordinatorFlag(&app, &flags.coordinator);
   AddNameFlag(&app, &flags.name);
+  app.add_option("--data-root", flags.data_roots,
+                 "Datasets of jobs are read in this folder only, which may be given several times; "
+                 "default: anywhere if the coordinator is on this machine, else nowhere")
+      ->type_name("DIR")
+      ->take_all();
   AddMetricsFlag(&app, &flags.metrics);
   AddTlsFlags(&app, &flags.tls);
   AddLogLevelFlag(&app, &flags.log_level);
@@ -152,13 +173,17 @@ int Main(int argc, char** argv) {
   if (!name.ok()) return RefuseToStart(name.status());
   flags.name = std::move(name).value();
 
+  std::unique_ptr<DataFiles> data_files;
+  const Result<FileSystem*> files = OpenDataFiles(flags, &data_files);
+  if (!files.ok()) return RefuseToStart(files.status());
+
   // Blocked before any thread starts, so that only the waiter sees them.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return Run(flags, transport.value(), signals);
+  return Run(flags, transport.value(), files.value(), signals);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +14,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/beneath.h"
 #include "common/base/file_system.h"
 #include "common/base/quote.h"
 
@@ -217,6 +220,66 @@ Status Reserve(const Descriptor& file, const std::string& path, uint64_t bytes) 
   return Status();
 }
 
+Result<std::unique_ptr<ReadableFile>> RegularFile(const std::string& path,
+                                                  Result<Descriptor> file) {
+  if (!file.ok()) return file.status();
+  struct stat info = {};
+  if (fstat(file.value().number(), &info) != 0) return ErrnoStatus("inspect", path, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return Status(Code::kFailedPrecondition,
+                  fmt::format("cannot read {}: expected a regular file", Quote(path)));
+  }
+  return std::unique_ptr<ReadableFile>(std::make_unique<PosixReadableFile>(
+      path, std::move(file).value(), static_cast<uint64_t>(info.st_size)));
+}
+
+// Without "." and empty parts; a trailing slash goes too. "" for the root folder itself.
+std::string PlainPath(const std::string& path) {
+  std::string plain;
+  size_t begin = 0;
+  while (begin <= path.size()) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    const std::string part = path.substr(begin, end - begin);
+    if (!part.empty() && part != ".") plain += "/" + part;
+    begin = end + 1;
+  }
+  return path.starts_with('/') || plain.empty() ? plain : plain.substr(1);
+}
+
+constexpr int kBeneathFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
+// Part by part, where the kernel cannot do it in one call: no link and no ".." is taken.
+int OpenPartByPart(int root, const std::string& path) {
+  int folder = dup(root);
+  size_t begin = 0;
+  while (folder >= 0) {
+    const size_t slash = path.find('/', begin);
+    const std::string part = path.substr(begin, slash - begin);
+    const bool last = slash == std::string::npos;
+    const int flags = O_NOFOLLOW | (last ? kBeneathFlags : O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int next = part == ".." ? -1 : openat(folder, part.c_str(), flags);
+    const int error = part == ".." ? EXDEV : errno;
+    close(folder);
+    if (next < 0) errno = error;
+    if (last || next < 0) return next;
+    folder = next;
+    begin = slash + 1;
+  }
+  return -1;
+}
+
+int OpenBeneath(int root, const std::string& path) {
+  open_how how = {};
+  how.flags = static_cast<uint64_t>(kBeneathFlags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  const auto opened = RetryOnInterrupt([&] {
+    return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how)));
+  });
+  // EAGAIN: something was renamed meanwhile, and the kernel is not sure.
+  const bool unsure = opened < 0 && (errno == ENOSYS || errno == EPERM || errno == EAGAIN);
+  return unsure ? OpenPartByPart(root, path) : opened;
+}
+
 class PosixFileSystem : public FileSystem {
  public:
   Result<std::unique_ptr<WritableFile>> Create(const std::string& path,
@@ -314,16 +377,7 @@ class PosixFileSystem : public FileSystem {
 
  private:
   static Result<std::unique_ptr<ReadableFile>> OpenToRead(const std::string& path, Links links) {
-    Result<Descriptor> file = Open(path, O_RDONLY, "open", links);
-    if (!file.ok()) return file.status();
-    struct stat info = {};
-    if (fstat(file.value().number(), &info) != 0) return ErrnoStatus("inspect", path, errno);
-    if (!S_ISREG(info.st_mode)) {
-      return Status(Code::kFailedPrecondition,
-                    fmt::format("cannot read {}: expected a regular file", Quote(path)));
-    }
-    return std::unique_ptr<ReadableFile>(std::make_unique<PosixReadableFile>(
-        path, std::move(file).value(), static_cast<uint64_t>(info.st_size)));
+    return RegularFile(path, Open(path, O_RDONLY, "open", links));
   }
 
   static Result<std::string> ReadAll(const std::string& path, uint64_t bytes_max,
@@ -341,6 +395,33 @@ class PosixFileSystem : public FileSystem {
 };
 
 }  // namespace
+
+bool IsSpelledBeneath(const std::string& root, const std::string& path) {
+  const std::string outer = PlainPath(root);
+  const std::string inner = PlainPath(path);
+  return path.starts_with('/') && inner.starts_with(outer) &&
+         (inner.size() == outer.size() || inner[outer.size()] == '/');
+}
+
+Result<std::unique_ptr<ReadableFile>> OpenUserFileBeneath(const std::string& root,
+                                                          const std::string& path) {
+  const auto outside = [&] {
+    return Status(Code::kPermissionDenied,
+                  fmt::format("{} does not lie in {}", Quote(path), Quote(root)));
+  };
+  DROVER_RETURN_IF_ERROR(CheckPath(path));
+  std::string inside = PlainPath(path);
+  if (path.starts_with('/')) {
+    if (!IsSpelledBeneath(root, path)) return outside();
+    inside = inside.substr(std::min(inside.size(), PlainPath(root).size() + 1));
+  }
+  const Result<Descriptor> folder = Open(root, O_PATH | O_DIRECTORY, "open", Links::kFollow);
+  if (!folder.ok()) return folder.status();
+  const int file = OpenBeneath(folder.value().number(), inside.empty() ? "." : inside);
+  if (file >= 0) return RegularFile(path, Descriptor(file));
+  if (errno == EXDEV) return outside();
+  return ErrnoStatus("open", path, errno);
+}
 
 FileSystem& FileSystem::Real() {
   static PosixFileSystem file_system;

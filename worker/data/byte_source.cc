@@ -1,15 +1,10 @@
 #include "worker/data/byte_source.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -20,19 +15,6 @@ namespace {
 
 constexpr size_t kInputBytes = 256 * 1024;
 constexpr size_t kOutputBytesMax = size_t{1} << 30;  // zlib counts in unsigned int.
-
-Code CodeOf(int error) {
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-      return Code::kNotFound;
-    case EACCES:
-    case EPERM:
-      return Code::kPermissionDenied;
-    default:
-      return Code::kUnavailable;
-  }
-}
 
 }  // namespace
 
@@ -50,31 +32,25 @@ struct ByteSource::Inflater {
   std::vector<uint8_t> input;
 };
 
-ByteSource::ByteSource(std::string path, int descriptor, uint64_t file_bytes)
-    : path_(std::move(path)), descriptor_(descriptor), file_bytes_(file_bytes) {}
+ByteSource::ByteSource(std::string path, std::unique_ptr<ReadableFile> file)
+    : path_(std::move(path)), file_(std::move(file)), file_bytes_(file_->size()) {}
 
-ByteSource::~ByteSource() { close(descriptor_); }
+ByteSource::~ByteSource() = default;
 
-Result<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& path) {
-  // Without O_NONBLOCK, opening a FIFO would wait for a writer.
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) {
-    const int error = errno;
-    return Status(CodeOf(error), fmt::format("{}: cannot open: {}", Quote(path), strerror(error)));
+Result<std::unique_ptr<ByteSource>> ByteSource::Open(FileSystem& files, const std::string& path) {
+  Result<std::unique_ptr<ReadableFile>> file = files.OpenUserFile(path);
+  if (!file.ok()) {
+    const Status& status = file.status();
+    if (status.code() != Code::kFailedPrecondition) return status;
+    return Status(Code::kInvalidArgument, status.message());
   }
-  struct stat info {};
-  if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
-    close(descriptor);
-    return Status(Code::kInvalidArgument,
-                  fmt::format("{}: expected a regular file, found another kind (mode {:o})",
-                              Quote(path), info.st_mode));
-  }
-  std::unique_ptr<ByteSource> source(
-      new ByteSource(path, descriptor, static_cast<uint64_t>(info.st_size)));
+  std::unique_ptr<ByteSource> source(new ByteSource(path, std::move(file).value()));
 
   std::array<uint8_t, 2> magic{};
-  const ssize_t size = pread(descriptor, magic.data(), magic.size(), 0);
-  source->is_gzip_ = size == 2 && magic[0] == 0x1f && magic[1] == 0x8b;
+  if (source->file_bytes_ >= magic.size()) {
+    DROVER_RETURN_IF_ERROR(source->file_->ReadAt(0, magic.data(), magic.size()));
+  }
+  source->is_gzip_ = magic[0] == 0x1f && magic[1] == 0x8b;
   if (source->is_gzip_) {
     source->inflater_ = std::make_unique<Inflater>();
     // 16: a gzip header and checksum, nothing else.
@@ -91,13 +67,11 @@ Status ByteSource::Error(Code code, const std::string& what) const {
 }
 
 Result<size_t> ByteSource::ReadFile(uint8_t* data, size_t size) {
-  while (true) {
-    const ssize_t got = read(descriptor_, data, size);
-    if (got >= 0) return static_cast<size_t>(got);
-    if (errno == EINTR) continue;
-    const int error = errno;
-    return Error(Code::kUnavailable, fmt::format("cannot read: {}", strerror(error)));
-  }
+  const size_t wanted = static_cast<size_t>(std::min<uint64_t>(size, file_bytes_ - read_bytes_));
+  if (wanted == 0) return size_t{0};
+  DROVER_RETURN_IF_ERROR(file_->ReadAt(read_bytes_, data, wanted));
+  read_bytes_ += wanted;
+  return wanted;
 }
 
 Result<size_t> ByteSource::Inflate(uint8_t* data, size_t size) {

@@ -9,15 +9,16 @@
 #include <memory>
 #include <string>
 
+#include "common/base/file_system.h"
 #include "common/base/status.h"
 
 namespace drover {
 
 class ByteSource {
  public:
-  // kNotFound, kPermissionDenied; kInvalidArgument when it is no regular file; else kUnavailable.
+  // Errors of FileSystem::OpenUserFile, but kInvalidArgument when it is no regular file.
   // A file that begins with 1f 8b is gzip.
-  static Result<std::unique_ptr<ByteSource>> Open(const std::string& path);
+  static Result<std::unique_ptr<ByteSource>> Open(FileSystem& files, const std::string& path);
   ~ByteSource();
   ByteSource(const ByteSource&) = delete;
   ByteSource& operator=(const ByteSource&) = delete;
@@ -34,7 +35,7 @@ class ByteSource {
  private:
   struct Inflater;
 
-  ByteSource(std::string path, int descriptor, uint64_t file_bytes);
+  ByteSource(std::string path, std::unique_ptr<ReadableFile> file);
   Status Error(Code code, const std::string& what) const;  // Names the path.
   Result<size_t> ReadFile(uint8_t* data, size_t size);     // Stored bytes; 0 at the end.
   // Content into `data` until it is full or the content ends.
@@ -42,8 +43,9 @@ class ByteSource {
   Result<size_t> Inflate(uint8_t* data, size_t size);
 
   const std::string path_;
-  const int descriptor_;
+  const std::unique_ptr<ReadableFile> file_;
   const uint64_t file_bytes_;
+  uint64_t read_bytes_ = 0;  // Of them.
   bool is_gzip_ = false;
   uint64_t content_bytes_ = 0;  // Given out so far.
   std::unique_ptr<Inflater> inflater_;

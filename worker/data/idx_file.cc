@@ -1,7 +1,6 @@
 #include "worker/data/idx_file.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -63,14 +62,15 @@ Status CheckDeclaredSize(const std::string& path, const ByteSource& source, uint
 }
 
 // "name" or "name.gz" in the directory, whichever exists; the first when none does.
-std::string FindPlainOrGzip(const std::string& directory, const std::string& name) {
+std::string FindPlainOrGzip(FileSystem& files, const std::string& directory,
+                            const std::string& name) {
   const std::string plain = directory + "/" + name;
   const std::string gzip = plain + ".gz";
-  return access(plain.c_str(), F_OK) != 0 && access(gzip.c_str(), F_OK) == 0 ? gzip : plain;
+  return !files.Exists(plain) && files.Exists(gzip) ? gzip : plain;
 }
 
-Result<IdxArray> ReadOneOfPair(const std::string& path, uint32_t dimensions) {
-  Result<IdxArray> array = ReadIdxFile(path, dimensions);
+Result<IdxArray> ReadOneOfPair(FileSystem& files, const std::string& path, uint32_t dimensions) {
+  Result<IdxArray> array = ReadIdxFile(files, path, dimensions);
   if (array.ok() || array.status().code() != Code::kNotFound) return array;
   return Status(Code::kNotFound, array.status().message() +
                                      " (nor with .gz; put MNIST's four files there, or use "
@@ -79,9 +79,9 @@ Result<IdxArray> ReadOneOfPair(const std::string& path, uint32_t dimensions) {
 
 }  // namespace
 
-Result<IdxArray> ReadIdxFile(const std::string& path, uint32_t dimensions) {
+Result<IdxArray> ReadIdxFile(FileSystem& files, const std::string& path, uint32_t dimensions) {
   DROVER_CHECK(dimensions >= 1 && dimensions <= kDimensionsMax);
-  Result<std::unique_ptr<ByteSource>> opened = ByteSource::Open(path);
+  Result<std::unique_ptr<ByteSource>> opened = ByteSource::Open(files, path);
   if (!opened.ok()) return opened.status();
   ByteSource& source = *opened.value();
 
@@ -116,14 +116,15 @@ Result<IdxArray> ReadIdxFile(const std::string& path, uint32_t dimensions) {
   return array;
 }
 
-Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& directory, Split split,
+Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(FileSystem& files,
+                                                     const std::string& directory, Split split,
                                                      PixelScale scale) {
   const std::string prefix = split == Split::kTrain ? "train" : "t10k";
-  const std::string labels_path = FindPlainOrGzip(directory, prefix + "-labels-idx1-ubyte");
-  const std::string images_path = FindPlainOrGzip(directory, prefix + "-images-idx3-ubyte");
-  Result<IdxArray> labels = ReadOneOfPair(labels_path, 1);
+  const std::string labels_path = FindPlainOrGzip(files, directory, prefix + "-labels-idx1-ubyte");
+  const std::string images_path = FindPlainOrGzip(files, directory, prefix + "-images-idx3-ubyte");
+  Result<IdxArray> labels = ReadOneOfPair(files, labels_path, 1);
   if (!labels.ok()) return labels.status();
-  Result<IdxArray> images = ReadOneOfPair(images_path, 3);
+  Result<IdxArray> images = ReadOneOfPair(files, images_path, 3);
   if (!images.ok()) return images.status();
 
   const std::vector<uint32_t>& shape = images.value().shape;

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/file_system.h"
 #include "common/base/status.h"
 #include "worker/data/dataset.h"
 
@@ -38,12 +39,13 @@ struct IdxArray {
 // expected and what was found: kNotFound; kInvalidArgument for what is no such file (a directory, a
 // FIFO, another type or dimension, sizes out of bounds); kDataLoss for damaged content (truncated,
 // more bytes than declared, broken gzip); kResourceExhausted beyond the limits above.
-Result<IdxArray> ReadIdxFile(const std::string& path, uint32_t dimensions);
+Result<IdxArray> ReadIdxFile(FileSystem& files, const std::string& path, uint32_t dimensions);
 
 // The pair train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-..., each plain or with
 // ".gz" (plain is preferred), in `directory`. Ten classes. Errors as above; kInvalidArgument too
 // when the counts differ or a label is above 9.
-Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(const std::string& directory, Split split,
+Result<std::unique_ptr<ImageDataset>> OpenIdxDataset(FileSystem& files,
+                                                     const std::string& directory, Split split,
                                                      PixelScale scale = {});
 
 }  // namespace drover

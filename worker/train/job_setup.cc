@@ -17,7 +17,7 @@ using DatasetResult = Result<std::shared_ptr<const Dataset>>;
 
 constexpr int64_t kSequenceLengthDefault = 128;
 
-DatasetResult OpenText(const v1::TextDataset& spec, Split split, uint64_t seed) {
+DatasetResult OpenText(FileSystem& files, const v1::TextDataset& spec, Split split, uint64_t seed) {
   const int64_t length =
       spec.has_sequence_length() ? spec.sequence_length() : kSequenceLengthDefault;
   if (length < kSequenceLengthMin || length > kSequenceLengthMax) {
@@ -26,18 +26,19 @@ DatasetResult OpenText(const v1::TextDataset& spec, Split split, uint64_t seed) 
                               kSequenceLengthMin, kSequenceLengthMax));
   }
   Result<std::unique_ptr<TextDataset>> text =
-      OpenTextDataset(FileSystem::Real(), spec.path(), static_cast<int32_t>(length), split, seed);
+      OpenTextDataset(files, spec.path(), static_cast<int32_t>(length), split, seed);
   if (!text.ok()) return text.status();
   return std::shared_ptr<const Dataset>(std::move(text).value());
 }
 
 // seed: the job's, from which a text draws its masks.
-DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split, uint64_t seed) {
+DatasetResult OpenSplit(FileSystem& files, const v1::DatasetSpec& spec, Split split,
+                        uint64_t seed) {
   switch (spec.source_case()) {
     case v1::DatasetSpec::kIdx: {
       const PixelScale scale = {spec.idx().mean(), spec.idx().has_std() ? spec.idx().std() : 1.0};
       Result<std::unique_ptr<ImageDataset>> images =
-          OpenIdxDataset(spec.idx().path(), split, scale);
+          OpenIdxDataset(files, spec.idx().path(), split, scale);
       if (!images.ok()) return images.status();
       return std::shared_ptr<const Dataset>(std::move(images).value());
     }
@@ -49,7 +50,7 @@ DatasetResult OpenSplit(const v1::DatasetSpec& spec, Split split, uint64_t seed)
       return std::shared_ptr<const Dataset>(std::move(images).value());
     }
     case v1::DatasetSpec::kText:
-      return OpenText(spec.text(), split, seed);
+      return OpenText(files, spec.text(), split, seed);
     case v1::DatasetSpec::SOURCE_NOT_SET:
       break;
   }
@@ -92,7 +93,7 @@ Result<std::vector<JobPhase>> PhasesOf(const v1::JobSpec& spec) {
 }
 
 // Phases whose sequences are of another length than the dataset's.
-Status SetUpLengths(const v1::JobSpec& spec, JobSetup* setup) {
+Status SetUpLengths(FileSystem& files, const v1::JobSpec& spec, JobSetup* setup) {
   for (int i = 0; i < spec.phases_size(); ++i) {
     if (!spec.phases(i).has_sequence_length()) continue;
     JobPhase& phase = setup->phases[static_cast<size_t>(i)];
@@ -102,7 +103,7 @@ Status SetUpLengths(const v1::JobSpec& spec, JobSetup* setup) {
     }
     v1::DatasetSpec dataset = spec.dataset();
     dataset.mutable_text()->set_sequence_length(spec.phases(i).sequence_length());
-    DatasetResult train = OpenSplit(dataset, Split::kTrain, setup->seed);
+    DatasetResult train = OpenSplit(files, dataset, Split::kTrain, setup->seed);
     if (!train.ok()) return train.status().Annotate(fmt::format("phases[{}]", i));
     phase.own_train = std::move(train).value();
     Result<NetworkSpec> network = NetworkOf(spec.model(), phase.own_train->shape());
@@ -115,6 +116,10 @@ Status SetUpLengths(const v1::JobSpec& spec, JobSetup* setup) {
 }  // namespace
 
 Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
+  return SetUpJobFrom(FileSystem::Real(), spec);
+}
+
+Result<JobSetup> SetUpJobFrom(FileSystem& files, const v1::JobSpec& spec) {
   JobSetup setup;
   Result<std::vector<JobPhase>> phases = PhasesOf(spec);
   if (!phases.ok()) return phases.status();
@@ -123,9 +128,9 @@ Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
   setup.precision =
       spec.precision() == v1::JobSpec::PRECISION_BF16 ? Precision::kBf16 : Precision::kF32;
   setup.fraction_bits = static_cast<int>(spec.numerics().fraction_bits());
-  DatasetResult train = OpenSplit(spec.dataset(), Split::kTrain, setup.seed);
+  DatasetResult train = OpenSplit(files, spec.dataset(), Split::kTrain, setup.seed);
   if (!train.ok()) return train.status();
-  DatasetResult test = OpenSplit(spec.dataset(), Split::kTest, setup.seed);
+  DatasetResult test = OpenSplit(files, spec.dataset(), Split::kTest, setup.seed);
   if (!test.ok()) return test.status();
   setup.train = std::move(train).value();
   setup.test = std::move(test).value();
@@ -133,7 +138,7 @@ Result<JobSetup> SetUpJob(const v1::JobSpec& spec) {
   Result<NetworkSpec> network = NetworkOf(spec.model(), setup.train->shape());
   if (!network.ok()) return network.status();
   setup.network = std::move(network).value();
-  DROVER_RETURN_IF_ERROR(SetUpLengths(spec, &setup));
+  DROVER_RETURN_IF_ERROR(SetUpLengths(files, spec, &setup));
   return setup;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/file_system.h"
 #include "common/base/status.h"
 #include "proto/drover/v1/job.pb.h"
 #include "worker/data/dataset.h"
@@ -62,6 +63,8 @@ struct JobSetup {
 // `spec` with every default written out, as the coordinator sends it. Opens the datasets; errors
 // name the file or the field.
 Result<JobSetup> SetUpJob(const v1::JobSpec& spec);
+// The same, with `files` to open them; it lives as long as the datasets.
+Result<JobSetup> SetUpJobFrom(FileSystem& files, const v1::JobSpec& spec);
 
 }  // namespace drover
 

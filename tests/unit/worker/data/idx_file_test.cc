@@ -68,7 +68,7 @@ class IdxFileTest : public testing::Test {
   // The status of reading these bytes as images; it must name the file.
   Status Refusal(const std::string& bytes) {
     const std::string path = Write("file", bytes);
-    const Status status = ReadIdxFile(path, 3).status();
+    const Status status = ReadIdxFile(FileSystem::Real(), path, 3).status();
     EXPECT_THAT(status.message(), HasSubstr(path));
     return status;
   }
@@ -78,7 +78,7 @@ class IdxFileTest : public testing::Test {
 
 TEST_F(IdxFileTest, ReadsPlainAndGzip) {
   for (const std::string& bytes : {ThreeImages(), Gzip(ThreeImages())}) {
-    const Result<IdxArray> array = ReadIdxFile(Write("file", bytes), 3);
+    const Result<IdxArray> array = ReadIdxFile(FileSystem::Real(), Write("file", bytes), 3);
 
     ASSERT_TRUE(array.ok()) << array.status().ToString();
     EXPECT_EQ(array.value().shape, std::vector<uint32_t>({3, 2, 2}));
@@ -91,7 +91,7 @@ TEST_F(IdxFileTest, ReadsGzipLargerThanItsBuffers) {
   std::string bytes = Header(kImages, {1000, 28, 28});
   for (uint32_t i = 0; i < 784'000; ++i) bytes += static_cast<char>(i * 2'654'435'761u >> 24);
 
-  const Result<IdxArray> array = ReadIdxFile(Write("file", Gzip(bytes)), 3);
+  const Result<IdxArray> array = ReadIdxFile(FileSystem::Real(), Write("file", Gzip(bytes)), 3);
 
   ASSERT_TRUE(array.ok()) << array.status().ToString();
   EXPECT_EQ(std::string(array.value().values.begin(), array.value().values.end()),
@@ -197,10 +197,10 @@ TEST_F(IdxFileTest, RefusesWhatIsNoRegularFileWithoutWaiting) {
   const std::string fifo = directory_ + "/fifo";
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
 
-  const Status waiting = ReadIdxFile(fifo, 3).status();
-  const Status directory = ReadIdxFile(directory_, 3).status();
-  const Status device = ReadIdxFile("/dev/zero", 3).status();
-  const Status absent = ReadIdxFile(directory_ + "/absent", 3).status();
+  const Status waiting = ReadIdxFile(FileSystem::Real(), fifo, 3).status();
+  const Status directory = ReadIdxFile(FileSystem::Real(), directory_, 3).status();
+  const Status device = ReadIdxFile(FileSystem::Real(), "/dev/zero", 3).status();
+  const Status absent = ReadIdxFile(FileSystem::Real(), directory_ + "/absent", 3).status();
 
   EXPECT_EQ(waiting.code(), Code::kInvalidArgument);
   EXPECT_THAT(waiting.message(), HasSubstr(fifo + "\": expected a regular file"));
@@ -216,7 +216,8 @@ TEST_F(IdxFileTest, OpensAPairPlainOrGzip) {
   Write("t10k-labels-idx1-ubyte.gz", Gzip(ThreeLabels()));
 
   for (const Split split : {Split::kTrain, Split::kTest}) {
-    const Result<std::unique_ptr<ImageDataset>> dataset = OpenIdxDataset(directory_, split);
+    const Result<std::unique_ptr<ImageDataset>> dataset =
+        OpenIdxDataset(FileSystem::Real(), directory_, split);
     ASSERT_TRUE(dataset.ok()) << dataset.status().ToString();
     EXPECT_EQ(dataset.value()->size(), 3u);
     EXPECT_EQ(dataset.value()->shape().elements(), 4);
@@ -230,7 +231,7 @@ TEST_F(IdxFileTest, RefusesPairsThatDoNotMatch) {
   Write("train-images-idx3-ubyte", ThreeImages());
   Write("train-labels-idx1-ubyte", Header(kLabels, {2}) + std::string("\x00\x09", 2));
 
-  const Status status = OpenIdxDataset(directory_, Split::kTrain).status();
+  const Status status = OpenIdxDataset(FileSystem::Real(), directory_, Split::kTrain).status();
 
   EXPECT_EQ(status.code(), Code::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("holds 3 images, but"));
@@ -241,16 +242,16 @@ TEST_F(IdxFileTest, RefusesLabelsAboveNine) {
   Write("train-images-idx3-ubyte", ThreeImages());
   Write("train-labels-idx1-ubyte", Header(kLabels, {3}) + std::string("\x00\x01\x0a", 3));
 
-  const Status status = OpenIdxDataset(directory_, Split::kTrain).status();
+  const Status status = OpenIdxDataset(FileSystem::Real(), directory_, Split::kTrain).status();
 
   EXPECT_EQ(status.code(), Code::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("label 10 of sample 2, expected 0 to 9"));
 }
 
 TEST_F(IdxFileTest, SaysWhatIsMissing) {
-  const Status nothing = OpenIdxDataset(directory_, Split::kTest).status();
+  const Status nothing = OpenIdxDataset(FileSystem::Real(), directory_, Split::kTest).status();
   Write("t10k-labels-idx1-ubyte", ThreeLabels());
-  const Status images = OpenIdxDataset(directory_, Split::kTest).status();
+  const Status images = OpenIdxDataset(FileSystem::Real(), directory_, Split::kTest).status();
 
   EXPECT_EQ(nothing.code(), Code::kNotFound);
   EXPECT_THAT(nothing.message(), HasSubstr("t10k-labels-idx1-ubyte"));
@@ -266,7 +267,7 @@ TEST_F(IdxFileTest, SurvivesEveryByteChanged) {
       for (const int flip : {0x01, 0x80, 0xFF}) {
         std::string bytes = whole;
         bytes[i] = static_cast<char>(bytes[i] ^ flip);
-        const Result<IdxArray> array = ReadIdxFile(Write("file", bytes), 3);
+        const Result<IdxArray> array = ReadIdxFile(FileSystem::Real(), Write("file", bytes), 3);
         EXPECT_TRUE(!array.ok() || array.value().values.size() == 12) << i;
       }
     }
