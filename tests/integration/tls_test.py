@@ -7,8 +7,11 @@ usage: tls_test.py BIN_DIR [unittest arguments]
 import contextlib
 import os
 import re
+import resource
 import signal
+import socket
 import subprocess
+import time
 
 import cluster
 
@@ -18,11 +21,14 @@ ANY_PORT = "127.0.0.1:0"
 class Daemon:
     """A daemon started by hand; its log is a file."""
 
-    def __init__(self, folder, name, program, *flags):
+    def __init__(self, folder, name, program, *flags, descriptors=None):
         self.path = folder / f"{name}.log"
+        limit = descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                            (descriptors, descriptors)))
         with open(self.path, "wb") as log:
             self.process = subprocess.Popen([cluster.BIN / program, *map(str, flags)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            preexec_fn=limit)
 
     def log(self):
         return self.path.read_text(errors="replace")
@@ -57,8 +63,8 @@ class TlsTest(cluster.TestCase):
         return ["--tls-cert", folder / f"{name}.crt", "--tls-key", folder / f"{name}.key",
                 "--tls-ca", folder / "ca.crt"]
 
-    def start(self, name, program, *flags):
-        daemon = Daemon(self.folder, name, program, *flags)
+    def start(self, name, program, *flags, **options):
+        daemon = Daemon(self.folder, name, program, *flags, **options)
         self.addCleanup(daemon.end)
         return daemon
 
@@ -113,6 +119,10 @@ class TlsTest(cluster.TestCase):
                       self.refused("bare", "--tls-ca", self.certs / "ca.crt"))
         self.assertIn("certificate of submitter/user: expected one of the role worker",
                       self.refused("user", *self.tls("user")))
+        self.assertIn("expected worker or a name that begins with worker-",
+                      self.refused("named", "--name", "shard-0", *self.tls("worker")))
+        self.assertIn("expected the absolute path of a folder that is there",
+                      self.refused("root", "--data-root", "/no/such", *self.tls("worker")))
         foreign = self.folder / "foreign"
         cluster.drover("certs", "init", foreign)
         mixed = [*self.tls("worker", foreign)[:4], "--tls-ca", self.certs / "ca.crt"]
@@ -134,9 +144,9 @@ class TlsTest(cluster.TestCase):
         token = cluster.drover("tokens", "add", tokens, "viewer", "ann").stdout.strip()
         secret.write_text(token + "\n")
         os.chmod(secret, 0o600)
-        coordinator = self.start_coordinator("--tokens", tokens)
+        coordinator = self.start_coordinator("--tokens", tokens, "--jobs-per-user", 1)
 
-        def as_ann(*arguments):
+        def as_ann(*arguments, secret=secret):
             return cluster.drover("--server", self.address, "--tls-ca", self.certs / "ca.crt",
                                   "--token-file", secret, *arguments)
 
@@ -148,11 +158,44 @@ class TlsTest(cluster.TestCase):
         self.assertEqual(job.returncode, 0, job.stderr)
         coordinator.wait_for(r"audit: call=CreateJob .*caller=submitter/user at .*outcome=OK")
         coordinator.wait_for(r"audit: refused call=\S*CreateJob\S* caller=viewer/ann")
+        self.expect_that_bob_sees_nothing(job.stdout.strip(), tokens, as_ann)
+        self.assertIn(job.stdout.strip(), as_ann("-o", "json", "get", "jobs").stdout)
+        self.assertIn("--jobs-per-user", self.drover("submit", cluster.SMALL).stderr)
         self.assertEqual(self.drover("cancel", job.stdout.strip()).returncode, 0)
         self.assertEqual(self.drover("delete", job.stdout.strip()).returncode, 1)
         self.assertEqual(cluster.drover("tokens", "revoke", tokens, "ann").returncode, 0)
         self.assertIn("nobody's token", as_ann("get", "jobs").stderr)
         self.assertNotIn(token, coordinator.log())
+
+    def expect_that_bob_sees_nothing(self, job, tokens, call):
+        secret = self.folder / "bob"
+        secret.write_text(cluster.drover("tokens", "add", tokens, "submitter", "bob").stdout)
+        os.chmod(secret, 0o600)
+        self.assertNotIn(job, call("-o", "json", "get", "jobs", secret=secret).stdout)
+        for verb in (["cancel"], ["suspend"], ["describe", "job"], ["logs"]):
+            answer = call(*verb, job, secret=secret)
+            self.assertEqual(answer.returncode, 3, answer.stderr)
+            self.assertIn(f'no job "{job}"', answer.stderr)
+
+    def test_a_process_without_descriptors_ends_so_that_it_is_started_again(self):
+        port_file = self.folder / "port"
+        flags = ["--listen", ANY_PORT, "--state-dir", self.folder / "state", "--metrics", "",
+                 "--port-file", port_file]
+        coordinator = self.start("flooded", "drover-coordinator", *flags, descriptors=64)
+        coordinator.wait_for("listens on")
+        host, _, port = cluster.wait_until(
+            "the port", lambda: port_file.exists() and port_file.read_text() or None
+        ).strip().rpartition(":")
+        begin = time.monotonic()
+        with contextlib.ExitStack() as connections:
+            for _ in range(80):
+                connections.enter_context(socket.create_connection((host, int(port))))
+        self.assertEqual(coordinator.process.wait(cluster.PATIENCE_S), 75, coordinator.log())
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertIn("does not answer on its own port", coordinator.log())
+        flags[1] = f"{host}:{port}"
+        self.start("again", "drover-coordinator", *flags).wait_for("listens on")
+        self.assertEqual(cluster.drover("--server", f"{host}:{port}", "get", "jobs").returncode, 0)
 
     def test_other_machines_need_tls_or_an_explicit_flag(self):
         for program, flags in (
