@@ -10,7 +10,7 @@ namespace {
 
 constexpr RateLimit::Rate kRate = {2.0, 5.0};
 
-Instant At(int64_t milliseconds) { return {std::chrono::milliseconds(milliseconds)}; }
+Instant At(int64_t ms) { return {std::chrono::milliseconds(ms)}; }
 
 int Allowed(RateLimit* limit, const std::string& key, Instant now) {
   int count = 0;

@@ -22,7 +22,7 @@ FrameHeader Numbered(uint64_t step) {
 
 TEST(TensorStreamTest, CarriesFramesBothWays) {
   EchoServer server(ServerKind::kData);
-  TensorClientStream stream(MakeChannel(server.address(), ChannelKind::kData), "worker-1");
+  TensorClientStream stream(MakeChannel(server.address(), ChannelKind::kData), "worker-1", "");
   grpc::ByteBuffer message;
 
   for (uint64_t step = 0; step < 20; ++step) {
@@ -43,7 +43,7 @@ TEST(TensorStreamTest, CarriesFramesBothWays) {
 
 TEST(TensorStreamTest, ReadsAndWritesFromTwoThreads) {
   EchoServer server(ServerKind::kData);
-  TensorClientStream stream(MakeChannel(server.address(), ChannelKind::kData), "worker-1");
+  TensorClientStream stream(MakeChannel(server.address(), ChannelKind::kData), "worker-1", "");
   const std::string chunk(1 << 20, 'w');
   const ByteSpan payload[] = {AsBytes(chunk)};
   constexpr uint64_t kFrames = 32;
@@ -72,7 +72,7 @@ TEST(TensorStreamTest, ReadsAndWritesFromTwoThreads) {
 
 TEST(TensorStreamTest, CancelWakesABlockedReader) {
   EchoServer server(ServerKind::kData);
-  TensorClientStream stream(MakeChannel(server.address(), ChannelKind::kData), "worker-1");
+  TensorClientStream stream(MakeChannel(server.address(), ChannelKind::kData), "worker-1", "");
   grpc::ByteBuffer message;
   ASSERT_TRUE(stream.Write(MakeSmallFrame(Numbered(1))));
   ASSERT_TRUE(stream.Read(&message));
@@ -89,14 +89,14 @@ TEST(TensorStreamTest, MayBeDroppedAtAnyTime) {
   const auto channel = MakeChannel(server.address(), ChannelKind::kData);
   grpc::ByteBuffer message;
 
-  { TensorClientStream unused(channel, "worker-1"); }
-  TensorClientStream stream(channel, "worker-2");
+  { TensorClientStream unused(channel, "worker-1", ""); }
+  TensorClientStream stream(channel, "worker-2", "");
   ASSERT_TRUE(stream.Write(MakeSmallFrame(Numbered(1))));
 }
 
 TEST(TensorStreamTest, EndsWhenTheServerGoes) {
   std::optional<EchoServer> server(std::in_place, ServerKind::kData);
-  TensorClientStream stream(MakeChannel(server->address(), ChannelKind::kData), "worker-1");
+  TensorClientStream stream(MakeChannel(server->address(), ChannelKind::kData), "worker-1", "");
   grpc::ByteBuffer message;
   ASSERT_TRUE(stream.Write(MakeSmallFrame(Numbered(1))));
   ASSERT_TRUE(stream.Read(&message));

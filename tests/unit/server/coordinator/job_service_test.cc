@@ -453,10 +453,10 @@ TEST_F(JobServiceTest, GoingDownEndsWatchers) {
 TEST_F(JobServiceTest, ForASubmitterJobsOfOthersDoNotExist) {
   desk_.SetState(v1::JOB_STATE_RUNNING);
   const auto codes = [&] {
-    std::vector<grpc::StatusCode> codes;
+    std::vector<grpc::StatusCode> answers;
     const auto add = [&](const auto& call) {
       grpc::ClientContext context;
-      codes.push_back(call(&context).error_code());
+      answers.push_back(call(&context).error_code());
     };
     v1::GetJobRequest get;
     v1::GetJobResponse got;
@@ -481,7 +481,7 @@ TEST_F(JobServiceTest, ForASubmitterJobsOfOthersDoNotExist) {
     v1::StreamLogsRequest logs;
     logs.set_job(kId);
     add([&](auto* context) { return stub_->StreamLogs(context, logs)->Finish(); });
-    return codes;
+    return answers;
   };
   const auto counts = [&] {
     grpc::ClientContext jobs_context;

@@ -131,6 +131,7 @@ TEST_F(JobStoreTest, UpdateSetsEverythingButWhatIsFixedEpochAndStep) {
   expected.spec_digest = before.spec_digest;
   expected.spec = before.spec;
   expected.name = before.name;
+  expected.owner = before.owner;
   expected.created_unix_ms = before.created_unix_ms;
   expected.step = before.step;
   expected.applied = before.applied;
