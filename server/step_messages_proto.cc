@@ -169,9 +169,10 @@ Status CheckPlaceNumbers(const v1::Place& message) {
                                   kFractionBitsMin, fraction_bits_max));
   }
   if (message.token_key().size() != kJobKeyBytes) {
-    return Bad("Place", fmt::format("a token key of {} bytes, expected {}: run the same release "
-                                    "everywhere",
-                                    message.token_key().size(), kJobKeyBytes));
+    return BadMessage("Place",
+                      fmt::format("a token key of {} bytes, expected {}: run the same release "
+                                  "everywhere",
+                                  message.token_key().size(), kJobKeyBytes));
   }
   return CheckPath("Place", message.checkpoint(), /*may_be_empty=*/true);
 }
