@@ -16,7 +16,11 @@ using ::testing::HasSubstr;
 // Has nothing but events and points of charts.
 class EventDesk final : public JobDesk {
  public:
-  Result<Created> Create(const std::string&, const v1::JobSpec&, const JobPlan&) override {
+  Result<std::string> FindOwned(const std::string&, const std::string&) override {
+    return Unused();
+  }
+  Result<Created> Create(const std::string&, const v1::JobSpec&, const JobPlan&,
+                         const std::string&) override {
     return Unused();
   }
   Result<v1::Job> Get(const std::string&) override { return Unused(); }
