@@ -59,7 +59,8 @@ void AddCoordinatorFlag(CLI::App* app, std::string* address) {
 }
 
 void AddMetricsFlag(CLI::App* app, std::string* address) {
-  app->add_option("--metrics", *address, "Address of /metrics; empty = off")
+  app->add_option("--metrics", *address,
+                  "Address of /metrics and, on the coordinator, of the status page; empty = off")
       ->type_name("HOST:PORT")
       ->check([](const std::string& text) {
         return text.empty() ? std::string() : AddressProblem(text);

@@ -15,8 +15,8 @@ import urllib.request
 import browser
 import cluster
 
-POINTS = "(document.querySelector('#chart-{} path:last-of-type')?.getAttribute('d').match(/[ML]/g)" \
-    " ?? []).length"
+POINTS = ("(document.querySelector('#chart-{} path:last-of-type')?.getAttribute('d')"
+          ".match(/[ML]/g) ?? []).length")
 
 
 def status_of(port):
@@ -63,6 +63,7 @@ class StatusPageTest(cluster.TestCase):
             page.wait_for(POINTS.format("loss") + " > 5")
             self.expect_running_job(page, port, address)
             self.expect_room_on_a_phone(page)
+            self.expect_charts_read_by_keyboard(page)
             self.expect_another_job_to_be_selected(page, address, fields)
             self.expect_no_errors()
         page.wait_for("document.querySelector('#stale').textContent.includes('does not answer')")
@@ -98,11 +99,17 @@ class StatusPageTest(cluster.TestCase):
         self.assertRegex(page.evaluate("document.title"), r"^\d+ % small")
         self.expect_no_errors()
 
+    def expect_charts_read_by_keyboard(self, page):
+        page.evaluate("document.querySelector('#chart-loss').focus()")
+        page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowLeft")
+        self.assertRegex(page.texts("#charts figcaption span")[0],
+                         r"^step [\d,]+ · train [\d.]+ · evaluation [\d.]+$")
+
     def expect_another_job_to_be_selected(self, page, address, fields):
         for words in (("submit", cluster.SMALL, *cluster.set_flags({**fields, "name": "other"})),
                       ("suspend", "other")):
             self.assertEqual(cluster.drover("--server", address, *words).returncode, 0, words)
-        page.wait_for("[...document.querySelectorAll('#jobs a')].length === 2")
+        page.wait_for("ask().then(() => document.querySelectorAll('#jobs a').length === 2)")
         page.evaluate("[...document.querySelectorAll('#jobs a')][1].click()")
         page.wait_for("document.querySelector('#job-title').textContent === 'other suspended'")
         self.assertEqual(page.texts("#jobs [aria-current] th"), ["other"])
@@ -126,7 +133,7 @@ class StatusPageTest(cluster.TestCase):
         self.assertEqual(page.evaluate("document.querySelector('#job').hidden"), True)
 
         page.answer_requests("*/api/status*", json.dumps(hostile_facts(status_of(port), evil)))
-        page.wait_for("document.querySelector('#shards th[scope=row]') !== null")
+        page.wait_for("ask().then(() => document.querySelector('#shards th[scope=row]') !== null)")
         self.assertEqual(page.texts("#workers th[scope=row]"), [evil])
         self.assertEqual(page.texts("#next code"), [evil])
         self.assertEqual(page.evaluate("document.images.length"), 0)
