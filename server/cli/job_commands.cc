@@ -14,6 +14,7 @@
 #include "server/cli/job_input.h"
 #include "server/cli/job_view.h"
 #include "server/cli/live_output.h"
+#include "server/cli/metrics_command.h"
 #include "server/cli/summary.h"
 #include "server/cli/watch_loop.h"
 
@@ -50,7 +51,7 @@ int FollowJob(const GlobalOptions& global, JobClient* client, const v1::Job& job
 }
 
 struct Target {
-  std::string kind;  // "job" or "checkpoint".
+  std::string kind;  // "job", "checkpoint" or "metrics".
   std::string name;  // May be empty.
 };
 
@@ -59,12 +60,14 @@ Result<Target> ReadTarget(const std::vector<std::string>& words) {
   const std::string& first = words[0];
   const std::string kind = first == "job" || first == "jobs"                 ? "job"
                            : first == "checkpoint" || first == "checkpoints" ? "checkpoint"
+                           : first == "metrics"                              ? "metrics"
                                                                              : "";
   if (words.size() == 1 && kind.empty()) return Target{"job", first};
   if (kind.empty()) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("unknown kind \"{}\"{}", first,
-                              Suggest(first, {"job", "jobs", "checkpoint", "checkpoints"})));
+    return Status(
+        Code::kInvalidArgument,
+        fmt::format("unknown kind \"{}\"{}", first,
+                    Suggest(first, {"job", "jobs", "checkpoint", "checkpoints", "metrics"})));
   }
   return Target{kind, words.size() > 1 ? words[1] : ""};
 }
@@ -132,9 +135,18 @@ int SubmitCommand(const GlobalOptions& global, const SubmitOptions& options) {
   return kExitOk;
 }
 
-int GetCommand(const GlobalOptions& global, const std::vector<std::string>& words) {
+int GetCommand(const GlobalOptions& global, const std::vector<std::string>& words,
+               const std::string& output_dir) {
   const Result<Target> target = ReadTarget(words);
   if (!target.ok()) return ReportError(target.status());
+  if (target.value().kind == "metrics") {
+    return MetricsCommand(global, target.value().name, output_dir);
+  }
+  if (!output_dir.empty() || (global.output != "table" && !global.json)) {
+    return ReportError(Status(Code::kInvalidArgument,
+                              "csv, jsonl, tensorboard and --output-dir are forms of metrics: "
+                              "expected drover get metrics JOB"));
+  }
   JobClient client(global.server, global.timeout, global.security);
   if (target.value().kind == "checkpoint") {
     return ListCheckpointsOf(global, &client, target.value().name);

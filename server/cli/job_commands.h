@@ -22,8 +22,10 @@ struct SubmitOptions {
 };
 int SubmitCommand(const GlobalOptions& global, const SubmitOptions& options);
 
-// `words`: [KIND] [NAME] as typed; KIND is job or checkpoint, singular or plural.
-int GetCommand(const GlobalOptions& global, const std::vector<std::string>& words);
+// `words`: [KIND] [NAME] as typed; KIND is job or checkpoint, singular or plural, or metrics, which
+// alone takes `output_dir`.
+int GetCommand(const GlobalOptions& global, const std::vector<std::string>& words,
+               const std::string& output_dir = "");
 int DescribeCommand(const GlobalOptions& global, const std::vector<std::string>& words);
 
 int WatchCommand(const GlobalOptions& global, const std::string& job);

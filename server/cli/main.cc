@@ -41,6 +41,7 @@ struct CommandLine {
   std::string path;
   std::string rule;
   std::string json_path;
+  std::string output_dir;
   std::string state_dir = "/tmp";
   TlsFlags tls;
   std::string token_file;
@@ -53,9 +54,13 @@ void AddGlobalFlags(CLI::App* app, GlobalOptions* global) {
       ->check([](const std::string& text) { return CheckAddress(text).message(); })
       ->capture_default_str();
   app->add_option_function<std::string>(
-         "-o,--output", [global](const std::string& form) { global->json = form == "json"; },
-         "Form of the data on standard output: table or json")
-      ->check(CLI::IsMember({"table", "json"}))
+         "-o,--output",
+         [global](const std::string& form) {
+           global->output = form;
+           global->json = form == "json";
+         },
+         "Form of the data: table or json; of metrics also csv, jsonl, tensorboard")
+      ->check(CLI::IsMember({"table", "json", "csv", "jsonl", "tensorboard"}))
       ->type_name("FORM");
   app->add_option_function<std::string>(
          "--timeout",
@@ -131,10 +136,12 @@ void AddSubmit(CLI::App* app, CommandLine* line) {
 }
 
 void AddJobVerbs(CLI::App* app, CommandLine* line) {
-  AddVerb(app, line, "get", "List jobs or checkpoints",
-          [line] { return GetCommand(line->global, line->words); })
-      ->add_option("KIND NAME", line->words, "[job|checkpoint] [NAME]")
-      ->expected(0, 2);
+  CLI::App* const get =
+      AddVerb(app, line, "get", "List jobs or checkpoints, or what the steps of a job reported",
+              [line] { return GetCommand(line->global, line->words, line->output_dir); });
+  get->add_option("KIND NAME", line->words, "[job|checkpoint|metrics] [NAME]")->expected(0, 2);
+  get->add_option("--output-dir", line->output_dir, "Where -o tensorboard writes its file")
+      ->type_name("DIR");
   AddVerb(app, line, "describe", "Everything about one job",
           [line] { return DescribeCommand(line->global, line->words); })
       ->add_option("KIND NAME", line->words, "[job] NAME")
@@ -343,6 +350,13 @@ int Main(int argc, char** argv) {
       return ReportUnknownVerb(app, app.remaining().front());
     }
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  const std::string& form = line.global.output;
+  if (form != "table" && form != "json" && !app.got_subcommand("get")) {
+    return ReportError(Status(Code::kInvalidArgument,
+                              fmt::format("-o {} is a form of metrics: expected table or json, or "
+                                          "drover get metrics JOB",
+                                          form)));
   }
   Result<Transport> transport = Transport::Open(line.tls, TlsNeeds(), line.token_file);
   if (!transport.ok()) {

@@ -5,15 +5,21 @@ usage: tls_test.py BIN_DIR [unittest arguments]
 """
 
 import contextlib
+import csv
+import io
+import json
 import os
+import pathlib
 import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import time
 
 import cluster
+import event_file
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -112,6 +118,33 @@ class TlsTest(cluster.TestCase):
         digest = re.search(r'"weightsDigest":\s*"([0-9a-f]{64})"', described.stdout)
         self.assertIsNotNone(digest, described.stdout)
         self.assertEqual(digest[1], cluster.undisturbed_digest(fields))
+        self.expect_history(job.stdout.strip())
+
+    def expect_history(self, job):
+        """Three forms of what the steps reported say the same."""
+        def get(form, *flags):
+            got = self.drover("get", "metrics", job, "-o", form, *flags)
+            self.assertEqual(got.returncode, 0, got.stderr)
+            return got.stdout
+
+        rows = list(csv.DictReader(io.StringIO(get("csv"))))
+        self.assertEqual([int(row["step"]) for row in rows], list(range(len(rows))))
+        self.assertGreater(len(rows), 1)
+        evaluated = [row for row in rows if row["eval_loss"]]
+        self.assertEqual(evaluated[-1]["step"], rows[-1]["step"])
+        lines = [json.loads(line) for line in get("jsonl").splitlines()]
+        path = get("tensorboard", "--output-dir", self.folder / "board").strip()
+        events = event_file.scalars(pathlib.Path(path).read_bytes())
+        self.assertEqual(len(lines), len(rows))
+        self.assertEqual(len(events), len(rows))
+        for row, line, (time, step, values) in zip(rows, lines, events):
+            self.assertEqual(step, int(row["step"]))
+            self.assertEqual(time, int(row["time_unix_ms"]) / 1000)
+            for name in ("loss", "learning_rate", "gradient_norm", "trust_ratio_median"):
+                self.assertEqual(line[name], float(row[name]))
+                (single,) = struct.unpack("<f", struct.pack("<f", line[name]))
+                self.assertEqual(values[f"train/{name}"], single)
+            self.assertEqual("eval/loss" in values, bool(row["eval_loss"]))
 
     def expect_refusals(self):
         # Without a certificate, with a user's, with one of another authority.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -104,6 +105,47 @@ TEST_F(JobCommandsTest, GetListsOrShowsOneJob) {
   EXPECT_EQ(nlohmann::json::parse(one.out)["id"], "00000000000000a7");
   const Outcome checkpoints = Capture([&] { return GetCommand(global_, {"checkpoints"}); });
   EXPECT_EQ(nlohmann::json::parse(checkpoints.out)["checkpoints"][0]["id"], "00000000000000a7-50");
+}
+
+TEST_F(JobCommandsTest, MetricsComeInPagesAndFourForms) {
+  v1::GetMetricsResponse metrics;
+  for (int step = 0; step < 5; ++step) *metrics.add_steps() = SampleStep(step, 0.5).step();
+  metrics.add_evaluations()->set_version(1);
+  service_.SetMetrics(metrics, /*page_steps=*/2);
+  const auto get = [this](const std::string& form, const std::string& output_dir = "") {
+    global_.output = form;
+    global_.json = form == "json";
+    return Capture([&] { return GetCommand(global_, {"metrics", "digits-lamb"}, output_dir); });
+  };
+  const auto count = [](const std::string& text, const std::string& what) {
+    size_t found = 0;
+    for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++found;
+    return found;
+  };
+
+  EXPECT_THAT(get("table").out, HasSubstr("EVAL-LOSS"));
+  EXPECT_EQ(count(get("csv").out, "\n"), 6U);  // One line of names.
+  EXPECT_EQ(count(get("jsonl").out, "\n"), 5U);
+  EXPECT_EQ(nlohmann::json::parse(get("json").out)["steps"].size(), 5U);
+  const TempDirectory folder;
+  const Outcome board = get("tensorboard", folder.path());
+  EXPECT_EQ(board.exit_code, 0) << board.err;
+  const std::string path = board.out.substr(0, board.out.find('\n'));
+  EXPECT_THAT(path, HasSubstr("/digits-lamb-00000000000000a7/events.out.tfevents."));
+  EXPECT_GT(std::filesystem::file_size(path), 1000U);
+}
+
+TEST_F(JobCommandsTest, MetricsSayWhichFormIsMeant) {
+  global_.output = "tensorboard";
+  EXPECT_THAT(Capture([&] {
+                return GetCommand(global_, {"metrics", "a"});
+              }).err,
+              HasSubstr("--output-dir DIR"));
+  EXPECT_EQ(Capture([&] { return GetCommand(global_, {"jobs"}); }).exit_code, 2);
+  EXPECT_EQ(Capture([&] { return GetCommand(global_, {"metrics"}); }).exit_code, 2);
+  global_.output = "csv";
+  EXPECT_EQ(Capture([&] { return GetCommand(global_, {"metrics", "a"}, "/tmp"); }).exit_code, 2);
+  EXPECT_EQ(Capture([&] { return GetCommand(global_, {"metrics", "nothing"}); }).exit_code, 3);
 }
 
 TEST_F(JobCommandsTest, ErrorsHaveExitCodesAndHints) {
