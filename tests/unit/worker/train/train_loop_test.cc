@@ -121,6 +121,7 @@ class TrainLoopTest : public testing::Test {
       assignment->set_job(kJob);
       assignment->set_epoch(epoch);
       assignment->set_version(version);
+      assignment->set_token(token_);
       for (ScriptedShard* shard : {&one_, &two_}) {
         if (!placed) continue;
         v1::ShardAddress* address = assignment->add_shards();
@@ -222,6 +223,7 @@ class TrainLoopTest : public testing::Test {
   BoundedQueue<v1::WorkerMessage> messages_{1000};
   ScriptedShard one_;
   ScriptedShard two_;
+  std::string token_;
   std::unique_ptr<TrainLoop> loop_;
   Thread thread_;
 };
@@ -394,6 +396,28 @@ TEST_F(TrainLoopTest, AssignmentThatIsSentAgainIsAnsweredAgain) {
   Lease(1, 0, {0, 1});
   EXPECT_EQ(Await(Kind::kLeaseDone).lease_done().lease(), 100u);
   EXPECT_EQ(one_.shard().Count(FrameType::kHello), 1u) << "the same streams go on";
+}
+
+TEST_F(TrainLoopTest, ARenewedTokenIsShownWhenTheWorkerDialsAgain) {
+  const auto renew = [&](uint32_t epoch, const char* token) {
+    Order([&](v1::WorkerOrder* order) {
+      order->mutable_renew_token()->set_job(kJob);
+      order->mutable_renew_token()->set_epoch(epoch);
+      order->mutable_renew_token()->set_token(token);
+    });
+  };
+  Start();
+  token_ = "first";
+  Join();
+  renew(1, "second");
+  renew(2, "of an epoch that is not here");
+  Lease(1, 0, {0, 1});
+  Await(Kind::kLeaseDone);  // The orders before it have been taken.
+
+  one_.shard().BreakStream();
+
+  one_.shard().WaitForFrame(FrameType::kHello, 1);
+  EXPECT_EQ(one_.shard().tokens(), (std::vector<std::string>{"first", "second"}));
 }
 
 TEST_F(TrainLoopTest, UnassignDropsTheJobAndAnotherOneCanCome) {
