@@ -9,6 +9,7 @@ source "$root/deploy/build.sh"
 mapfile -t wanted < <(packages_of_kinds "$@")
 [[ ${#wanted[@]} -gt 0 ]] || { echo "image_install.sh: no package is of the kinds: $*" >&2; exit 2; }
 apt_install "${wanted[@]}"
+apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log
 find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 install -d /usr/share/drover
