@@ -9,8 +9,8 @@ import unittest
 
 import kubernetes_fields
 import kustomization
-import manifests
 import yaml
+from manifests import Case, KUBERNETES, ROLES, ROOT, flag_values, overlays, port_of
 
 # What is used of cert-manager's API v1, as its reference describes it: its types are in no table.
 CERT_MANAGER = {
@@ -27,10 +27,10 @@ CERT_MANAGER = {
     "IssuerRef": {"name!": "string", "kind": "=Issuer|ClusterIssuer", "group": "string"}}
 
 
-class KubernetesTest(manifests.Case):
+class KubernetesTest(Case):
     @classmethod
     def setUpClass(cls):
-        cls.overlays = manifests.overlays()
+        cls.overlays = overlays()
 
     def each_workload(self):
         for overlay, objects in self.overlays.items():
@@ -54,7 +54,7 @@ class KubernetesTest(manifests.Case):
                     self.assertEqual(o["metadata"]["namespace"], "drover", f"{overlay} {o['kind']}")
 
     def test_every_file_is_part_of_an_overlay(self):
-        for path in manifests.KUBERNETES.rglob("*.yaml"):
+        for path in KUBERNETES.rglob("*.yaml"):
             listing = (path.parent / "kustomization.yaml").read_text()
             self.assertTrue(path.name == "kustomization.yaml" or f"- {path.name}\n" in listing,
                             path)
@@ -146,7 +146,7 @@ class KubernetesTest(manifests.Case):
             flags = self.check_daemon(where, command)
             declared = {p["name"]: p["containerPort"] for p in container.get("ports", [])}
             if "--listen" in flags:
-                self.assertEqual(declared["grpc"], manifests.port_of(flags["--listen"]), where)
+                self.assertEqual(declared["grpc"], port_of(flags["--listen"]), where)
             shown = not flags["--metrics"].startswith("127.0.0.1:")
             self.assertEqual(shown, "metrics" in declared, where)
             self.assertEqual(shown, where.startswith("monitoring:"), where)
@@ -168,7 +168,7 @@ class KubernetesTest(manifests.Case):
         self.assertEqual(ports, [int(port)], f"{where}: {address}")
 
     def test_documented_certificates_hold_the_names_that_are_dialled(self):
-        document = (manifests.ROOT / "docs/operations.md").read_text()
+        document = (ROOT / "docs/operations.md").read_text()
         (line,) = re.findall(r"drover certs init certs .*drover\.svc.*", document)
         hosts = re.findall(r"--host '?([^\s']+)", line)
         self.assertEqual(self.dialled_names(), set(hosts))
@@ -176,7 +176,7 @@ class KubernetesTest(manifests.Case):
     def dialled_names(self):
         dialled = set()
         for _, _, _, container in self.each_container(own_only=True):
-            flags = manifests.flag_values(container["args"])
+            flags = flag_values(container["args"])
             for flag in {"--coordinator", "--advertise"} & set(flags):
                 host = flags[flag].rpartition(":")[0].replace("$(POD_NAMESPACE)", "drover")
                 dialled.add(host.replace("$(POD_NAME)", "*"))
@@ -186,11 +186,11 @@ class KubernetesTest(manifests.Case):
         for overlay, objects in self.overlays.items():
             by_name = {o["metadata"]["name"]: o for o in objects if o["kind"] == "StatefulSet"}
             (coordinator,) = kustomization.containers(by_name["drover-coordinator"])
-            self.assertEqual(manifests.flag_values(coordinator["args"])["--min-shards"],
+            self.assertEqual(flag_values(coordinator["args"])["--min-shards"],
                              str(by_name["drover-shard"]["spec"]["replicas"]), overlay)
 
     def test_volumes_exist_and_hold_the_paths_of_flags(self):
-        document = (manifests.ROOT / "docs/operations.md").read_text()
+        document = (ROOT / "docs/operations.md").read_text()
         for where, objects, o, container in self.each_container():
             spec = kustomization.pod_spec(o)
             there = {v["name"]: v for v in spec.get("volumes", [])}
@@ -200,7 +200,7 @@ class KubernetesTest(manifests.Case):
             self.assertLessEqual(set(mounts.values()), set(there), where)
             for name in set(mounts.values()):
                 self.check_source(f"{where}: {name}", objects, there[name], document)
-            flags = manifests.flag_values(container.get("args", []))
+            flags = flag_values(container.get("args", []))
             for flag, path in flags.items():
                 if path.startswith("/") and flag != "--config.file":
                     self.assertTrue(any(path == mount or path.startswith(mount + "/")
@@ -216,7 +216,7 @@ class KubernetesTest(manifests.Case):
                           names["PersistentVolumeClaim"], where)
         if "secret" in volume:  # Made by hand, so the document must say how.
             role = re.fullmatch(r"drover-(\w+)-tls", volume["secret"]["secretName"])[1]
-            self.assertIn(role, manifests.ROLES, where)
+            self.assertIn(role, ROLES, where)
             self.assertIn("drover-$role-tls", document, where)
             self.assertEqual(volume["secret"]["defaultMode"], 0o440, f"{where}: others may read it")
 
@@ -239,7 +239,7 @@ class KubernetesTest(manifests.Case):
                               "capabilities": {"drop": ["ALL"]}}, where)
             self.assertIn("memory", container["resources"]["limits"], where)
             self.assertEqual(set(container["resources"]["requests"]), {"cpu", "memory"}, where)
-        (namespace,) = kustomization.documents(manifests.KUBERNETES / "base/namespace.yaml")
+        (namespace,) = kustomization.documents(KUBERNETES / "base/namespace.yaml")
         self.assertEqual(
             namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
 
@@ -269,7 +269,7 @@ class KubernetesTest(manifests.Case):
                       ("drover-worker", "drover-coordinator", 50050),
                       ("drover-worker", "drover-shard", 50051)}
             if overlay == "monitoring":
-                wanted |= {("drover-monitoring", f"drover-{role}", 9464) for role in manifests.ROLES}
+                wanted |= {("drover-monitoring", f"drover-{role}", 9464) for role in ROLES}
             self.assertEqual(allowed, wanted, overlay)
 
     def passes(self, policies, source, target, port):
@@ -289,7 +289,7 @@ class KubernetesTest(manifests.Case):
         if kubectl is None:
             self.skipTest("kubectl is not installed")
         for overlay, objects in self.overlays.items():
-            done = subprocess.run([kubectl, "kustomize", manifests.KUBERNETES / "overlays" / overlay],
+            done = subprocess.run([kubectl, "kustomize", KUBERNETES / "overlays" / overlay],
                                   capture_output=True, text=True, check=False, timeout=60)
             self.assertEqual(done.returncode, 0, done.stderr)
             built = [without_hashes(o) for o in yaml.safe_load_all(done.stdout)]
