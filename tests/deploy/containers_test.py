@@ -74,7 +74,8 @@ class ComposeTest(Case):
             command = words(service.get("entrypoint")) + words(service.get("command"))
             self.check_command(name, command)
             if command[0].removeprefix("drover-") in ROLES:
-                self.check_daemon(name, command)
+                flags = self.check_daemon(name, command)
+                self.assertRegex(flags.get("--name", ""), rf"^({name.partition('-')[0]}-\d+)?$")
 
     def test_the_script_that_makes_certificates_uses_flags_that_exist(self):
         script = self.services["certs"]["command"][-1]

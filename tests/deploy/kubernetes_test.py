@@ -152,6 +152,9 @@ class KubernetesTest(Case):
             self.assertEqual(shown, where.startswith("monitoring:"), where)
             variables = {entry["name"] for entry in container.get("env", [])}
             self.assertEqual(set(re.findall(r"\$\((\w+)\)", " ".join(command))), variables, where)
+            if "--name" in flags:  # As the certificate of the role says, or more behind it.
+                role = o["metadata"]["name"].removeprefix("drover-")
+                self.assertEqual(flags["--name"], f"{role}.$(POD_NAME)", where)
             for flag in ("--coordinator", "--advertise"):
                 if flag in flags:
                     self.check_address(where, objects, flags[flag])
