@@ -38,7 +38,9 @@ class Session {
   struct Options {
     // Opens the stream; called once per connection.
     std::function<std::unique_ptr<Stream>(grpc::ClientContext*)> open;
-    Out hello;      // First message of every connection.
+    Out hello;  // First message of every connection.
+    // Adds to the hello of a connection what is true just then. May be empty.
+    std::function<void(Out*)> complete_hello = nullptr;
     Out heartbeat;  // Written when nothing else was for so long.
     Duration heartbeat_every = std::chrono::milliseconds(kHeartbeatEveryMs);
     std::function<void(const Status&)> on_ended;  // After every stream: why. May be empty.
@@ -142,7 +144,9 @@ class Session {
   // One stream from hello to its end: why it ended, and whether an order came.
   Status Converse(Connection* connection, bool* useful) {
     const std::unique_ptr<Stream> stream = options_.open(&connection->context);
-    if (!stream->Write(options_.hello)) return FromGrpc(stream->Finish());
+    Out hello = options_.hello;
+    if (options_.complete_hello != nullptr) options_.complete_hello(&hello);
+    if (!stream->Write(hello)) return FromGrpc(stream->Finish());
     connection->greeted = true;
     BoundedQueue<bool> written(1);
     Thread writer("coord-write", [this, connection, &stream, &written] {

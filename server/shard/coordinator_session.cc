@@ -12,7 +12,8 @@ namespace drover {
 namespace {
 
 Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
-    const std::shared_ptr<grpc::Channel>& channel, const ShardIdentity& identity) {
+    const std::shared_ptr<grpc::Channel>& channel, const ShardIdentity& identity,
+    std::function<std::vector<uint64_t>()> jobs) {
   Session<v1::ShardMessage, v1::ShardOrder>::Options options;
   options.open = [stub = std::shared_ptr(v1::ShardService::NewStub(channel))](
                      grpc::ClientContext* context) { return stub->Session(context); };
@@ -21,6 +22,11 @@ Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
   hello->set_incarnation(identity.incarnation);
   hello->set_address(identity.address);
   hello->set_version(identity.version);
+  if (jobs != nullptr) {
+    options.complete_hello = [jobs = std::move(jobs)](v1::ShardMessage* message) {
+      for (const uint64_t job : jobs()) message->mutable_register_()->add_jobs(job);
+    };
+  }
   options.heartbeat.mutable_heartbeat();
   return options;
 }
@@ -28,8 +34,9 @@ Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
 }  // namespace
 
 CoordinatorSession::CoordinatorSession(std::shared_ptr<grpc::Channel> channel,
-                                       const ShardIdentity& identity)
-    : session_(SessionOptions(channel, identity)) {}
+                                       const ShardIdentity& identity,
+                                       std::function<std::vector<uint64_t>()> jobs)
+    : session_(SessionOptions(channel, identity, std::move(jobs))) {}
 
 void CoordinatorSession::Start(std::function<void(ShardOrder)> on_order) {
   session_.Start([on_order = std::move(on_order)](const v1::ShardOrder& message) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/rpc/session.h"
 #include "proto/drover/v1/shard.pb.h"
@@ -24,7 +25,9 @@ struct ShardIdentity {
 
 class CoordinatorSession {
  public:
-  CoordinatorSession(std::shared_ptr<grpc::Channel> channel, const ShardIdentity& identity);
+  // `jobs` (may be empty) is asked, on the session's thread, of which jobs something is here.
+  CoordinatorSession(std::shared_ptr<grpc::Channel> channel, const ShardIdentity& identity,
+                     std::function<std::vector<uint64_t>()> jobs = nullptr);
 
   // Dials until Stop. `on_order` is called on one thread, with orders that passed
   // step_messages_proto.h; others are logged and dropped. Once.

@@ -18,7 +18,6 @@
 #include <random>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "common/base/clock.h"
 #include "common/base/file_system.h"
@@ -35,8 +34,7 @@
 #include "common/rpc/transport.h"
 #include "server/shard/coordinator_session.h"
 #include "server/shard/gpu_device.h"
-#include "server/shard/shard_metrics.h"
-#include "server/shard/shard_runtime.h"
+#include "server/shard/shard_host.h"
 #include "server/shard/tensor_service.h"
 #include "server/shard/token_gate.h"
 
@@ -178,7 +176,6 @@ int Run(Flags flags) {
   }
 
   MetricRegistry registry(MetricRole::kShard);
-  ShardMetrics metrics(&registry);
   std::unique_ptr<CoordinatorSession> session;  // Made when the port is known.
   ShardRuntimeOptions options;
   options.state_dir = flags.state_dir;
@@ -188,17 +185,18 @@ int Run(Flags flags) {
   if (!device.ok()) return RefuseToStart(device.status().Annotate("--device"));
   options.device = std::move(device).value();
   // The first reply answers an order, so the session is there by then.
-  Result<std::unique_ptr<ShardRuntime>> started =
-      ShardRuntime::Start(FileSystem::Real(), Clock::Real(), options, &metrics,
-                          [&session](const ShardReply& reply) { session->Send(reply); });
+  Result<std::unique_ptr<ShardHost>> started =
+      ShardHost::Start(FileSystem::Real(), Clock::Real(), options, &registry,
+                       [&session](const ShardReply& reply) { session->Send(reply); });
   if (!started.ok()) return RefuseToStart(started.status());
-  ShardRuntime& runtime = *started.value();
+  ShardHost& host = *started.value();
 
   const auto count_refusal = [&registry](AuthFailure failure) {
     registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
   };
   TokenGate gate(Clock::Real(), count_refusal);
-  TensorService service(Clock::Real(), &runtime, &metrics, &gate);
+  TensorService service(
+      Clock::Real(), [&host](uint64_t job) { return host.Find(job); }, &gate);
   int port = 0;
   const std::unique_ptr<grpc::Server> server =
       Serve(flags.listen, transport.value().MakeServerCredentials({nullptr, count_refusal}),
@@ -213,8 +211,8 @@ int Run(Flags flags) {
   const ShardIdentity identity = IdentityOf(flags, address, name_at(address).value());
   const std::string name = identity.name;
   session = std::make_unique<CoordinatorSession>(
-      MakeChannel(flags.coordinator, ChannelKind::kControl, transport.value().channels()),
-      identity);
+      MakeChannel(flags.coordinator, ChannelKind::kControl, transport.value().channels()), identity,
+      [&host] { return host.Jobs(); });
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session.get());
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
@@ -227,9 +225,9 @@ int Run(Flags flags) {
   std::unique_ptr<PortWatchdog> watchdog = EndWhenDeaf(address);
   const std::unique_ptr<InsecureWarning> warning =
       WarnIfInsecure(flags.tls.insecure, {flags.listen, flags.coordinator});
-  session->Start([&runtime, &gate](ShardOrder order) {
+  session->Start([&host, &gate](ShardOrder order) {
     gate.OnOrder(order);
-    std::visit([&runtime](auto& what) { runtime.Post(std::move(what)); }, order);
+    host.Post(std::move(order));
   });
 
   int received = 0;
@@ -237,7 +235,7 @@ int Run(Flags flags) {
   LogInfo("ends after {}", received == SIGTERM ? "SIGTERM" : "SIGINT");
   watchdog.reset();  // A server that goes down may well not answer.
   session->Stop();
-  runtime.Stop();
+  host.Stop();
   server->Shutdown(
       gpr_time_add(gpr_now(GPR_CLOCK_REALTIME), gpr_time_from_millis(kShutdownMs, GPR_TIMESPAN)));
   return 0;

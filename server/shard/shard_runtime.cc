@@ -35,8 +35,16 @@ Result<std::unique_ptr<ShardRuntime>> ShardRuntime::Start(FileSystem& fs, const 
   Result<std::unique_ptr<ShardStore>> store =
       ShardStore::Open(fs, options.state_dir, options.snapshots, *options.device, options.threads);
   if (!store.ok()) return store.status();
+  return Start(fs, clock, options, metrics, std::move(send), std::move(store).value());
+}
+
+std::unique_ptr<ShardRuntime> ShardRuntime::Start(FileSystem& fs, const Clock& clock,
+                                                  const ShardRuntimeOptions& options,
+                                                  ShardMetrics* metrics,
+                                                  std::function<void(ShardReply)> send,
+                                                  std::unique_ptr<ShardStore> store) {
   return std::unique_ptr<ShardRuntime>(
-      new ShardRuntime(fs, clock, options, metrics, std::move(send), std::move(store).value()));
+      new ShardRuntime(fs, clock, options, metrics, std::move(send), std::move(store)));
 }
 
 ShardRuntime::ShardRuntime(FileSystem& fs, const Clock& clock, const ShardRuntimeOptions& options,
@@ -275,12 +283,13 @@ Status ShardRuntime::Do(const RefuseCheckpoint& action) {
 }
 
 Status ShardRuntime::Do(const ForgetJob& action) {
-  if (held_.has_value() && held_->place.job == action.job) {
+  if (!held_.has_value() || held_->place.job == action.job) {
     Drop();
     metrics_->ClearJob();
   }
   const Status forgotten = store_->Forget(action.job);
   if (!forgotten.ok()) LogWarning("job {:016x}: {}", action.job, forgotten.message());
+  if (options_.on_forgotten != nullptr) options_.on_forgotten();
   return Status();
 }
 

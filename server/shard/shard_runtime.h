@@ -1,8 +1,8 @@
-// The step thread of a shard: takes events from one bounded queue, asks the core (shard.h) what to
-// do and does it, in order. The only thread that writes weights, optimizer state or local files.
-// What it cannot do any more (a broken disk, orders that do not fit) makes it hold nothing, as if
-// it had been killed, and tell the coordinator so; local files stay for the next try.
-// Thread-safe.
+// The step thread of one job on a shard (shard_host.h has all of them): takes events from one
+// bounded queue, asks the core (shard.h) what to do and does it, in order. The only thread that
+// writes weights, optimizer state or local files. What it cannot do any more (a broken disk, orders
+// that do not fit) makes it hold nothing, as if it had been killed, and tell the coordinator so;
+// local files stay for the next try. Thread-safe.
 
 #ifndef DROVER_SERVER_SHARD_SHARD_RUNTIME_H_
 #define DROVER_SERVER_SHARD_SHARD_RUNTIME_H_
@@ -40,6 +40,8 @@ struct ShardRuntimeOptions {
   // How long a commit waits for streams that still read the version before the last one, then again
   // after they were cancelled; then it takes more memory.
   Duration reader_patience = std::chrono::seconds(2);
+  // Told on the step thread after each ReleaseOrder. May be empty.
+  std::function<void()> on_forgotten = nullptr;
 };
 
 class ShardRuntime {
@@ -50,6 +52,12 @@ class ShardRuntime {
                                                      const ShardRuntimeOptions& options,
                                                      ShardMetrics* metrics,
                                                      std::function<void(ShardReply)> send);
+  // The same with a store that is open already.
+  static std::unique_ptr<ShardRuntime> Start(FileSystem& fs, const Clock& clock,
+                                             const ShardRuntimeOptions& options,
+                                             ShardMetrics* metrics,
+                                             std::function<void(ShardReply)> send,
+                                             std::unique_ptr<ShardStore> store);
   // Finishes the event under way and drops the others.
   ~ShardRuntime();
 

@@ -5,7 +5,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -18,6 +21,7 @@
 namespace drover {
 namespace {
 
+constexpr std::string_view kJobPrefix = "job-";
 constexpr char kSnapshotName[] = "/snapshot.bin";
 constexpr char kSnapshotTemporaryName[] = "/snapshot.tmp";
 
@@ -150,7 +154,8 @@ class ShardStore::DirectoryLock {
 };
 
 ShardStore::ShardStore(FileSystem& fs, std::string state_dir, const SnapshotLimits& limits,
-                       const ShardDevice& device, int threads, std::unique_ptr<DirectoryLock> lock)
+                       const ShardDevice& device, int threads,
+                       std::shared_ptr<const DirectoryLock> lock)
     : fs_(fs),
       state_dir_(std::move(state_dir)),
       limits_(limits),
@@ -170,8 +175,28 @@ Result<std::unique_ptr<ShardStore>> ShardStore::Open(FileSystem& fs, const std::
       new ShardStore(fs, state_dir, limits, device, threads, std::move(lock).value()));
 }
 
+std::unique_ptr<ShardStore> ShardStore::ShareDirectory() const {
+  return std::unique_ptr<ShardStore>(
+      new ShardStore(fs_, state_dir_, limits_, device_, threads_, lock_));
+}
+
+std::vector<uint64_t> ShardStore::Jobs() const {
+  std::vector<uint64_t> jobs;
+  const Result<std::vector<std::string>> names = fs_.List(state_dir_);
+  if (!names.ok()) return jobs;
+  for (const std::string& name : names.value()) {
+    uint64_t job = 0;
+    const char* const end = name.data() + name.size();
+    if (name.size() != kJobPrefix.size() + 16 || !name.starts_with(kJobPrefix)) continue;
+    const auto [rest, error] = std::from_chars(name.data() + kJobPrefix.size(), end, job, 16);
+    if (error == std::errc() && rest == end) jobs.push_back(job);
+  }
+  std::sort(jobs.begin(), jobs.end());
+  return jobs;
+}
+
 std::string ShardStore::DirectoryOf(uint64_t job) const {
-  return fmt::format("{}/job-{:016x}", state_dir_, job);
+  return fmt::format("{}/{}{:016x}", state_dir_, kJobPrefix, job);
 }
 
 Result<LoadedRange> ShardStore::Load(const PlaceOrder& place) {

@@ -2,9 +2,9 @@
 // a snapshot of weights and optimizer state and the redo log of the steps since. Load brings back
 // what was there, else begins from the job's origin. Snapshots are no checkpoints: nobody else
 // reads them, and losing them only costs time.
-// Not thread-safe: the step thread owns it.
+// Not thread-safe: the step thread of one job owns it.
 //
-//   STATE_DIR/LOCK                       flock of the one shard that uses the directory
+//   STATE_DIR/LOCK                       flock of the one shard process that uses it
 //   STATE_DIR/job-<16 hex>/snapshot.bin  a shard file (shard_file.h), replaced by rename
 //   STATE_DIR/job-<16 hex>/redo-*.log    see redo_log.h
 
@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/file_system.h"
 #include "common/base/status.h"
@@ -62,6 +63,13 @@ class ShardStore {
                                                   const ShardDevice& device, int threads);
   ~ShardStore();
 
+  // Another store for another job in the same directory, which stays locked until the last one is
+  // gone. May be used on another thread.
+  std::unique_ptr<ShardStore> ShareDirectory() const;
+
+  // Jobs that have files here, in order; none when the directory cannot be read.
+  std::vector<uint64_t> Jobs() const;
+
   // The newest state of the ordered range that can be had: local files when they are of the same
   // job, layout, range and rule and not behind the origin; else the origin, and local files are
   // removed. A disk that does not answer is an error, and nothing is removed.
@@ -87,7 +95,7 @@ class ShardStore {
   class DirectoryLock;
 
   ShardStore(FileSystem& fs, std::string state_dir, const SnapshotLimits& limits,
-             const ShardDevice& device, int threads, std::unique_ptr<DirectoryLock> lock);
+             const ShardDevice& device, int threads, std::shared_ptr<const DirectoryLock> lock);
 
   std::string DirectoryOf(uint64_t job) const;
   Result<HeldRange> MakeRange(const PlaceOrder& place) const;
@@ -104,7 +112,7 @@ class ShardStore {
   const SnapshotLimits limits_;
   const ShardDevice& device_;
   const int threads_;
-  const std::unique_ptr<DirectoryLock> lock_;
+  const std::shared_ptr<const DirectoryLock> lock_;
   std::unique_ptr<RedoLog> log_;  // Of the range loaded last.
   int64_t log_records_ = 0;
   uint64_t redo_bytes_total_ = 0;

@@ -69,9 +69,8 @@ TokenGate::Visitor VisitorOf(const grpc::ServerContext& context) {
 
 }  // namespace
 
-TensorService::TensorService(const Clock& clock, ShardRuntime* runtime, ShardMetrics* metrics,
-                             TokenGate* gate)
-    : clock_(clock), runtime_(runtime), metrics_(metrics), gate_(gate) {}
+TensorService::TensorService(const Clock& clock, FindJob find, TokenGate* gate)
+    : clock_(clock), find_(std::move(find)), gate_(gate) {}
 
 grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerStream* stream) {
   Guest guest = {VisitorOf(*context), {}};
@@ -81,11 +80,14 @@ grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerS
   const auto outbox = std::make_shared<StreamOutbox>([context] { context->TryCancel(); });
   Flag written;
   Thread writer("tensor-write", [&] {
-    WriteAll(stream, outbox.get());
+    WriteAll(stream, guest.claims.job, outbox.get());
     written.Set();
   });
-  const Status status = ReadAll(stream, guest, outbox);
-  runtime_->publisher().Remove(outbox.get());
+  const Status status = ReadAll(stream, outbox, &guest);
+  for (const std::weak_ptr<HostedJob>& pulled : guest.pulled) {
+    const std::shared_ptr<HostedJob> job = pulled.lock();
+    if (job != nullptr) job->runtime->publisher().Remove(outbox.get());
+  }
   if (status.ok()) {
     outbox->Finish();
   } else {
@@ -98,12 +100,13 @@ grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerS
   return ToGrpc(status);
 }
 
-void TensorService::WriteAll(TensorServerStream* stream, StreamOutbox* outbox) {
+void TensorService::WriteAll(TensorServerStream* stream, uint64_t job, StreamOutbox* outbox) {
   while (std::optional<StreamOutbox::Item> item = outbox->Next()) {
     if (!stream->Write(item->frame)) break;
-    if (item->weights) {
-      metrics_->CountWeightsSent(item->frame.Length() - kFrameHeaderBytes, item->rounded);
-    }
+    if (!item->weights) continue;
+    const std::shared_ptr<HostedJob> hosted = find_(job);
+    if (hosted == nullptr) continue;
+    hosted->metrics->CountWeightsSent(item->frame.Length() - kFrameHeaderBytes, item->rounded);
   }
   outbox->Close();  // Whoever waits for room must not wait for ever.
 }
@@ -131,15 +134,16 @@ Status TensorService::CheckFrame(const Guest& guest, const FrameHeader& header, 
   return gate_->CheckFrame(guest.visitor, guest.claims, header.job, header.epoch, verb);
 }
 
-Status TensorService::ReadAll(TensorServerStream* stream, const Guest& guest,
-                              const std::shared_ptr<StreamOutbox>& outbox) {
-  const std::string& worker = guest.claims.subject;
+Status TensorService::ReadAll(TensorServerStream* stream,
+                              const std::shared_ptr<StreamOutbox>& outbox, Guest* guest) {
+  const std::string& worker = guest->claims.subject;
   DROVER_RETURN_IF_ERROR(ReadHello(stream, worker));
   grpc::ByteBuffer message;
   while (stream->Read(&message)) {
     const Result<ReceivedFrame> frame = ParseFrame(message);
     if (!frame.ok()) {
-      metrics_->CountMalformed(frame.status().code());
+      const std::shared_ptr<HostedJob> job = find_(guest->claims.job);
+      if (job != nullptr) job->metrics->CountMalformed(frame.status().code());
       LogWarning("worker {}: {}", worker, frame.status().message());
       return frame.status();
     }
@@ -148,12 +152,12 @@ Status TensorService::ReadAll(TensorServerStream* stream, const Guest& guest,
       case FrameType::kGradient:
       case FrameType::kStats:
       case FrameType::kNonfinite:
-        DROVER_RETURN_IF_ERROR(CheckFrame(guest, header, kVerbPush));
+        DROVER_RETURN_IF_ERROR(CheckFrame(*guest, header, kVerbPush));
         OnGradient(frame.value(), worker, outbox.get());
         break;
       case FrameType::kPull:
-        DROVER_RETURN_IF_ERROR(CheckFrame(guest, header, kVerbPull));
-        DROVER_RETURN_IF_ERROR(OnPull(header, outbox));
+        DROVER_RETURN_IF_ERROR(CheckFrame(*guest, header, kVerbPull));
+        DROVER_RETURN_IF_ERROR(OnPull(header, outbox, guest));
         break;
       case FrameType::kHello:
       case FrameType::kWeights:
@@ -168,9 +172,17 @@ Status TensorService::ReadAll(TensorServerStream* stream, const Guest& guest,
   return Status();
 }
 
-Status TensorService::OnPull(const FrameHeader& header,
-                             const std::shared_ptr<StreamOutbox>& outbox) {
-  const Result<std::optional<FrameHeader>> gone = runtime_->publisher().Pull(outbox, header);
+Status TensorService::OnPull(const FrameHeader& header, const std::shared_ptr<StreamOutbox>& outbox,
+                             Guest* guest) {
+  const std::shared_ptr<HostedJob> job = find_(header.job);
+  if (job == nullptr) {
+    FrameHeader nothing;
+    nothing.type = FrameType::kGone;
+    (void)outbox->PushAck(MakeSmallFrame(nothing));
+    return Status();
+  }
+  guest->pulled.insert(job);
+  const Result<std::optional<FrameHeader>> gone = job->runtime->publisher().Pull(outbox, header);
   if (!gone.ok()) return gone.status();
   if (gone.value().has_value()) (void)outbox->PushAck(MakeSmallFrame(*gone.value()));
   return Status();
@@ -179,8 +191,10 @@ Status TensorService::OnPull(const FrameHeader& header,
 void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& worker,
                                StreamOutbox* outbox) {
   const FrameHeader& header = frame.header();
+  const std::shared_ptr<HostedJob> job = find_(header.job);
   // Keeps it alive while we add, whatever is placed meanwhile.
-  const std::shared_ptr<Accumulator> accumulator = runtime_->accumulator();
+  const std::shared_ptr<Accumulator> accumulator =
+      job == nullptr ? nullptr : job->runtime->accumulator();
   ReceiveResult result;
   const Instant begin = clock_.Now();
   if (accumulator == nullptr) {
@@ -188,8 +202,8 @@ void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& wo
   } else {
     result = accumulator->Receive(frame, worker);
   }
-  if (header.type == FrameType::kGradient) {
-    metrics_->CountGradient(header, result.verdict, clock_.Now() - begin);
+  if (header.type == FrameType::kGradient && job != nullptr) {
+    job->metrics->CountGradient(header, result.verdict, clock_.Now() - begin);
   }
   if (result.nondeterministic) {
     LogWarning("worker {}: step {} leaves [{}, {}) blocks from {}: other bits than the first time",
@@ -201,7 +215,8 @@ void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& wo
   }
   // The vote before the answer: who has all answers may ask for the next version at once.
   if (result.step_complete) {
-    runtime_->Post(GradientComplete{{header.job, header.epoch, static_cast<int64_t>(header.step)}});
+    job->runtime->Post(
+        GradientComplete{{header.job, header.epoch, static_cast<int64_t>(header.step)}});
   }
   (void)outbox->PushAck(MakeSmallFrame(AckOf(header, result.verdict)));
 }

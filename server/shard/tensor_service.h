@@ -1,8 +1,8 @@
 // The data plane of a shard: one stream per worker connection. The thread that reads a stream adds
-// its gradients straight from the received bytes and queues the answers; a second thread writes
-// them, and the versions that the worker pulled. A worker that does not read its answers is not
-// read either. No decisions here: the accumulator judges frames, the publisher answers pulls.
-// Thread-safe.
+// its gradients straight from the received bytes to the sums of its job and queues the answers; a
+// second thread writes them, and the versions that the worker pulled. A worker that does not read
+// its answers is not read either. No decisions here: the accumulator judges frames, the publisher
+// answers pulls. Thread-safe.
 //
 // Who may not open a stream is told so before anything is read (token_gate.h).
 //
@@ -14,15 +14,17 @@
 #ifndef DROVER_SERVER_SHARD_TENSOR_SERVICE_H_
 #define DROVER_SERVER_SHARD_TENSOR_SERVICE_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/frame.h"
 #include "common/rpc/tensor_stream.h"
-#include "server/shard/shard_metrics.h"
-#include "server/shard/shard_runtime.h"
+#include "server/shard/shard_host.h"
 #include "server/shard/stream_outbox.h"
 #include "server/shard/token_gate.h"
 
@@ -30,8 +32,11 @@ namespace drover {
 
 class TensorService : public TensorServiceBase {
  public:
-  // All outlive the server that this is registered with.
-  TensorService(const Clock& clock, ShardRuntime* runtime, ShardMetrics* metrics, TokenGate* gate);
+  // Null when nothing of the job is here. Any thread.
+  using FindJob = std::function<std::shared_ptr<HostedJob>(uint64_t job)>;
+
+  // All, and what `find` needs, outlive the server that this is registered with.
+  TensorService(const Clock& clock, FindJob find, TokenGate* gate);
 
   grpc::Status Exchange(grpc::ServerContext* context, TensorServerStream* stream) override;
 
@@ -40,19 +45,21 @@ class TensorService : public TensorServiceBase {
   struct Guest {
     TokenGate::Visitor visitor;
     JobClaims claims;
+    // The job, each time that it was placed anew, if the stream has pulled from it.
+    std::set<std::weak_ptr<HostedJob>, std::owner_less<>> pulled = {};
   };
   // Until the worker has ended its side (OK) or broken a rule.
-  Status ReadAll(TensorServerStream* stream, const Guest& guest,
-                 const std::shared_ptr<StreamOutbox>& outbox);
+  Status ReadAll(TensorServerStream* stream, const std::shared_ptr<StreamOutbox>& outbox,
+                 Guest* guest);
   Status ReadHello(TensorServerStream* stream, const std::string& worker);
   Status CheckFrame(const Guest& guest, const FrameHeader& header, uint8_t verb);
-  Status OnPull(const FrameHeader& header, const std::shared_ptr<StreamOutbox>& outbox);
+  Status OnPull(const FrameHeader& header, const std::shared_ptr<StreamOutbox>& outbox,
+                Guest* guest);
   void OnGradient(const ReceivedFrame& frame, const std::string& worker, StreamOutbox* outbox);
-  void WriteAll(TensorServerStream* stream, StreamOutbox* outbox);
+  void WriteAll(TensorServerStream* stream, uint64_t job, StreamOutbox* outbox);
 
   const Clock& clock_;
-  ShardRuntime* const runtime_;
-  ShardMetrics* const metrics_;
+  const FindJob find_;
   TokenGate* const gate_;
 };
 

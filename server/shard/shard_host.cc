@@ -1,0 +1,145 @@
+#include "server/shard/shard_host.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "common/base/logging.h"
+
+namespace drover {
+namespace {
+
+uint64_t JobOf(const ShardOrder& order) {
+  return std::visit(
+      [](const auto& what) {
+        if constexpr (requires { what.fence; }) {
+          return what.fence.job;
+        } else {
+          return what.job;
+        }
+      },
+      order);
+}
+
+}  // namespace
+
+struct ShardHost::OwnedJob {
+  explicit OwnedJob(MetricRegistry* registry) : metrics(registry) {}
+
+  ShardMetrics metrics;
+  std::unique_ptr<ShardRuntime> runtime;
+  HostedJob hosted;  // Of the two above.
+};
+
+Result<std::unique_ptr<ShardHost>> ShardHost::Start(FileSystem& fs, const Clock& clock,
+                                                    const ShardRuntimeOptions& options,
+                                                    MetricRegistry* registry,
+                                                    std::function<void(ShardReply)> send) {
+  Result<std::unique_ptr<ShardStore>> store =
+      ShardStore::Open(fs, options.state_dir, options.snapshots, *options.device, options.threads);
+  if (!store.ok()) return store.status();
+  return std::unique_ptr<ShardHost>(
+      new ShardHost(fs, clock, options, registry, std::move(send), std::move(store).value()));
+}
+
+ShardHost::ShardHost(FileSystem& fs, const Clock& clock, const ShardRuntimeOptions& options,
+                     MetricRegistry* registry, std::function<void(ShardReply)> send,
+                     std::unique_ptr<ShardStore> store)
+    : fs_(fs),
+      clock_(clock),
+      options_(options),
+      registry_(registry),
+      send_(std::move(send)),
+      store_(std::move(store)) {}
+
+// Before the runtimes go, since their threads call OnForgotten.
+ShardHost::~ShardHost() { Stop(); }
+
+std::shared_ptr<HostedJob> ShardHost::MakeJob(uint64_t job) {
+  const auto owned = std::make_shared<OwnedJob>(registry_);
+  ShardRuntimeOptions options = options_;
+  options.on_forgotten = [this, job] { OnForgotten(job); };
+  owned->runtime =
+      ShardRuntime::Start(fs_, clock_, options, &owned->metrics, send_, store_->ShareDirectory());
+  owned->hosted = {&owned->metrics, owned->runtime.get()};
+  return std::shared_ptr<HostedJob>(owned, &owned->hosted);
+}
+
+void ShardHost::Post(ShardOrder order) {
+  const uint64_t job = JobOf(order);
+  const auto* place = std::get_if<PlaceOrder>(&order);
+  const bool release = std::holds_alternative<ReleaseOrder>(order);
+  RemoveReleased();
+  std::shared_ptr<HostedJob> hosted = Find(job);
+  if (hosted == nullptr && place == nullptr && !release) {
+    LogWarning("order refused: job={:016x} reason=\"no such job is placed here\"", job);
+    return;
+  }
+  {
+    MutexLock lock(&mutex_);
+    if (stopped_) return;
+    if (hosted == nullptr && place != nullptr && slots_.size() >= kJobsMax) {
+      PlacedReply reply;
+      reply.fence = {job, place->epoch, 0};
+      reply.error = fmt::format("{} jobs are placed here already", slots_.size());
+      send_(std::move(reply));
+      return;
+    }
+    Slot& slot = slots_[job];
+    if (hosted == nullptr) hosted = slot.hosted = MakeJob(job);
+    slot.released = release;
+    slot.releases += release ? 1 : 0;
+  }
+  std::visit([&](auto& what) { hosted->runtime->Post(std::move(what)); }, order);
+}
+
+void ShardHost::OnForgotten(uint64_t job) {
+  MutexLock lock(&mutex_);
+  const auto slot = slots_.find(job);
+  if (slot != slots_.end()) --slot->second.releases;
+}
+
+// Of those that hold nothing any more; their threads are idle, so they end at once.
+void ShardHost::RemoveReleased() {
+  std::vector<std::shared_ptr<HostedJob>> gone;  // Let go of outside the lock.
+  MutexLock lock(&mutex_);
+  for (auto slot = slots_.begin(); slot != slots_.end();) {
+    if (slot->second.released && slot->second.releases == 0) {
+      gone.push_back(std::move(slot->second.hosted));
+      slot = slots_.erase(slot);
+    } else {
+      ++slot;
+    }
+  }
+}
+
+void ShardHost::Stop() {
+  std::vector<std::shared_ptr<HostedJob>> all;
+  {
+    MutexLock lock(&mutex_);
+    stopped_ = true;
+    for (const auto& [job, slot] : slots_) all.push_back(slot.hosted);
+  }
+  for (const auto& hosted : all) hosted->runtime->Stop();
+}
+
+std::shared_ptr<HostedJob> ShardHost::Find(uint64_t job) const {
+  MutexLock lock(&mutex_);
+  const auto slot = slots_.find(job);
+  return slot == slots_.end() ? nullptr : slot->second.hosted;
+}
+
+std::vector<uint64_t> ShardHost::Jobs() const {
+  std::set<uint64_t> jobs;
+  for (const uint64_t job : store_->Jobs()) jobs.insert(job);
+  MutexLock lock(&mutex_);
+  for (const auto& [job, slot] : slots_) {
+    if (!slot.released) jobs.insert(job);
+  }
+  return {jobs.begin(), jobs.end()};
+}
+
+}  // namespace drover
