@@ -48,7 +48,10 @@ struct JobPlan {
   int64_t evaluation_every_steps = 0;     // 0: only at the end.
   std::optional<double> target_accuracy;  // In the last evaluation, at least.
   int64_t deadline_ms = 0;                // Run time at most; 0: none.
+  int64_t ttl_after_end_ms = -1;          // Deleted so long after its end; -1: never.
   int64_t priority = 0;
+  uint32_t min_workers = 1;  // That are free when it starts.
+  uint32_t max_workers = 0;  // 0: as many as there are.
   std::map<std::string, std::string> labels;
 
   // The phase of step `step`; the last one for the version after the last step.

@@ -20,6 +20,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr int64_t kPriorityMax = 1'000'000;
+constexpr int64_t kWorkersMax = 1024;
 constexpr int64_t kKeepMax = 10'000;
 constexpr int64_t kSkipsMax = 1'000'000;
 constexpr int64_t kLeavesDefault = 32;
@@ -258,6 +259,27 @@ void ReadFractionBits(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* check
   plan->fraction_bits = static_cast<int>(bits);
 }
 
+int64_t ReadTime(std::string_view field, const google::protobuf::Duration& time,
+                 SpecChecker* checker) {
+  if (time.seconds() < 0 || time.seconds() > kDeadlineSecondsMax || time.nanos() < 0 ||
+      time.nanos() > 999'999'999 || (time.seconds() == 0 && time.nanos() < 1'000'000)) {
+    checker->Add(field, "is {}s, expected 1ms to {}s", time.seconds(), kDeadlineSecondsMax);
+    return 0;
+  }
+  return time.seconds() * 1000 + time.nanos() / 1'000'000;
+}
+
+void ReadWorkers(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
+  const int64_t min = spec.has_min_workers() ? spec.min_workers() : plan->min_workers;
+  const int64_t max = spec.has_max_workers() ? spec.max_workers() : kWorkersMax;
+  bool fits = checker->InRange("min_workers", min, 1, kWorkersMax);
+  fits = checker->InRange("max_workers", max, 1, kWorkersMax) && fits;
+  if (fits && min > max) checker->Add("min_workers", "is {}, but max_workers is {}", min, max);
+  if (!fits) return;
+  plan->min_workers = static_cast<uint32_t>(min);
+  if (spec.has_max_workers()) plan->max_workers = static_cast<uint32_t>(max);
+}
+
 void ReadPolicies(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {
   plan->bf16 = spec.precision() == v1::JobSpec::PRECISION_BF16;
   if (spec.precision() == v1::JobSpec::PRECISION_TF32 && spec.device() == v1::JobSpec::DEVICE_CPU) {
@@ -285,17 +307,11 @@ void ReadPolicies(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) 
                    "a share of the samples, 0 < at_least <= 1");
     plan->target_accuracy = at_least;
   }
-  if (spec.has_deadline()) {
-    const auto& deadline = spec.deadline();
-    if (deadline.seconds() < 0 || deadline.seconds() > kDeadlineSecondsMax ||
-        deadline.nanos() < 0 || deadline.nanos() > 999'999'999 ||
-        (deadline.seconds() == 0 && deadline.nanos() < 1'000'000)) {
-      checker->Add("deadline", "is {}s, expected 1ms to {}s", deadline.seconds(),
-                   kDeadlineSecondsMax);
-    } else {
-      plan->deadline_ms = deadline.seconds() * 1000 + deadline.nanos() / 1'000'000;
-    }
+  if (spec.has_deadline()) plan->deadline_ms = ReadTime("deadline", spec.deadline(), checker);
+  if (spec.has_ttl_after_end()) {
+    plan->ttl_after_end_ms = ReadTime("ttl_after_end", spec.ttl_after_end(), checker);
   }
+  ReadWorkers(spec, plan, checker);
 }
 
 void ReadLabels(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker) {

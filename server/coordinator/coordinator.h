@@ -2,7 +2,8 @@
 // decides comes out of Handle as actions, in order; it never calls out, reads a clock or keeps a
 // thread. Not thread-safe: CoordinatorRuntime owns it.
 //
-// One job runs at a time on all shards and workers; the others wait in the queue.
+// Several jobs run at once, each with workers of its own and all of them on all shards; the others
+// wait in the queue (job_queue.h).
 
 #ifndef DROVER_SERVER_COORDINATOR_COORDINATOR_H_
 #define DROVER_SERVER_COORDINATOR_COORDINATOR_H_
@@ -10,7 +11,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +23,7 @@ namespace drover {
 struct CoordinatorOptions {
   uint32_t shards_min = 1;           // A job is placed on all shards once this many are there.
   std::string checkpoint_directory;  // Under it: JOB/ckpt/VERSION-EPOCH.
+  uint32_t running_jobs_max = 16;    // At once; shards hold the state of all of them.
 };
 
 class JobRun;
@@ -41,10 +42,12 @@ class Coordinator {
   const std::map<uint64_t, JobRecord>& jobs() const { return jobs_; }
   const JobRecord* FindJob(uint64_t id) const;
 
-  // Serving the running job now; 0 when none runs.
-  uint32_t worker_count() const;
-  uint32_t shard_count() const;
-  std::optional<uint64_t> running_job() const;
+  // Jobs that hold shards and workers, or wait for those they had; in order of their ids.
+  std::vector<uint64_t> running_jobs() const;
+  bool runs(uint64_t job) const { return runs_.contains(job); }
+  // Serving this job now; 0 when it does not run.
+  uint32_t worker_count(uint64_t job) const;
+  uint32_t shard_count(uint64_t job) const;
 
   // Figures for gauges and the status page: who is there, open leases.
   struct WorkerView {
@@ -64,19 +67,24 @@ class Coordinator {
     std::string address;
   };
   std::vector<ShardView> Shards() const;
-  size_t open_leases() const;
-  size_t overdue_leases(Instant now) const;  // Of them, those that take too long.
+  size_t open_leases(uint64_t job) const;
+  size_t overdue_leases(uint64_t job, Instant now) const;  // Of them, those that take too long.
 
  private:
   struct Visitor;
 
-  void StartNextJob(Turn* turn);
+  void Advance(Turn* turn);
+  void EndRun(uint64_t job);
+  void Plan(Turn* turn);
+  void Run(JobRecord* job, bool restored, Turn* turn);
+  JobRun* RunOf(uint64_t job) const;
   void OnVerb(const JobVerbRequested& event, Turn* turn);
 
   const CoordinatorOptions options_;
   std::map<uint64_t, JobRecord> jobs_;
   std::unique_ptr<Members> members_;
-  std::unique_ptr<JobRun> run_;  // The running job, or null.
+  std::map<uint64_t, std::unique_ptr<JobRun>> runs_;
+  bool plan_due_ = false;  // Something has happened that may let a job start or grow.
 };
 
 }  // namespace drover

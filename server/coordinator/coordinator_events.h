@@ -87,6 +87,7 @@ struct ShardJoined {
   std::string name;
   uint64_t incarnation;
   std::string address;
+  std::vector<uint64_t> jobs = {};  // Of which it holds something, in memory or on its disk.
 };
 struct ShardLeft {
   SessionId session;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <set>
 #include <utility>
 
 namespace drover {
@@ -34,7 +35,8 @@ struct CoordinatorMetrics::EventVisitor {
   void operator()(const WorkerLeft& event) const {
     const auto worker = self->workers_.find(event.session);
     if (worker == self->workers_.end()) return;
-    if (!worker->second.leaving) self->lost_[worker->second.name] = self->clock_->Now();
+    const Worker& known = worker->second;
+    if (!known.leaving) self->lost_[known.name] = {self->clock_->Now(), known.job};
     self->workers_.erase(worker);
   }
   void operator()(const WorkerLeaving& event) const {
@@ -86,6 +88,15 @@ struct CoordinatorMetrics::ActionVisitor {
     if (job == nullptr) return;
     job->OnCommit(action, self->clock_->UnixMilliseconds());
     job->OnCommitWritten(self->commit_seconds_, self->clock_->Now());
+  }
+  void operator()(const SendToWorker& action) const {
+    const auto worker = self->workers_.find(action.session);
+    if (worker == self->workers_.end()) return;
+    if (const auto* assignment = std::get_if<AssignmentOrder>(&action.order)) {
+      worker->second.job = assignment->job;
+    } else if (std::holds_alternative<UnassignOrder>(action.order)) {
+      worker->second.job = 0;
+    }
   }
   void operator()(const SendToShard& action) const {
     if (const auto* stable = std::get_if<StableOrder>(&action.order)) {
@@ -191,7 +202,8 @@ void CoordinatorMetrics::OnTick(const Coordinator& core) {
   if (now < next_gauges_) return;
   next_gauges_ = now + kGaugesEvery;
   RemoveEnded(now);
-  std::erase_if(lost_, [now](const auto& worker) { return now - worker.second >= kRememberLost; });
+  std::erase_if(lost_,
+                [now](const auto& worker) { return now - worker.second.since >= kRememberLost; });
   SetGauges(core);
   SetShards(core);
 }
@@ -208,54 +220,59 @@ void CoordinatorMetrics::SetGauges(const Coordinator& core) {
   for (const JobState state : kStates) {
     registry_->GaugeOf(Metric::kJobs, {StateLabel(state)}).Set(counts[state]);
   }
-  const std::optional<uint64_t> running = core.running_job();
   for (auto& [job, series] : jobs_) {
-    if (series.metrics == nullptr) continue;
-    if (job != running) {
-      series.metrics->SetMembers({});
-      continue;
-    }
-    const int64_t version = core.FindJob(job)->version;
-    for (const Coordinator::WorkerView& worker : core.Workers()) {
-      if (worker.version >= 0) series.metrics->SetLag(worker.name, version - worker.version);
-    }
-    for (const auto& [session, worker] : workers_) {
-      series.metrics->SetLastSeen(worker.name, worker.heard_unix_ms);
-    }
-    series.metrics->SetMembers(MembersOf(core));
+    if (series.metrics != nullptr) SetWorkers(core, job, series.metrics.get());
   }
 }
 
-JobMetrics::Members CoordinatorMetrics::MembersOf(const Coordinator& core) const {
-  JobMetrics::Members members;
-  for (const auto& [session, worker] : workers_) members.draining += worker.leaving ? 1 : 0;
+void CoordinatorMetrics::SetWorkers(const Coordinator& core, uint64_t job,
+                                    JobMetrics* metrics) const {
+  if (!core.runs(job)) return metrics->SetMembers({});
+  const int64_t version = core.FindJob(job)->version;
   for (const Coordinator::WorkerView& worker : core.Workers()) {
-    ++(worker.described ? members.active : members.joining);
+    if (worker.job == job && worker.version >= 0) {
+      metrics->SetLag(worker.name, version - worker.version);
+    }
+  }
+  for (const auto& [session, worker] : workers_) {
+    if (worker.job == job) metrics->SetLastSeen(worker.name, worker.heard_unix_ms);
+  }
+  metrics->SetMembers(MembersOf(core, job));
+}
+
+JobMetrics::Members CoordinatorMetrics::MembersOf(const Coordinator& core, uint64_t job) const {
+  JobMetrics::Members members;
+  for (const auto& [session, worker] : workers_) {
+    members.draining += worker.leaving && worker.job == job ? 1 : 0;
+  }
+  for (const Coordinator::WorkerView& worker : core.Workers()) {
+    if (worker.job == job) ++(worker.described ? members.active : members.joining);
   }
   members.active -= std::min(members.active, members.draining);
-  members.lost = lost_.size();
-  members.leases = core.open_leases();
-  members.leases_overdue = core.overdue_leases(clock_->Now());
+  for (const auto& [name, worker] : lost_) members.lost += worker.job == job ? 1 : 0;
+  members.leases = core.open_leases(job);
+  members.leases_overdue = core.overdue_leases(job, clock_->Now());
   return members;
 }
 
-// Placed shards are restoring until the job runs; lost while their stream is gone.
+// Placed shards are restoring until their jobs run; lost while their stream is gone.
 void CoordinatorMetrics::SetShards(const Coordinator& core) {
-  size_t lost = 0;
-  size_t restoring = 0;
-  const std::optional<uint64_t> running = core.running_job();
-  if (running.has_value()) {
-    const JobRecord& record = *core.FindJob(*running);
+  std::set<std::string> lost_names;
+  std::set<std::string> restoring_names;
+  for (const uint64_t job : core.running_jobs()) {
+    const JobRecord& record = *core.FindJob(job);
     for (const Placement& placement : record.placement) {
       const bool here = std::any_of(shards_.begin(), shards_.end(), [&](const auto& shard) {
         return shard.second == placement.shard;
       });
-      if (!here) ++lost;
+      if (!here) lost_names.insert(placement.shard);
       if (here && (record.state == JobState::kStarting || record.state == JobState::kRecovering)) {
-        ++restoring;
+        restoring_names.insert(placement.shard);
       }
     }
   }
+  const size_t lost = lost_names.size();
+  const size_t restoring = restoring_names.size();
   const auto set = [this](const char* state, size_t count) {
     registry_->GaugeOf(Metric::kShards, {state}).Set(static_cast<double>(count));
   };

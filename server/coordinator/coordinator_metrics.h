@@ -48,7 +48,8 @@ class CoordinatorMetrics final : public CoordinatorObserver {
   void OnSave(const JobRecord& record);
   void OnState(const StateEvent& event);
   void SetGauges(const Coordinator& core);
-  JobMetrics::Members MembersOf(const Coordinator& core) const;
+  void SetWorkers(const Coordinator& core, uint64_t job, JobMetrics* metrics) const;
+  JobMetrics::Members MembersOf(const Coordinator& core, uint64_t job) const;
   void SetShards(const Coordinator& core);
   void RemoveEnded(Instant now);
 
@@ -60,9 +61,14 @@ class CoordinatorMetrics final : public CoordinatorObserver {
     std::string numeric_class;
     int64_t heard_unix_ms = 0;
     bool leaving = false;
+    uint64_t job = 0;  // That it was assigned last.
+  };
+  struct LostWorker {
+    Instant since;
+    uint64_t job = 0;  // That it served.
   };
   std::map<SessionId, Worker> workers_;
-  std::map<std::string, Instant> lost_;  // Workers that went without a word, and when.
+  std::map<std::string, LostWorker> lost_;  // Workers that went without a word.
   std::map<SessionId, std::string> shards_;
   double commit_seconds_ = 0;  // Of the last write: its action follows.
   Instant next_gauges_;

@@ -126,6 +126,7 @@ void CoordinatorRuntime::Loop() {
     parts_.sessions->CloseSilent(now);
     Handle(Tick{});
     RenewTokens();
+    DeleteExpired(now);
     parts_.observer->OnTick(core_);
   }
 }

@@ -46,6 +46,8 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   static constexpr size_t kQueueMax = 1024;
   static constexpr std::chrono::milliseconds kTickEvery{100};
   static constexpr std::chrono::seconds kAnswerTimeout{10};
+  static constexpr std::chrono::seconds kExpireEvery{1};
+  static constexpr std::chrono::seconds kExpireAgain{60};  // After a failure.
   static constexpr size_t kJobsMax = 10'000;
   static constexpr size_t kStatusRowsMax = 100;  // Jobs, workers and shards on the status page.
 
@@ -117,6 +119,8 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   Status CheckQuota(const std::string& request_id, const std::string& owner) const;
   Result<v1::Job> AskHere(const std::string& job, JobVerb verb);
   Status DeleteHere(const std::string& job);
+  // Those whose time to live after their end is over.
+  void DeleteExpired(Instant now);
 
   const Parts parts_;
   const std::string checkpoint_directory_;
@@ -126,6 +130,7 @@ class CoordinatorRuntime final : public EventSink, public JobDesk {
   JobBook book_;
   TokenDesk tokens_;
   BoundedQueue<Item> queue_{kQueueMax};
+  Instant next_expiry_;
   std::vector<ManifestCommitted> refused_;  // Answers to tasks that found no room.
   CheckpointThread checkpoints_;
   Thread thread_;

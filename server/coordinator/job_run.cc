@@ -32,7 +32,6 @@ JobRun::JobRun(JobRecord* record, Members* members, uint32_t shards_min,
   if (stopping_ == Stopping::kNo) {
     SetState(restored ? JobState::kRecovering : JobState::kStarting, "", "", turn);
   }
-  for (auto& [session, worker] : members_->workers) OnWorkerJoined(&worker, turn);
 }
 
 size_t JobRun::open_leases() const {

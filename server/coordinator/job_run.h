@@ -42,12 +42,15 @@ class JobRun {
          const std::string& checkpoint_directory, bool restored, Turn* turn);
 
   uint64_t job() const { return record_->id; }
+  bool IsOn(const std::string& shard) const { return SlotOf(shard).has_value(); }
+  bool stopping() const { return stopping_ != Stopping::kNo; }
   Phase phase() const { return phase_; }
   bool over() const { return phase_ == Phase::kOver; }
   size_t open_leases() const;
   size_t overdue_leases(Instant now) const;
 
-  void OnWorkerJoined(WorkerMember* worker, Turn* turn);
+  // The worker serves this job from now on, or until it is gone, refused, or the job is over.
+  void TakeWorker(WorkerMember* worker, Turn* turn);
   void OnWorkerGone(const WorkerMember& worker, const std::string& reason, Turn* turn);
   void OnDescribed(const ModelDescribed& event, Turn* turn);
   void OnWorkRequested(const WorkRequested& event, Turn* turn);

@@ -29,17 +29,17 @@ Duration JobRun::ExpectedTime(const WorkerMember& worker, double samples) const 
 
 void JobRun::Dispatch(Turn* turn) {
   if (phase_ != Phase::kCollecting || stopping_ != Stopping::kNo) return;
-  for (auto& [session, worker] : members_->workers) {
-    if (!worker.idle || worker.leaving || worker.refused || !worker.described) continue;
-    if (worker.version != record_->version) {
+  for (WorkerMember* worker : members_->WorkersOf(record_->id)) {
+    if (!worker->idle || worker->leaving || worker->refused || !worker->described) continue;
+    if (worker->version != record_->version) {
       // Who holds the version before has the new one on its way already.
       const bool on_its_way =
-          worker.version == record_->version - 1 && turn->now - phase_since_ < kPullPatience;
+          worker->version == record_->version - 1 && turn->now - phase_since_ < kPullPatience;
       if (on_its_way) continue;
-      turn->actions.push_back(SendToWorker{session, PullOrder{Here()}});
-      worker.idle = false;
-    } else if (GiveWork(&worker, turn)) {
-      worker.idle = false;
+      turn->actions.push_back(SendToWorker{worker->session, PullOrder{Here()}});
+      worker->idle = false;
+    } else if (GiveWork(worker, turn)) {
+      worker->idle = false;
     }
   }
 }
@@ -47,7 +47,8 @@ void JobRun::Dispatch(Turn* turn) {
 // Half of this worker's share of what is left, so that leases shrink towards the end: but as many
 // as are worthwhile or one per lane, and never more than the share then.
 uint32_t JobRun::LeavesFor(const WorkerMember& worker, uint32_t open, double leaf_samples) const {
-  const double share = members_->SpeedOf(worker) / std::max(members_->TotalSpeed(), 1e-9);
+  const double share =
+      members_->SpeedOf(worker) / std::max(members_->TotalSpeed(record_->id), 1e-9);
   const double mine = static_cast<double>(open) * share;
   const double worthwhile = worker.samples_per_second * kWorthwhileSeconds / leaf_samples;
   const double count = std::max(mine / 2.0, std::min(mine, worthwhile));

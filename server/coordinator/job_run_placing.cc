@@ -74,7 +74,8 @@ bool JobRun::ChoosePlacement(Turn* turn) {
 void JobRun::TryPlace(Turn* turn) {
   if (record_->layout == nullptr) {
     const std::string message =
-        fmt::format("{} workers are there, none has described the model", members_->workers.size());
+        fmt::format("{} workers serve the job, none has described the model",
+                    members_->WorkersOf(record_->id).size());
     if (stopping_ == Stopping::kNo && record_->message != message) {
       SetState(record_->state, "WAITING_FOR_WORKERS", message, turn);
     }
@@ -224,10 +225,10 @@ void JobRun::TryFinishPlacing(Turn* turn) {
     const Status added = step_->AddPrepared(index, *vote);
     if (!added.ok()) return Fail("LEDGER_MISMATCH", added.message(), turn);
   }
-  for (auto& [session, worker] : members_->workers) {
-    worker.idle = false;
-    worker.heard = turn->now;
-    if (!worker.refused) SendAssignment(worker, turn);
+  for (WorkerMember* worker : members_->WorkersOf(record_->id)) {
+    worker->idle = false;
+    worker->heard = turn->now;
+    if (!worker->refused) SendAssignment(*worker, turn);
   }
 }
 

@@ -246,10 +246,19 @@ void JobRun::End(JobState state, const std::string& reason, const std::string& m
     record_->ledger = {};
     record_->schedule = {};
   }
-  if (state == JobState::kSuspended) record_->last_commit.reset();
-  SendToAllShards(ReleaseOrder{record_->id}, turn);
-  for (const auto& [session, worker] : members_->workers) {
-    turn->actions.push_back(SendToWorker{session, UnassignOrder{record_->id}});
+  if (state == JobState::kSuspended) {
+    record_->last_commit.reset();
+    // Since the last commit, or since workers were waited for: the deadline counts it, but not the
+    // time from here on.
+    record_->run_seconds += Seconds(turn->now - run_since_);
+  }
+  // Also to those that it was moved away from while they were gone.
+  for (const auto& [session, shard] : members_->shards) {
+    turn->actions.push_back(SendToShard{session, ReleaseOrder{record_->id}});
+  }
+  for (const WorkerMember* worker : members_->WorkersOf(record_->id)) {
+    if (worker->refused) continue;  // Was told then.
+    turn->actions.push_back(SendToWorker{worker->session, UnassignOrder{record_->id}});
   }
   record_->placement.clear();
   SetState(state, reason, message, turn);

@@ -20,7 +20,8 @@ std::string TextOf(const DataFingerprint& data) {
 
 }  // namespace
 
-void JobRun::OnWorkerJoined(WorkerMember* worker, Turn* turn) {
+void JobRun::TakeWorker(WorkerMember* worker, Turn* turn) {
+  worker->job = record_->id;
   worker->described = false;
   worker->refused = false;
   worker->refusal.clear();
@@ -46,9 +47,9 @@ void JobRun::OnWorkerGone(const WorkerMember& worker, const std::string& reason,
 }
 
 void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
-  const auto found = members_->workers.find(event.session);
-  if (found == members_->workers.end() || event.job != record_->id) return;
-  WorkerMember& worker = found->second;
+  WorkerMember* const found = members_->FindWorker(event.session, record_->id);
+  if (found == nullptr || event.job != record_->id) return;
+  WorkerMember& worker = *found;
   worker.heard = turn->now;
   if (!event.numeric_class.empty()) worker.numeric_class = event.numeric_class;
   if (event.lanes > 0) worker.lanes = event.lanes;
@@ -101,17 +102,23 @@ void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
   worker.refused = !refusal.empty();
   worker.refusal = refusal;
   if (!worker.refused) return;
+  worker.refused_by.insert(record_->id);
   Log(LogSeverity::kError, "worker/" + worker.name, "cannot serve the job: " + refusal, turn);
   turn->actions.push_back(SendToWorker{worker.session, UnassignOrder{record_->id}});
-  const bool nobody = std::all_of(members_->workers.begin(), members_->workers.end(),
-                                  [](const auto& entry) { return entry.second.refused; });
+  // Those that serve other jobs may be busy for days: this one can be submitted again.
+  const bool nobody =
+      std::all_of(members_->workers.begin(), members_->workers.end(), [this](const auto& entry) {
+        const WorkerMember& other = entry.second;
+        return other.refused_by.contains(record_->id) ||
+               (other.job != 0 && other.job != record_->id && !other.refused);
+      });
   if (nobody && record_->layout == nullptr) Fail("NO_WORKER_CAN_SERVE", refusal, turn);
 }
 
 void JobRun::OnWorkRequested(const WorkRequested& event, Turn* turn) {
-  const auto found = members_->workers.find(event.session);
-  if (found == members_->workers.end() || !FenceHolds(event.fence, turn)) return;
-  WorkerMember& worker = found->second;
+  WorkerMember* const found = members_->FindWorker(event.session, record_->id);
+  if (found == nullptr || !FenceHolds(event.fence, turn)) return;
+  WorkerMember& worker = *found;
   worker.heard = turn->now;
   if (!worker.described || worker.refused || worker.leaving) return;
   for (LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
@@ -143,11 +150,11 @@ void JobRun::OnLeaseDone(const LeaseDone& event, Turn* turn) {
   }
   Count(CountEvent::What::kLeaseDone, event.seconds, turn);
   if (!counts) CountDiscarded(CountEvent::What::kDiscardedExpired, lease->leaves.size(), turn);
-  const auto found = members_->workers.find(event.session);
-  if (found == members_->workers.end() || event.seconds <= 0.0) return;
+  WorkerMember* const worker = members_->FindWorker(event.session, record_->id);
+  if (worker == nullptr || event.seconds <= 0.0) return;
   const double speed =
       static_cast<double>(lease->leaves.size() * PhaseHere().leaf_samples()) / event.seconds;
-  double& smoothed = found->second.samples_per_second;
+  double& smoothed = worker->samples_per_second;
   smoothed = smoothed > 0.0 ? 0.7 * smoothed + 0.3 * speed : speed;
 }
 
@@ -157,25 +164,26 @@ void JobRun::OnLeaseFailed(const LeaseFailed& event, Turn* turn) {
     return;
   }
   if (!skip_reason_.empty()) return;  // The first one names the culprit.
-  const auto found = members_->workers.find(event.session);
-  const std::string name = found == members_->workers.end() ? "?" : found->second.name;
+  const WorkerMember* const worker = members_->FindWorker(event.session, record_->id);
+  if (worker == nullptr) return;  // Another job's by now.
+  const std::string& name = worker->name;
   skip_reason_ = fmt::format("leaf {} of step {}: {} in tensor {} (worker/{})", event.leaf,
                              event.fence.step, event.what, event.tensor, name);
   Log(LogSeverity::kWarning, "worker/" + name, skip_reason_, turn);
 }
 
 void JobRun::RemindWorkers(Turn* turn) {
-  for (auto& [session, worker] : members_->workers) {
+  for (WorkerMember* const worker : members_->WorkersOf(record_->id)) {
     bool working = false;
     for (const LeaseTable* table : {leases_.get(), evaluation_.pieces.get()}) {
       if (table == nullptr) continue;
-      for (const auto& [id, lease] : table->live()) working |= lease.worker == session;
+      for (const auto& [id, lease] : table->live()) working |= lease.worker == worker->session;
     }
-    if (working || worker.refused || worker.leaving || turn->now - worker.heard < kSilenceMax) {
+    if (working || worker->refused || worker->leaving || turn->now - worker->heard < kSilenceMax) {
       continue;
     }
-    worker.heard = turn->now;
-    SendAssignment(worker, turn);
+    worker->heard = turn->now;
+    SendAssignment(*worker, turn);
   }
 }
 
@@ -198,15 +206,15 @@ void JobRun::SayWhoIsMissing(Turn* turn) {
   if (phase_ != Phase::kCollecting || stopping_ != Stopping::kNo) return;
   std::string reason;
   std::string message;
-  const auto serves = [](const auto& entry) { return !entry.second.refused; };
-  if (members_->workers.empty()) {
+  const std::vector<WorkerMember*> workers = members_->WorkersOf(record_->id);
+  if (workers.empty()) {
     reason = "WAITING_FOR_WORKERS";
-    message = "no worker is there";
-  } else if (std::none_of(members_->workers.begin(), members_->workers.end(), serves)) {
-    const WorkerMember& one = members_->workers.begin()->second;
+    message = members_->workers.empty() ? "no worker is there" : "no worker is free";
+  } else if (std::all_of(workers.begin(), workers.end(),
+                         [](const WorkerMember* worker) { return worker->refused; })) {
     reason = "ALL_WORKERS_REFUSED";
-    message = fmt::format("none of {} workers may serve the job; worker/{}: {}",
-                          members_->workers.size(), one.name, one.refusal);
+    message = fmt::format("none of {} workers may serve the job; worker/{}: {}", workers.size(),
+                          workers.front()->name, workers.front()->refusal);
   }
   if (record_->reason == reason && record_->message == message) return;
   if (!reason.empty()) Log(LogSeverity::kWarning, "coordinator", message, turn);

@@ -284,10 +284,8 @@ Result<const JobRecord*> CoordinatorRuntime::Find(const std::string& job,
 v1::Job CoordinatorRuntime::Describe(const JobRecord& record) const {
   const JobFacts* facts = book_.Facts(record.id);
   v1::Job job = JobToProto(record, facts == nullptr ? JobFacts() : *facts);
-  if (core_.running_job() == record.id) {
-    job.set_workers(core_.worker_count());
-    job.set_shards(core_.shard_count());
-  }
+  job.set_workers(core_.worker_count(record.id));
+  job.set_shards(core_.shard_count(record.id));
   return job;
 }
 
@@ -352,6 +350,29 @@ Status CoordinatorRuntime::DeleteHere(const std::string& job) {
   const std::string hidden = HiddenJobFolder(checkpoint_directory_, id);
   if (!checkpoints_.Remove(hidden)) LogInfo("{} is removed at the next start", Quote(hidden));
   return Status();
+}
+
+void CoordinatorRuntime::DeleteExpired(Instant now) {
+  if (now < next_expiry_) return;
+  next_expiry_ = now + kExpireEvery;
+  const int64_t unix_ms = parts_.clock->UnixMilliseconds();
+  std::vector<uint64_t> expired;
+  for (const auto& [id, record] : core_.jobs()) {
+    if (record.plan.ttl_after_end_ms < 0 || !HasEnded(record.state)) continue;
+    const JobFacts* facts = book_.Facts(id);
+    if (facts == nullptr || facts->ended_unix_ms == 0) continue;
+    if (unix_ms - facts->ended_unix_ms >= record.plan.ttl_after_end_ms) expired.push_back(id);
+  }
+  for (const uint64_t id : expired) {
+    const Status deleted = DeleteHere(JobIdText(id));
+    if (deleted.ok()) {
+      LogInfo("job={} is deleted: its ttl_after_end is over", JobIdText(id));
+    } else {
+      LogWarning("job={} cannot be deleted though its ttl_after_end is over: {}", JobIdText(id),
+                 deleted.message());
+      next_expiry_ = now + kExpireAgain;
+    }
+  }
 }
 
 }  // namespace drover

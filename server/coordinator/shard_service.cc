@@ -38,7 +38,11 @@ Result<ShardJoined> ReadJoined(SessionId session, const v1::ShardMessage& messag
   const v1::RegisterShard& joined = message.register_();
   DROVER_RETURN_IF_ERROR(CheckPeerName(joined.name()).Annotate("RegisterShard"));
   DROVER_RETURN_IF_ERROR(CheckShardAddress(joined.address()));
-  return ShardJoined{session, joined.name(), joined.incarnation(), joined.address()};
+  return ShardJoined{session,
+                     joined.name(),
+                     joined.incarnation(),
+                     joined.address(),
+                     {joined.jobs().begin(), joined.jobs().end()}};
 }
 
 Result<std::optional<CoordinatorEvent>> ReadEvent(SessionId session,

@@ -63,6 +63,9 @@ TEST(PlanJobTest, FillsInTheDefaultsOfTheProto) {
   EXPECT_EQ(plan.value().checkpoint_keep, 3);
   EXPECT_EQ(plan.value().target_accuracy, std::nullopt);
   EXPECT_EQ(plan.value().deadline_ms, 0);
+  EXPECT_EQ(plan.value().ttl_after_end_ms, -1);
+  EXPECT_EQ(plan.value().min_workers, 1u);
+  EXPECT_EQ(plan.value().max_workers, 0u);
 }
 
 TEST(PlanJobTest, Tf32IsRefusedWhereNoGpuMayCompute) {
@@ -284,7 +287,8 @@ TEST(PlanJobTest, TakesOverWhatIsSet) {
     on_nonfinite: ON_NONFINITE_FAIL
     evaluation { every_steps: 20 } checkpoint { every_steps: 50 keep: 2 }
     target { metric: METRIC_ACCURACY at_least: 0.97 }
-    deadline { seconds: 5400 } priority: -3
+    deadline { seconds: 5400 } priority: -3 min_workers: 2 max_workers: 2
+    ttl_after_end { nanos: 1500000 }
     labels { key: "team" value: "vision" }
   )",
                                                             &spec));
@@ -310,6 +314,9 @@ TEST(PlanJobTest, TakesOverWhatIsSet) {
   EXPECT_EQ(plan.target_accuracy, 0.97);
   EXPECT_EQ(plan.deadline_ms, 5'400'000);
   EXPECT_EQ(plan.priority, -3);
+  EXPECT_EQ(plan.min_workers, 2u);
+  EXPECT_EQ(plan.max_workers, 2u);
+  EXPECT_EQ(plan.ttl_after_end_ms, 1);
   EXPECT_EQ(plan.labels.at("team"), "vision");
 }
 
@@ -626,6 +633,19 @@ INSTANTIATE_TEST_SUITE_P(
         BadSpec{"DeadlineOverflow",
                 [](v1::JobSpec* s) { s->mutable_deadline()->set_seconds(INT64_MAX); },
                 "deadline: is 9223372036854775807s, expected 1ms to 315360000s"},
+        BadSpec{"NegativeTimeToLive",
+                [](v1::JobSpec* s) { s->mutable_ttl_after_end()->set_seconds(-1); },
+                "ttl_after_end: is -1s, expected 1ms to 315360000s"},
+        BadSpec{"NoWorkers", [](v1::JobSpec* s) { s->set_max_workers(0); },
+                "max_workers: is 0, expected 1 to 1024"},
+        BadSpec{"TooManyWorkers", [](v1::JobSpec* s) { s->set_min_workers(1025); },
+                "min_workers: is 1025, expected 1 to 1024"},
+        BadSpec{"MoreWorkersThanItMayHave",
+                [](v1::JobSpec* s) {
+                  s->set_min_workers(3);
+                  s->set_max_workers(2);
+                },
+                "min_workers: is 3, but max_workers is 2"},
         BadSpec{"LabelKey", [](v1::JobSpec* s) { (*s->mutable_labels())["a b"] = "c"; },
                 "labels: has the key \"a b\", expected [A-Za-z0-9_./-]{1,63}"},
         BadSpec{"LabelValue", [](v1::JobSpec* s) { (*s->mutable_labels())["a"] = "c\x1b"; },

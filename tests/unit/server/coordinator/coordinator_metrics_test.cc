@@ -60,6 +60,14 @@ class CoordinatorMetricsTest : public ::testing::Test {
     return summary;
   }
 
+  // As the runtime does it.
+  void Tell(Coordinator* core, const CoordinatorEvent& event) {
+    metrics_.OnEvent(event);
+    for (const CoordinatorAction& action : core->Handle(event, clock_.Now())) {
+      metrics_.OnAction(action);
+    }
+  }
+
   StillClock clock_;
   MetricRegistry registry_{MetricRole::kCoordinator};
   CoordinatorMetrics metrics_{&registry_, &clock_};
@@ -199,8 +207,8 @@ TEST_F(CoordinatorMetricsTest, AWorkerThatCannotServeIsNotDescribed) {
 
 TEST_F(CoordinatorMetricsTest, AWorkerThatWentWithoutAWordIsLostUntilItComesBackOrForAWhile) {
   Coordinator core({});
-  core.Handle(JobAdded{record_, false}, clock_.Now());
-  SetState(JobState::kRunning);
+  Tell(&core, ShardJoined{9, "s1", 1, "127.0.0.1:1"});
+  Tell(&core, JobAdded{record_, false});
   const auto expect = [&](const std::string& state, const std::string& count) {
     clock_.Advance(1'000);
     metrics_.OnTick(core);
@@ -208,18 +216,18 @@ TEST_F(CoordinatorMetricsTest, AWorkerThatWentWithoutAWordIsLostUntilItComesBack
                                               "} " + count + "\n"));
   };
   for (const SessionId worker : {1, 2, 3}) {
-    metrics_.OnEvent(WorkerJoined{worker, "w" + std::to_string(worker), "cpu", 1});
+    Tell(&core, WorkerJoined{worker, "w" + std::to_string(worker), "cpu", 1});
   }
-  metrics_.OnEvent(WorkerLeaving{1});
+  Tell(&core, WorkerLeaving{1});
   expect("draining", "1");
-  metrics_.OnEvent(WorkerLeft{1, "left"});
+  Tell(&core, WorkerLeft{1, "left"});
   expect("draining", "0");
   expect("lost", "0");
 
-  metrics_.OnEvent(WorkerLeft{2, "killed"});
-  metrics_.OnEvent(WorkerLeft{3, "killed"});
+  Tell(&core, WorkerLeft{2, "killed"});
+  Tell(&core, WorkerLeft{3, "killed"});
   expect("lost", "2");
-  metrics_.OnEvent(WorkerJoined{4, "w2", "cpu", 1});
+  Tell(&core, WorkerJoined{4, "w2", "cpu", 1});
   expect("lost", "1");
   clock_.Advance(300'000);
 
@@ -228,9 +236,9 @@ TEST_F(CoordinatorMetricsTest, AWorkerThatWentWithoutAWordIsLostUntilItComesBack
 
 TEST_F(CoordinatorMetricsTest, WhenAWorkerWasLastHeardIsKnown) {
   Coordinator core({});
-  core.Handle(JobAdded{record_, false}, clock_.Now());
-  SetState(JobState::kRunning);
-  metrics_.OnEvent(WorkerJoined{1, "w1", "cpu", 1});
+  Tell(&core, ShardJoined{9, "s1", 1, "127.0.0.1:1"});
+  Tell(&core, JobAdded{record_, false});
+  Tell(&core, WorkerJoined{1, "w1", "cpu", 1});
   clock_.Advance(5'000);
   metrics_.OnEvent(WorkRequested{1, {kJob, 1, 0}});
   clock_.Advance(9'000);
@@ -338,8 +346,9 @@ TEST_F(CoordinatorMetricsTest, TheTwoPartsOfACheckpointAreTimed) {
 
 TEST_F(CoordinatorMetricsTest, JobsAndShardsAreGaugesOfTheCore) {
   Coordinator core({});
-  core.Handle(JobAdded{record_, false}, clock_.Now());
-  metrics_.OnEvent(ShardJoined{1, "s1", 1, "127.0.0.1:1"});
+  Tell(&core, ShardJoined{1, "s1", 1, "127.0.0.1:1"});
+  Tell(&core, WorkerJoined{2, "w1", "cpu", 1});
+  Tell(&core, JobAdded{record_, false});
   metrics_.OnTick(core);
 
   const std::string text = registry_.Render();
@@ -347,6 +356,33 @@ TEST_F(CoordinatorMetricsTest, JobsAndShardsAreGaugesOfTheCore) {
   EXPECT_THAT(text, HasSubstr("drover_jobs{state=\"starting\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("drover_jobs{state=\"failed\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("drover_shards{state=\"ready\"} 1\n"));
+}
+
+TEST_F(CoordinatorMetricsTest, FiguresOfTwoJobsStandBesideEachOther) {
+  Coordinator core({});
+  Tell(&core, ShardJoined{9, "s1", 1, "127.0.0.1:1"});
+  for (const SessionId worker : {1, 2, 3}) {
+    Tell(&core, WorkerJoined{worker, "w" + std::to_string(worker), "cpu", 1});
+  }
+  record_.plan.max_workers = 1;
+  Tell(&core, JobAdded{record_, false});
+  JobRecord second = record_;
+  second.id = 0xcd;
+  second.plan.max_workers = 2;
+  Tell(&core, JobAdded{second, false});
+  Tell(&core, WorkerLeft{3, "killed"});
+  metrics_.OnTick(core);
+
+  const std::string text = registry_.Render();
+
+  const auto workers = [](const std::string& state, const std::string& job) {
+    return "drover_workers{state=\"" + state + "\",train_job=\"00000000000000" + job + "\"} ";
+  };
+  EXPECT_THAT(text, HasSubstr(workers("joining", "ab") + "1\n"));
+  EXPECT_THAT(text, HasSubstr(workers("joining", "cd") + "1\n"));
+  EXPECT_THAT(text, HasSubstr(workers("lost", "ab") + "0\n"));
+  EXPECT_THAT(text, HasSubstr(workers("lost", "cd") + "1\n"));
+  EXPECT_THAT(text, HasSubstr("drover_jobs{state=\"starting\"} 2\n"));
 }
 
 }  // namespace

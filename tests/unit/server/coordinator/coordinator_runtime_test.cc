@@ -30,15 +30,19 @@ class CountingObserver final : public CoordinatorObserver {
     if (kind == StoreWrite::kCommit) ++commits;
   }
   void OnUnknownJob() override { ++unknown_jobs; }
-  void OnTick(const Coordinator& /*core*/) override {}
+  void OnTick(const Coordinator& /*core*/) override { ++ticks; }
 
   std::atomic<int> events = 0;
   std::atomic<int> commits = 0;
   std::atomic<int> unknown_jobs = 0;
+  std::atomic<int> ticks = 0;
 };
 
 class CoordinatorRuntimeTest : public ::testing::Test {
  protected:
+  static constexpr SessionId kShard = 1001;
+  static constexpr SessionId kWorker = 1002;
+
   void SetUp() override { store_ = OpenStore(folder_); }
   void TearDown() override { runtime_.reset(); }
 
@@ -77,6 +81,18 @@ class CoordinatorRuntimeTest : public ::testing::Test {
     Result<JobDesk::Created> created = runtime_->Create("", SmallSpec(name), SmallPlan(), "local");
     EXPECT_TRUE(created.ok()) << created.status().ToString();
     return created.ok() ? created.value().job : v1::Job();
+  }
+  // A shard and a worker, so that a job can start; what they are told goes nowhere.
+  void JoinCluster() {
+    runtime_->Post(ShardJoined{kShard, "s1", 5, "127.0.0.1:9"});
+    runtime_->Post(WorkerJoined{kWorker, "w1", "cpu", 4});
+  }
+  // Until the runtime has seen that so much time is over.
+  void AdvanceToTick(int64_t milliseconds) {
+    (void)runtime_->List();  // No tick is due any more.
+    const int before = observer_.ticks;
+    clock_.Advance(milliseconds);
+    while (observer_.ticks == before) (void)runtime_->List();
   }
   v1::Job Get(const std::string& job) {
     Result<v1::Job> found = runtime_->Get(job);
@@ -252,8 +268,28 @@ TEST_F(CoordinatorRuntimeTest, ADeletedJobTakesItsCheckpointsWithIt) {
   EXPECT_TRUE(std::filesystem::exists(root + "/00000000000000cd/ckpt/0000000000000005-1"));
 }
 
+TEST_F(CoordinatorRuntimeTest, AJobIsDeletedWhenItsTimeToLiveIsOver) {
+  Start();
+  JobPlan plan = SmallPlan();
+  plan.ttl_after_end_ms = 5000;
+  const std::string brief = runtime_->Create("", SmallSpec("brief"), plan).value().job.id();
+  const std::string kept = Create("kept").id();
+  AdvanceToTick(9000);  // Not while it waits.
+  ASSERT_TRUE(runtime_->Ask(brief, JobVerb::kCancel).ok());
+  ASSERT_TRUE(runtime_->Ask(kept, JobVerb::kCancel).ok());
+  AdvanceToTick(4900);
+  EXPECT_EQ(Get(brief).state(), v1::JOB_STATE_CANCELLED);
+
+  AdvanceToTick(1000);
+
+  EXPECT_EQ(runtime_->Get(brief).status().code(), Code::kNotFound);
+  EXPECT_EQ(Get(kept).state(), v1::JOB_STATE_CANCELLED);
+  EXPECT_EQ(store_->ListJobs().value().size(), 1u);
+}
+
 TEST_F(CoordinatorRuntimeTest, AJobThatRanGoesOnAfterARestart) {
   Start();
+  JoinCluster();
   const std::string id = Create("digits").id();
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_STARTING);
 
@@ -264,6 +300,7 @@ TEST_F(CoordinatorRuntimeTest, AJobThatRanGoesOnAfterARestart) {
 
 TEST_F(CoordinatorRuntimeTest, EventsAreReadWithoutGaps) {
   Start();
+  JoinCluster();
   const std::string id = Create("digits").id();
   ASSERT_TRUE(runtime_->Ask(id, JobVerb::kCancel).ok());
 

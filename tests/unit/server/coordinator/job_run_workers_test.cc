@@ -320,9 +320,9 @@ TEST_F(DiscardedWorkTest, ALostWorkersLeaseIsLost) {
 }
 
 TEST_F(DiscardedWorkTest, ALeaseThatTakesTooLongIsOverdueAndThenLost) {
-  EXPECT_EQ(core_.overdue_leases(now_), 0u);
+  EXPECT_EQ(core_.overdue_leases(kJob, now_), 0u);
   now_ = now_ + std::chrono::seconds(60);
-  EXPECT_EQ(core_.overdue_leases(now_), 1u);
+  EXPECT_EQ(core_.overdue_leases(kJob, now_), 1u);
   EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired, Tick{}), 0);
 
   now_ = now_ + std::chrono::seconds(60);
