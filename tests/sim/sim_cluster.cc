@@ -14,7 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr uint64_t kJob = 42;
+constexpr uint64_t kFirstJob = 42;
 constexpr Duration kTick = milliseconds(100);
 constexpr Duration kTimeMax = seconds(600);
 constexpr Duration kSilenceTimeout = milliseconds(kHeartbeatTimeoutMs);
@@ -22,7 +22,7 @@ constexpr Duration kSilenceTimeout = milliseconds(kHeartbeatTimeoutMs);
 // Two phases of another batch and other leaves. In the first one the rate falls when an evaluation
 // is no better than the one before, as all after the first are: at version 4, between two
 // checkpoints. In the second the updates count from 1 again.
-JobPlan ToyPlan(const HistoryOptions& options) {
+JobPlan ToyPlan(const HistoryOptions& options, uint32_t index) {
   JobPlan plan;
   plan.name = "toy";
   PhasePlan first;
@@ -44,7 +44,8 @@ JobPlan ToyPlan(const HistoryOptions& options) {
   second.restart_updates = true;
   plan.phases = {first, second};
   plan.steps = 8;
-  plan.seed = 3;
+  plan.seed = options.job_seed + index;
+  plan.max_workers = index + 1 < options.jobs ? options.max_workers : 0;
   plan.fraction_bits = 40;
   if (options.lookahead) {
     plan.optimizer = DefaultSettings(options.trust_ratio ? Rule::kLars : Rule::kAmsGrad);
@@ -73,18 +74,16 @@ std::shared_ptr<const Layout> ToyLayout() {
 class Cluster {
  public:
   explicit Cluster(const HistoryOptions& options)
-      : options_(options),
-        clock_(options.seed),
-        faults_(options.faults),
-        plan_(ToyPlan(options)),
-        layout_(ToyLayout()) {
+      : options_(options), clock_(options.seed), faults_(options.faults), layout_(ToyLayout()) {
+    for (uint32_t i = 0; i < options.jobs; ++i) {
+      JobRecord& record = stores_[kFirstJob + i];
+      record.id = kFirstJob + i;
+      record.order = i;
+      record.plan = plans_[record.id] = ToyPlan(options, i);
+      record.name = record.plan.name;
+    }
     for (uint32_t i = 0; i < options.shards; ++i) AddShard(fmt::format("shard-{}", i));
     for (uint32_t i = 0; i < options.workers; ++i) AddWorker(fmt::format("worker-{}", i));
-    JobRecord record;
-    record.id = kJob;
-    record.name = plan_.name;
-    record.plan = plan_;
-    store_ = record;
     StartCoordinator(/*restored=*/false);
     Tick();
     if (faults_.crash_coordinator + faults_.crash_shard + faults_.crash_worker +
@@ -95,29 +94,49 @@ class Cluster {
   }
 
   HistoryResult Run() {
-    while (clock_.now().since_origin < kTimeMax && !HasEnded(store_.state)) {
+    while (clock_.now().since_origin < kTimeMax && !AllHaveEnded()) {
       if (clock_.now().since_origin > options_.faults_last) faults_ = {};
       if (!clock_.Step()) break;
-      CheckVersions();
+      for (const auto& [id, store] : stores_) CheckVersions(store);
     }
     HistoryResult result;
     result.violations = violations_;
-    result.state = store_.state;
-    result.message = store_.message;
-    result.record = store_;
+    result.side_by_side = side_by_side_;
     result.crashes = crashes_;
     result.shard_freezes = freezes_;
     result.seconds = Seconds(clock_.now().since_origin);
     for (const auto& worker : workers_) result.leaves_computed += worker->leaves_computed();
-    if (!store_.checkpoints.empty()) {
-      result.weights_digest = DigestOf(storage_.at(store_.checkpoints.back().path));
+    for (const auto& [id, store] : stores_) {
+      const uint64_t digest =
+          store.checkpoints.empty() ? 0 : DigestOf(storage_.at(store.checkpoints.back().path));
+      result.jobs.push_back({store.state, store.message, digest, store});
     }
     return result;
   }
 
  private:
+  bool AllHaveEnded() const {
+    return std::all_of(stores_.begin(), stores_.end(),
+                       [](const auto& store) { return HasEnded(store.second.state); });
+  }
+
   // ---- Nodes.
+  // All jobs of one process: they crash, freeze and join together.
+  struct ShardProcess {
+    std::string name;
+    std::map<uint64_t, std::unique_ptr<SimShard>> jobs;
+    SimShard& first() const { return *jobs.begin()->second; }
+    uint64_t incarnation() const { return first().incarnation(); }
+    Instant frozen_until() const { return first().frozen_until(); }
+  };
+
   void AddShard(const std::string& name) {
+    ShardProcess& process = shards_.emplace_back();
+    process.name = name;
+    for (const auto& [id, store] : stores_) process.jobs[id] = MakeShard(name);
+  }
+
+  std::unique_ptr<SimShard> MakeShard(const std::string& name) {
     SimShard::Hooks hooks;
     hooks.reply = [this, name](const ShardReply& reply) {
       Send([this, name, reply] {
@@ -131,14 +150,13 @@ class Cluster {
     hooks.weights = [this, name](const std::string& worker, const ToyWeights& weights) {
       ToWorker(worker, [name, weights](SimWorker* w) { w->Weights(name, weights); });
     };
-    hooks.gone = [this](const std::string& worker, int64_t current) {
-      ToWorker(worker, [current](SimWorker* w) { w->Gone(current); });
+    hooks.gone = [this](const std::string& worker, uint64_t job, int64_t current) {
+      ToWorker(worker, [job, current](SimWorker* w) { w->Gone(job, current); });
     };
     hooks.crash = [this, name] { CrashShard(name, /*lose_disk=*/false); };
     hooks.violation = [this](const std::string& what) { violations_.push_back(what); };
     hooks.storage = &storage_;
-    shards_.push_back(
-        std::make_unique<SimShard>(name, &clock_, &faults_, options_.mutant, std::move(hooks)));
+    return std::make_unique<SimShard>(name, &clock_, &faults_, options_.mutant, std::move(hooks));
   }
 
   void AddWorker(const std::string& name) {
@@ -157,19 +175,20 @@ class Cluster {
       });
     };
     hooks.push = [this, name](const std::string& shard, const ToyFrame& frame) {
-      ToShard(shard, [name, frame](SimShard* s) { s->Push(name, frame); });
+      ToShard(shard, frame.header.job, [name, frame](SimShard* s) { s->Push(name, frame); });
     };
-    hooks.pull = [this, name](const std::string& shard, uint32_t epoch, int64_t version) {
-      ToShard(shard, [name, epoch, version](SimShard* s) { s->Pull(name, epoch, version); });
+    hooks.pull = [this, name](const std::string& shard, const Fence& version) {
+      ToShard(shard, version.job,
+              [name, version](SimShard* s) { s->Pull(name, version.epoch, version.step); });
     };
     hooks.violation = [this](const std::string& what) { violations_.push_back(what); };
     workers_.push_back(
-        std::make_unique<SimWorker>(name, &clock_, &plan_, layout_, std::move(hooks)));
+        std::make_unique<SimWorker>(name, &clock_, &plans_, layout_, std::move(hooks)));
   }
 
-  SimShard* FindShard(const std::string& name) {
-    for (auto& shard : shards_) {
-      if (shard->name() == name) return shard.get();
+  ShardProcess* FindShard(const std::string& name) {
+    for (ShardProcess& shard : shards_) {
+      if (shard.name == name) return &shard;
     }
     return nullptr;
   }
@@ -192,8 +211,8 @@ class Cluster {
   }
 
   // A message to another incarnation than the one it was meant for is lost with its stream.
-  void ToShard(const std::string& name, std::function<void(SimShard*)> deliver) {
-    SimShard* shard = FindShard(name);
+  void ToShard(const std::string& name, uint64_t job, std::function<void(SimShard*)> deliver) {
+    SimShard* shard = FindShard(name)->jobs.at(job).get();
     const uint64_t incarnation = shard->incarnation();
     Send([this, shard, incarnation, deliver] { Deliver(shard, incarnation, deliver); });
   }
@@ -221,8 +240,11 @@ class Cluster {
     options.shards_min = options_.shards;
     options.checkpoint_directory = "ckpt";
     coordinator_ = std::make_unique<Coordinator>(options);
-    Tell(JobAdded{store_, restored});
-    for (auto& shard : shards_) JoinLater(shard->name());
+    for (const auto& [id, store] : stores_) {
+      const JobRecord record = store;  // Which the answers change.
+      Tell(JobAdded{record, restored});
+    }
+    for (const ShardProcess& shard : shards_) JoinLater(shard.name);
     for (auto& worker : workers_) JoinLater(worker->name());
   }
 
@@ -230,7 +252,7 @@ class Cluster {
     const uint64_t incarnation = coordinator_incarnation_;
     clock_.After(clock_.Between(1000, 200000), [this, name, incarnation] {
       if (incarnation != coordinator_incarnation_) return;
-      SimShard* const shard = FindShard(name);
+      const ShardProcess* const shard = FindShard(name);
       if (shard != nullptr && shard->frozen_until() > clock_.now()) {
         clock_.After(shard->frozen_until() - clock_.now(), [this, name] { JoinLater(name); });
         return;
@@ -276,26 +298,49 @@ class Cluster {
     } else if (const auto* send_shard = std::get_if<SendToShard>(&action)) {
       const auto name = NameOf(send_shard->session);
       if (name) {
-        ToShard(*name, [order = send_shard->order](SimShard* shard) { shard->Order(order); });
+        ToShard(*name, JobOf(send_shard->order),
+                [order = send_shard->order](SimShard* shard) { shard->Order(order); });
       }
     } else if (const auto* raise = std::get_if<RaiseEpoch>(&action)) {
-      if (store_.epoch != raise->from) violations_.push_back("the epoch was raised twice");
-      store_.epoch = raise->to;
+      JobRecord& store = stores_.at(raise->job);
+      if (store.epoch != raise->from) violations_.push_back("the epoch was raised twice");
+      store.epoch = raise->to;
     } else if (const auto* save = std::get_if<SaveJob>(&action)) {
-      store_ = save->record;
+      Store(save->record);
     } else if (const auto* commit = std::get_if<SaveCommit>(&action)) {
       CheckCommit(*commit);
-      store_ = commit->record;
+      Store(commit->record);
     } else if (const auto* manifest = std::get_if<CommitManifest>(&action)) {
       CheckpointRecord checkpoint{manifest->version, manifest->applied, manifest->directory, 1,
                                   "digest",          manifest->ledger};
       const uint64_t incarnation = coordinator_incarnation_;
-      clock_.After(clock_.Between(1000, 50000), [this, checkpoint, incarnation] {
+      const uint64_t job = manifest->record.id;
+      clock_.After(clock_.Between(1000, 50000), [this, job, checkpoint, incarnation] {
         if (incarnation == coordinator_incarnation_) {
-          Tell(ManifestCommitted{kJob, checkpoint, ""});
+          Tell(ManifestCommitted{job, checkpoint, ""});
         }
       });
     }
+  }
+
+  void Store(const JobRecord& record) {
+    stores_.at(record.id) = record;
+    const auto running = std::count_if(stores_.begin(), stores_.end(), [](const auto& store) {
+      return store.second.state == JobState::kRunning;
+    });
+    side_by_side_ |= running > 1;
+  }
+
+  static uint64_t JobOf(const ShardOrder& order) {
+    return std::visit(
+        [](const auto& what) -> uint64_t {
+          if constexpr (requires { what.fence; }) {
+            return what.fence.job;
+          } else {
+            return what.job;
+          }
+        },
+        order);
   }
 
   std::optional<std::string> NameOf(SessionId session) const {
@@ -315,28 +360,28 @@ class Cluster {
 
   void CrashShard(const std::string& name, bool lose_disk) {
     ++crashes_;
-    FindShard(name)->Crash(lose_disk);
+    for (auto& [job, shard] : FindShard(name)->jobs) shard->Crash(lose_disk);
     Leave(name);
     JoinLater(name);
   }
 
   // Silent for long enough, it is taken for gone; awake, it finds its stream broken and joins
   // again, whatever reached it meanwhile first.
-  void FreezeShard(SimShard* shard, Duration duration) {
+  void FreezeShard(ShardProcess* shard, Duration duration) {
     const Instant begin = clock_.now();
     if (shard->frozen_until() > begin) return;
-    shard->FreezeUntil(begin + duration);
+    for (auto& [job, part] : shard->jobs) part->FreezeUntil(begin + duration);
     ++freezes_;
     if (duration < kSilenceTimeout) return;
-    const auto session = sessions_.find(shard->name());
+    const auto session = sessions_.find(shard->name);
     if (session == sessions_.end()) return;
     clock_.After(
         kSilenceTimeout, [this, shard, incarnation = shard->incarnation(), id = session->second] {
-          const auto now = sessions_.find(shard->name());
+          const auto now = sessions_.find(shard->name);
           if (shard->incarnation() != incarnation || now == sessions_.end() || now->second != id)
             return;
-          Leave(shard->name());
-          JoinLater(shard->name());
+          Leave(shard->name);
+          JoinLater(shard->name);
         });
   }
 
@@ -346,16 +391,16 @@ class Cluster {
         ++crashes_;
         StartCoordinator(/*restored=*/true);
       }
-      for (auto& shard : shards_) {
+      for (ShardProcess& shard : shards_) {
         if (clock_.Chance(faults_.crash_shard)) {
-          CrashShard(shard->name(), clock_.Chance(faults_.lose_disk));
+          CrashShard(shard.name, clock_.Chance(faults_.lose_disk));
         }
         if (clock_.Chance(faults_.freeze_shard)) {
-          FreezeShard(shard.get(), clock_.Between(100000, 15000000));
+          FreezeShard(&shard, clock_.Between(100000, 15000000));
         }
         if (clock_.Chance(faults_.break_stream)) {
-          Leave(shard->name());
-          JoinLater(shard->name());
+          Leave(shard.name);
+          JoinLater(shard.name);
         }
       }
       for (auto& worker : workers_) {
@@ -374,55 +419,56 @@ class Cluster {
   // I4: a step is committed only when every shard holds its complete gradient.
   void CheckCommit(const SaveCommit& commit) {
     if (commit.commit.skip) return;
-    for (const auto& shard : shards_) {
+    for (const ShardProcess& process : shards_) {
+      const Shard& core = process.jobs.at(commit.record.id)->core();
       const bool placed =
           std::any_of(commit.record.placement.begin(), commit.record.placement.end(),
-                      [&](const Placement& placement) { return placement.shard == shard->name(); });
+                      [&](const Placement& placement) { return placement.shard == process.name; });
       // A shard that is just down holds it in its redo log, which its restart will show.
-      if (!placed || shard->core().phase() == Shard::Phase::kEmpty ||
-          shard->core().phase() == Shard::Phase::kLoading) {
+      if (!placed || core.phase() == Shard::Phase::kEmpty ||
+          core.phase() == Shard::Phase::kLoading) {
         continue;
       }
-      if (shard->core().version() == commit.commit.fence.step &&
-          shard->core().phase() != Shard::Phase::kPrepared) {
+      if (core.version() == commit.commit.fence.step && core.phase() != Shard::Phase::kPrepared) {
         violations_.push_back(fmt::format("I4: step {} committed, {} is not prepared",
-                                          commit.commit.fence.step, shard->name()));
+                                          commit.commit.fence.step, process.name));
       }
     }
   }
 
   // I5: shards of one epoch are at most one version apart.
-  void CheckVersions() {
+  void CheckVersions(const JobRecord& store) {
     std::optional<int64_t> low;
     std::optional<int64_t> high;
-    for (const auto& shard : shards_) {
-      const Shard& core = shard->core();
+    for (const ShardProcess& process : shards_) {
+      const Shard& core = process.jobs.at(store.id)->core();
       const bool holds =
           core.phase() == Shard::Phase::kFilling || core.phase() == Shard::Phase::kPrepared;
-      if (!holds || core.epoch() != store_.epoch || core.place()->discard) continue;
+      if (!holds || core.epoch() != store.epoch || core.place()->discard) continue;
       low = std::min(low.value_or(core.version()), core.version());
       high = std::max(high.value_or(core.version()), core.version());
     }
     // While a placing finds out that a disk is lost, versions may differ by more; nothing is
     // committed before all agree.
-    if (low && *high - *low > 1 && store_.state == JobState::kRunning) {
+    if (low && *high - *low > 1 && store.state == JobState::kRunning) {
       violations_.push_back(
-          fmt::format("I5: versions {} and {} in epoch {}", *low, *high, store_.epoch));
+          fmt::format("I5: versions {} and {} in epoch {}", *low, *high, store.epoch));
     }
   }
 
   const HistoryOptions options_;
   SimClock clock_;
   Faults faults_;
-  const JobPlan plan_;
+  std::map<uint64_t, JobPlan> plans_;
   const std::shared_ptr<const Layout> layout_;
-  std::vector<std::unique_ptr<SimShard>> shards_;
+  std::vector<ShardProcess> shards_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
   std::unique_ptr<Coordinator> coordinator_;
   uint64_t coordinator_incarnation_ = 0;
   SessionId last_session_ = 0;
   std::map<std::string, SessionId> sessions_;
-  JobRecord store_;
+  std::map<uint64_t, JobRecord> stores_;  // By id.
+  bool side_by_side_ = false;
   std::map<std::string, BlockValues> storage_;
   std::vector<std::string> violations_;
   int64_t crashes_ = 0;

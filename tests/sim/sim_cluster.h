@@ -28,23 +28,31 @@ struct HistoryOptions {
   Faults faults;
   Duration faults_last = std::chrono::seconds(3);
   Mutant mutant = Mutant::kNone;
-  bool trust_ratio = true;  // LAMB, else AdamW.
-  bool lookahead = false;   // LARS, else AMSGrad, with Lookahead around it.
+  bool trust_ratio = true;   // LAMB, else AdamW.
+  bool lookahead = false;    // LARS, else AMSGrad, with Lookahead around it.
+  uint64_t job_seed = 3;     // Of the first job's weights; the next job has the next number.
+  uint32_t jobs = 1;         // Submitted at once, in this order.
+  uint32_t max_workers = 0;  // Of every job but the last; 0: all there are.
 };
 
-struct HistoryResult {
-  std::vector<std::string> violations;
+struct JobResult {
   JobState state = JobState::kQueued;
   std::string message;
   uint64_t weights_digest = 0;
   JobRecord record;
+};
+
+struct HistoryResult {
+  std::vector<std::string> violations;
+  std::vector<JobResult> jobs;
+  bool side_by_side = false;  // Two jobs were running at some time.
   int64_t leaves_computed = 0;
   int64_t crashes = 0;
   int64_t shard_freezes = 0;
   double seconds = 0;  // Simulated.
 };
 
-// Runs until the job has ended or 600 simulated seconds are over.
+// Runs until all jobs have ended or 600 simulated seconds are over.
 HistoryResult RunHistory(const HistoryOptions& options);
 
 }  // namespace drover::sim

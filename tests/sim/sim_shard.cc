@@ -284,10 +284,10 @@ void SimShard::ServePulls() {
     if (epoch != memory_->gate.epoch) {
       it = memory_->pulls.erase(it);
     } else if (held != memory_->versions.end()) {
-      hooks_.weights(it->first, {version, epoch, held->second});
+      hooks_.weights(it->first, {memory_->gate.job, version, epoch, held->second});
       it = memory_->pulls.erase(it);
     } else if (version < memory_->versions.rbegin()->first) {
-      hooks_.gone(it->first, memory_->versions.rbegin()->first);
+      hooks_.gone(it->first, memory_->gate.job, memory_->versions.rbegin()->first);
       it = memory_->pulls.erase(it);
     } else {
       ++it;

@@ -1,5 +1,6 @@
-// A simulated shard: the real core and the real chunk gate around toy sums. Memory goes with a
-// crash, the disk stays. Checks I1, I2, I5 and I6 of docs/architecture.md as it goes. One thread.
+// One job on a simulated shard: the real core and the real chunk gate around toy sums. Memory goes
+// with a crash, the disk stays. Checks I1, I2, I5 and I6 of docs/architecture.md as it goes. One
+// thread.
 
 #ifndef DROVER_TESTS_SIM_SIM_SHARD_H_
 #define DROVER_TESTS_SIM_SIM_SHARD_H_
@@ -26,7 +27,7 @@ class SimShard {
     std::function<void(const ShardReply&)> reply;  // To the coordinator.
     std::function<void(const std::string& worker, const ToyFrame&)> ack;
     std::function<void(const std::string& worker, const ToyWeights&)> weights;
-    std::function<void(const std::string& worker, int64_t current)> gone;
+    std::function<void(const std::string& worker, uint64_t job, int64_t current)> gone;
     std::function<void()> crash;  // This shard dies now.
     std::function<void(const std::string& what)> violation;
     // Checkpoint storage shared by all shards: folder -> block -> number.

@@ -45,6 +45,7 @@ struct ToyFrame {
 };
 
 struct ToyWeights {
+  uint64_t job = 0;
   int64_t version = 0;
   uint32_t epoch = 0;
   BlockValues values;

@@ -11,17 +11,21 @@ constexpr Duration kRepeat = std::chrono::milliseconds(400);
 
 }  // namespace
 
-SimWorker::SimWorker(std::string name, SimClock* clock, const JobPlan* plan,
+SimWorker::SimWorker(std::string name, SimClock* clock, const std::map<uint64_t, JobPlan>* plans,
                      std::shared_ptr<const Layout> layout, Hooks hooks)
     : name_(std::move(name)),
       clock_(clock),
-      plan_(plan),
+      plans_(plans),
       layout_(std::move(layout)),
       hooks_(std::move(hooks)),
       incarnation_(clock->Draw(UINT64_MAX)) {}
 
 void SimWorker::Crash() {
   incarnation_ = clock_->Draw(UINT64_MAX);
+  Forget();
+}
+
+void SimWorker::Forget() {
   ++generation_;
   assignment_.reset();
   parts_.clear();
@@ -42,15 +46,18 @@ void SimWorker::Order(const WorkerOrder& order) {
   } else if (const auto* evaluation = std::get_if<EvalLeaseOrder>(&order)) {
     Evaluate(*evaluation);
   } else if (const auto* pull = std::get_if<PullOrder>(&order)) {
-    if (assignment_ && pull->fence.epoch == assignment_->epoch) StartPull(pull->fence.step);
-  } else if (std::get_if<UnassignOrder>(&order) != nullptr) {
-    const uint64_t incarnation = incarnation_;
-    Crash();
-    incarnation_ = incarnation;
+    if (Serves(pull->fence)) StartPull(pull->fence.step);
+  } else if (const auto* unassign = std::get_if<UnassignOrder>(&order)) {
+    if (assignment_ && assignment_->job == unassign->job) Forget();
   }
 }
 
+bool SimWorker::Serves(const Fence& fence) const {
+  return assignment_ && fence.job == assignment_->job && fence.epoch == assignment_->epoch;
+}
+
 void SimWorker::Assign(const AssignmentOrder& order) {
+  if (assignment_ && order.job != assignment_->job) Forget();
   if (assignment_ && order.epoch < assignment_->epoch) return;
   hooks_.tell(ModelDescribed{0, order.job, order.epoch, layout_, 1000, 20, ""});
   const bool repeated = assignment_ && assignment_->epoch == order.epoch &&
@@ -77,17 +84,17 @@ void SimWorker::StartPull(int64_t version) {
   wanted_ = version;
   parts_.clear();
   for (const ShardEntry& shard : assignment_->shards) {
-    hooks_.pull(shard.name, assignment_->epoch, version);
+    hooks_.pull(shard.name, {assignment_->job, assignment_->epoch, version});
   }
 }
 
 void SimWorker::Weights(const std::string& shard, const ToyWeights& weights) {
-  if (!assignment_ || weights.version != wanted_ || weights.epoch != assignment_->epoch) return;
+  if (!Serves({weights.job, weights.epoch, weights.version}) || weights.version != wanted_) return;
   parts_[shard] = weights;
   if (parts_.size() < assignment_->shards.size()) return;
   BlockValues all;
   for (const auto& [name, part] : parts_) {
-    if (part.version != wanted_ || part.epoch != assignment_->epoch) {
+    if (part.version != wanted_ || !Serves({part.job, part.epoch, part.version})) {
       hooks_.violation(
           fmt::format("I3: {} mixes versions {} and {}", name_, part.version, wanted_));
     }
@@ -106,8 +113,8 @@ void SimWorker::Weights(const std::string& shard, const ToyWeights& weights) {
   StartPull(*held_ + 1);
 }
 
-void SimWorker::Gone(int64_t current) {
-  if (assignment_ && current > wanted_) StartPull(current);
+void SimWorker::Gone(uint64_t job, int64_t current) {
+  if (assignment_ && job == assignment_->job && current > wanted_) StartPull(current);
 }
 
 void SimWorker::Ask() {
@@ -116,10 +123,7 @@ void SimWorker::Ask() {
 }
 
 void SimWorker::Work(const LeaseOrder& order) {
-  if (!assignment_ || order.fence.epoch != assignment_->epoch || !held_ ||
-      *held_ != order.fence.step || busy_) {
-    return;
-  }
+  if (!Serves(order.fence) || !held_ || *held_ != order.fence.step || busy_) return;
   busy_ = true;
   lease_ = order;
   const uint64_t generation = generation_;
@@ -141,7 +145,8 @@ void SimWorker::Finish(const LeaseOrder& order) {
     frame.header.type = FrameType::kStats;
     frame.header.encoding = FrameEncoding::kI64;
     frame.header.payload_bytes = kStepStatsBytes;
-    const int64_t samples = plan_->PhaseAt(order.fence.step).leaf_samples() * order.leaves.size();
+    const int64_t samples =
+        plans_->at(order.fence.job).PhaseAt(order.fence.step).leaf_samples() * order.leaves.size();
     frame.stats = {samples * 7, samples / 2, samples, 0};
     unacknowledged_[{shard.name, FrameType::kStats, 0}] = frame;
     frame.header.type = FrameType::kGradient;
@@ -167,7 +172,8 @@ void SimWorker::Finish(const LeaseOrder& order) {
 
 void SimWorker::Ack(const std::string& shard, const ToyFrame& ack) {
   if (!lease_ || static_cast<int64_t>(ack.header.step) != lease_->fence.step ||
-      ack.header.leaves() != lease_->leaves || ack.header.epoch != lease_->fence.epoch) {
+      ack.header.leaves() != lease_->leaves || ack.header.epoch != lease_->fence.epoch ||
+      ack.header.job != lease_->fence.job) {
     return;
   }
   if (IsRefusal(ack.header.verdict)) {
@@ -186,10 +192,7 @@ void SimWorker::Ack(const std::string& shard, const ToyFrame& ack) {
 }
 
 void SimWorker::Evaluate(const EvalLeaseOrder& order) {
-  if (!assignment_ || order.fence.epoch != assignment_->epoch || !held_ ||
-      *held_ != order.fence.step || busy_) {
-    return;
-  }
+  if (!Serves(order.fence) || !held_ || *held_ != order.fence.step || busy_) return;
   busy_ = true;
   const uint64_t generation = generation_;
   clock_->After(clock_->Between(500, 4000), [this, order, generation] {
@@ -207,7 +210,8 @@ void SimWorker::RepeatLater() {
     if (generation != generation_ || !assignment_) return;
     for (const auto& [key, frame] : unacknowledged_) hooks_.push(std::get<0>(key), frame);
     for (const ShardEntry& shard : assignment_->shards) {
-      if (parts_.count(shard.name) == 0) hooks_.pull(shard.name, assignment_->epoch, wanted_);
+      if (parts_.count(shard.name) > 0) continue;
+      hooks_.pull(shard.name, {assignment_->job, assignment_->epoch, wanted_});
     }
     Ask();
     RepeatLater();

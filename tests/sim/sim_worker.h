@@ -25,11 +25,11 @@ class SimWorker {
   struct Hooks {
     std::function<void(CoordinatorEvent)> tell;  // To the coordinator; session is filled in there.
     std::function<void(const std::string& shard, const ToyFrame&)> push;
-    std::function<void(const std::string& shard, uint32_t epoch, int64_t version)> pull;
+    std::function<void(const std::string& shard, const Fence& version)> pull;
     std::function<void(const std::string& what)> violation;
   };
 
-  SimWorker(std::string name, SimClock* clock, const JobPlan* plan,
+  SimWorker(std::string name, SimClock* clock, const std::map<uint64_t, JobPlan>* plans,
             std::shared_ptr<const Layout> layout, Hooks hooks);
 
   const std::string& name() const { return name_; }
@@ -39,7 +39,7 @@ class SimWorker {
   void Order(const WorkerOrder& order);
   void Ack(const std::string& shard, const ToyFrame& ack);
   void Weights(const std::string& shard, const ToyWeights& weights);
-  void Gone(int64_t current);
+  void Gone(uint64_t job, int64_t current);
   void Crash();
   void Freeze(Duration duration);  // Everything that reaches it waits until then.
   Instant frozen_until() const { return frozen_until_; }
@@ -48,6 +48,8 @@ class SimWorker {
   using Key = std::tuple<std::string, FrameType, uint32_t>;
 
   void Assign(const AssignmentOrder& order);
+  void Forget();
+  bool Serves(const Fence& fence) const;
   void StartPull(int64_t version);
   void Ask();
   void Work(const LeaseOrder& order);
@@ -57,7 +59,7 @@ class SimWorker {
 
   const std::string name_;
   SimClock* const clock_;
-  const JobPlan* const plan_;
+  const std::map<uint64_t, JobPlan>* const plans_;
   const std::shared_ptr<const Layout> layout_;
   const Hooks hooks_;
   uint64_t incarnation_;

@@ -11,22 +11,25 @@ namespace drover::sim {
 namespace {
 
 std::string Describe(const HistoryOptions& options, const HistoryResult& result) {
-  std::string text =
-      "seed " + std::to_string(options.seed) + ", shards " + std::to_string(options.shards) +
-      ", workers " + std::to_string(options.workers) + ", state " + JobStateName(result.state) +
-      " " + result.record.reason + " " + result.message + ", version " +
-      std::to_string(result.record.version) + ", " + std::to_string(result.seconds) + " s";
+  std::string text = "seed " + std::to_string(options.seed) + ", shards " +
+                     std::to_string(options.shards) + ", workers " +
+                     std::to_string(options.workers) + ", " + std::to_string(result.seconds) + " s";
+  for (const JobResult& job : result.jobs) {
+    text += std::string("\n  ") + JobStateName(job.state) + " " + job.record.reason + " " +
+            job.message + ", version " + std::to_string(job.record.version);
+  }
   for (const std::string& violation : result.violations) text += "\n  " + violation;
   return text;
 }
 
-uint64_t UndisturbedDigest(bool trust_ratio, bool lookahead = false) {
+uint64_t UndisturbedDigest(bool trust_ratio, bool lookahead = false, uint64_t job_seed = 3) {
   HistoryOptions calm;
   calm.shards = 1;
   calm.workers = 1;
   calm.trust_ratio = trust_ratio;
   calm.lookahead = lookahead;
-  return RunHistory(calm).weights_digest;
+  calm.job_seed = job_seed;
+  return RunHistory(calm).jobs.front().weights_digest;
 }
 
 Faults Storm() {
@@ -45,12 +48,16 @@ Faults Storm() {
   return faults;
 }
 
-bool Holds(const HistoryOptions& options, const HistoryResult& result, uint64_t digest) {
-  const Ledger& ledger = result.record.ledger;
-  return result.violations.empty() && result.state == JobState::kSucceeded &&
-         result.weights_digest == digest && ledger.leaves_counted == ledger.leaves_expected &&
+bool JobHolds(const JobResult& job, uint64_t digest) {
+  const Ledger& ledger = job.record.ledger;
+  return job.state == JobState::kSucceeded && job.weights_digest == digest &&
+         ledger.leaves_counted == ledger.leaves_expected &&
          ledger.leaves_counted == 5 * 8 + 3 * 6 &&  // Steps and leaves of the two phases.
-         ledger.leaf_chunks_applied == ledger.leaf_chunks_expected && options.seed > 0;
+         ledger.leaf_chunks_applied == ledger.leaf_chunks_expected;
+}
+
+bool Holds(const HistoryOptions& options, const HistoryResult& result, uint64_t digest) {
+  return result.violations.empty() && JobHolds(result.jobs.front(), digest) && options.seed > 0;
 }
 
 // The toy job has two phases: see ToyPlan.
@@ -58,9 +65,10 @@ TEST(SimulationTest, TheSecondPhaseBeginsItsScheduleAndItsUpdatesAgain) {
   HistoryOptions calm;
   const HistoryResult result = RunHistory(calm);
 
-  EXPECT_EQ(result.record.schedule.phase_applied, 5);
-  EXPECT_EQ(result.record.schedule.updates_applied, 5);
-  EXPECT_EQ(result.record.last_step->learning_rate, 0.005);  // After two steps of warm-up.
+  const JobRecord& record = result.jobs.front().record;
+  EXPECT_EQ(record.schedule.phase_applied, 5);
+  EXPECT_EQ(record.schedule.updates_applied, 5);
+  EXPECT_EQ(record.last_step->learning_rate, 0.005);  // After two steps of warm-up.
 }
 
 TEST(SimulationTest, AnyNumberOfWorkersAndShardsGivesTheSameWeights) {
@@ -105,6 +113,31 @@ TEST(SimulationTest, FiveHundredStormsEndWithTheUndisturbedWeights) {
   EXPECT_GT(crashes, 500) << "too little happened for this test to mean anything";
   EXPECT_GT(shard_freezes, 50);
   RecordProperty("crashes", std::to_string(crashes));
+}
+
+// Two jobs on the same shards, each with workers of its own: whatever happens, each ends as it ends
+// alone. With one worker, or without a limit, one after the other.
+TEST(SimulationTest, TwoJobsAtOnceEndAsEachOfThemAlone) {
+  const uint64_t digests[2] = {UndisturbedDigest(true, false, 3),
+                               UndisturbedDigest(true, false, 4)};
+  ASSERT_NE(digests[0], digests[1]);
+  int side_by_side = 0;
+  for (uint64_t seed = 1; seed <= 120; ++seed) {
+    HistoryOptions options;
+    options.seed = seed;
+    options.shards = 1 + static_cast<uint32_t>(seed % 3);
+    options.workers = 1 + static_cast<uint32_t>(seed / 3 % 4);
+    options.jobs = 2;
+    options.max_workers = static_cast<uint32_t>(seed % 3);
+    if (seed > 20) options.faults = Storm();
+    const HistoryResult result = RunHistory(options);
+    ASSERT_TRUE(result.violations.empty()) << Describe(options, result);
+    for (size_t job = 0; job < 2; ++job) {
+      ASSERT_TRUE(JobHolds(result.jobs[job], digests[job])) << Describe(options, result);
+    }
+    side_by_side += result.side_by_side ? 1 : 0;
+  }
+  EXPECT_GT(side_by_side, 40) << "too few ran at once for this test to mean anything";
 }
 
 // A protocol that is broken on purpose must be noticed, or the histories above prove nothing.
