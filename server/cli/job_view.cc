@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+
 #include "server/cli/format.h"
 #include "server/cli/live_block.h"
 #include "server/cli/schedule_view.h"
@@ -26,6 +28,13 @@ std::string AccuracyOf(const v1::Job& job) {
   return job.has_last_step() ? FormatFraction(job.last_step().accuracy()) : "-";
 }
 
+// What a job that has not ended waits for; empty for the others.
+std::string WaitOf(const v1::Job& job) {
+  return job.reason().starts_with("WAITING_") || job.reason() == "ALL_WORKERS_REFUSED"
+             ? job.message()
+             : "";
+}
+
 // Shared by the summary and the page: `  label         text`.
 std::string PageRow(const std::string& label, const std::string& text, bool color) {
   return StyledLine()
@@ -40,14 +49,19 @@ std::string PageRow(const std::string& label, const std::string& text, bool colo
 
 std::string JobTable(const std::vector<v1::Job>& jobs, int64_t now_unix_ms, bool color) {
   std::vector<std::vector<std::string>> rows = {
-      {"ID", "NAME", "STATE", "PROGRESS", "LOSS", "ACCURACY", "SAMPLES/S", "AGE"}};
+      {"ID", "NAME", "STATE", "WORKERS", "PROGRESS", "LOSS", "ACCURACY", "SAMPLES/S", "AGE"}};
+  // Why it waits: only with a job that does.
+  const bool waits = std::any_of(jobs.begin(), jobs.end(),
+                                 [](const v1::Job& job) { return !WaitOf(job).empty(); });
+  if (waits) rows[0].push_back("MESSAGE");
   for (const v1::Job& job : jobs) {
     const bool stepped = job.has_last_step();
     rows.push_back({job.id(), Shorten(job.spec().name(), 24), StateName(job.state()),
-                    ProgressOf(job), stepped ? fmt::format("{:.4g}", job.last_step().loss()) : "-",
-                    AccuracyOf(job),
+                    job.workers() == 0 ? "-" : fmt::format("{}", job.workers()), ProgressOf(job),
+                    stepped ? fmt::format("{:.4g}", job.last_step().loss()) : "-", AccuracyOf(job),
                     stepped ? FormatCompact(job.last_step().samples_per_second()) : "-",
                     AgeOf(job.create_time_unix_ms(), now_unix_ms)});
+    if (waits) rows.back().push_back(Shorten(WaitOf(job), 60));
   }
   return FormatTable(rows, color);
 }

@@ -20,12 +20,26 @@ TEST(JobViewTest, ListsJobs) {
   ended.set_create_time_unix_ms(1'000);
 
   EXPECT_EQ(JobTable({ended, SampleJob()}, 61'000, false),
-            "ID                NAME         STATE      PROGRESS       LOSS    ACCURACY  SAMPLES/S  "
-            "AGE\n"
-            "00000000000000a7  digits-lamb  SUCCEEDED  200/200 100 %  0.1832  0.973     102k       "
-            "60 s\n"
-            "00000000000000a7  digits-lamb  RUNNING    0/200 0 %      -       -         -          "
-            "61 s\n");
+            "ID                NAME         STATE      WORKERS  PROGRESS       LOSS    ACCURACY  "
+            "SAMPLES/S  AGE\n"
+            "00000000000000a7  digits-lamb  SUCCEEDED  2        200/200 100 %  0.1832  0.973     "
+            "102k       60 s\n"
+            "00000000000000a7  digits-lamb  RUNNING    2        0/200 0 %      -       -         "
+            "-          61 s\n");
+}
+
+TEST(JobViewTest, AJobThatWaitsSaysForWhat) {
+  v1::Job waits = SampleJob();
+  waits.set_state(v1::JOB_STATE_QUEUED);
+  waits.set_workers(0);
+  waits.set_reason("WAITING_FOR_WORKERS");
+  waits.set_message("waits for 2 workers, 1 is free");
+
+  const std::string table = JobTable({waits, SampleJob()}, 61'000, false);
+
+  EXPECT_THAT(table, HasSubstr("SAMPLES/S  AGE   MESSAGE\n"));
+  EXPECT_THAT(table, HasSubstr("QUEUED   -        0/200 0 %  -     -         -          61 s  "
+                               "waits for 2 workers, 1 is free\n"));
 }
 
 TEST(JobViewTest, ListsCheckpoints) {
