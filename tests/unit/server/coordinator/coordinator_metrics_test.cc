@@ -355,7 +355,8 @@ TEST_F(CoordinatorMetricsTest, JobsAndShardsAreGaugesOfTheCore) {
 
   EXPECT_THAT(text, HasSubstr("drover_jobs{state=\"starting\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("drover_jobs{state=\"failed\"} 0\n"));
-  EXPECT_THAT(text, HasSubstr("drover_shards{state=\"ready\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("drover_shards{state=\"restoring\"} 1\n"));  // Being placed.
+  EXPECT_THAT(text, HasSubstr("drover_shards{state=\"ready\"} 0\n"));
 }
 
 TEST_F(CoordinatorMetricsTest, FiguresOfTwoJobsStandBesideEachOther) {

@@ -272,7 +272,8 @@ TEST_F(CoordinatorRuntimeTest, AJobIsDeletedWhenItsTimeToLiveIsOver) {
   Start();
   JobPlan plan = SmallPlan();
   plan.ttl_after_end_ms = 5000;
-  const std::string brief = runtime_->Create("", SmallSpec("brief"), plan).value().job.id();
+  const std::string brief =
+      runtime_->Create("", SmallSpec("brief"), plan, "local").value().job.id();
   const std::string kept = Create("kept").id();
   AdvanceToTick(9000);  // Not while it waits.
   ASSERT_TRUE(runtime_->Ask(brief, JobVerb::kCancel).ok());
