@@ -132,8 +132,11 @@ bool PortWatchdog::WaitFor(Duration time) {
 void PortWatchdog::Run() {
   int failures = 0;
   while (WaitFor(failures == 0 ? options_.every : options_.pause)) {
+    const Instant begin = Clock::Real().Now();
     const Status probed = ProbePort(options_.address, options_.patience);
-    failures = probed.ok() ? 0 : failures + 1;
+    // A process that was stopped, or got no processor, did not answer itself either.
+    const bool awake = Clock::Real().Now() - begin < 2 * options_.patience;
+    failures = probed.ok() || !awake ? 0 : failures + 1;
     if (failures < options_.failures_max) continue;
     return options_.on_deaf(fmt::format("{} tries in a row: {}", failures, probed.message()));
   }
