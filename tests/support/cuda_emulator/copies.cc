@@ -54,6 +54,9 @@ cudaError_t EnqueueCopy(void* to, const void* from, size_t bytes, cudaMemcpyKind
   if (device.from && !WhyNotOnDevice(from, bytes).empty()) return cudaErrorInvalidValue;
   const int64_t to_number = NumberOf(to);
   const int64_t from_number = NumberOf(from);
+  if ((!device.to && to_number == 0) || (!device.from && from_number == 0)) {
+    TheState().host_waits.pageable_bytes += static_cast<int64_t>(bytes);
+  }
   Operation copy;
   copy.work = [=] {
     if (IsFreed(to, to_number) || IsFreed(from, from_number)) {

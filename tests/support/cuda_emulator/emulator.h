@@ -46,6 +46,15 @@ int64_t AllocationCount();
 // The next allocation, of either kind, fails with cudaErrorMemoryAllocation.
 void FailNextAllocation();
 
+// Calls at which the host stands still on a real device, since the last TakeHostWaits().
+struct HostWaits {
+  int64_t streams = 0;         // Waits for a stream.
+  int64_t events = 0;          // Waits for an event that was not reached yet.
+  int64_t allocations = 0;     // Memory of either kind made or freed.
+  int64_t pageable_bytes = 0;  // Copied to or from memory of the host that is not pinned.
+};
+HostWaits TakeHostWaits();
+
 // How many devices there are, 1 at first. With 0, the runtime says cudaErrorNoDevice.
 void SetDeviceCount(int count);
 

@@ -88,6 +88,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   drover::MutexLock lock(StateMutex());
   if (event == nullptr) return Returned(cudaErrorInvalidResourceHandle);
   if (event->capture != nullptr) return Returned(cudaErrorCapturedEvent);
+  if (!IsReached(*event->state)) ++TheState().host_waits.events;
   return Returned(RunUntil(nullptr, [event] { return IsReached(*event->state); }));
 }
 

@@ -30,6 +30,7 @@ cudaError_t Allocate(void** pointer, size_t bytes, bool on_device) {
   if (std::exchange(state.next_allocation_fails, false)) return cudaErrorMemoryAllocation;
   *pointer = nullptr;
   if (bytes == 0) return cudaSuccess;
+  ++state.host_waits.allocations;
   const bool fits = !on_device || bytes <= kDeviceBytes - UsedBytes(CurrentDevice());
   if (!fits || posix_memalign(pointer, kAlignment, bytes) != 0) return cudaErrorMemoryAllocation;
   std::memset(*pointer, 0xff, bytes);
@@ -46,6 +47,7 @@ cudaError_t Release(void* pointer, bool on_device) {
     return cudaErrorInvalidValue;
   }
   if (CaptureForbids()) return cudaErrorStreamCaptureUnsupported;
+  ++state.host_waits.allocations;
   const cudaError_t error = on_device ? RunAll() : Usable();
   state.allocations.erase(found);
   std::free(pointer);

@@ -74,6 +74,11 @@ int64_t LaunchCount() {
   return TheState().launches;
 }
 
+HostWaits TakeHostWaits() {
+  MutexLock lock(StateMutex());
+  return std::exchange(TheState().host_waits, {});
+}
+
 int64_t AllocationCount() {
   MutexLock lock(StateMutex());
   return static_cast<int64_t>(TheState().allocations.size());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/mutex.h"
+#include "tests/support/cuda_emulator/emulator.h"
 #include "tests/support/cuda_emulator/runtime_api.h"
 #include "tests/support/cuda_emulator/schedule.h"
 
@@ -75,6 +76,7 @@ struct State {
   std::vector<std::string> errors;
   bool failed = false;  // Sticks until TakeErrors().
   int64_t launches = 0;
+  HostWaits host_waits;
   int64_t time_us = 0;  // One microsecond per operation.
 
   int device_count = 1;

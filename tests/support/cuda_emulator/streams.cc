@@ -115,6 +115,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   CUstream_st* const stream = FindStream(handle);
   if (stream == nullptr) return Returned(cudaErrorInvalidResourceHandle);
   if (stream->capture != nullptr) return Returned(cudaErrorStreamCaptureUnsupported);
+  ++TheState().host_waits.streams;
   return Returned(WaitFor(stream));
 }
 
