@@ -99,25 +99,30 @@ Speed BestSpeed(const BertPhase& phase, std::span<const int64_t> micro_batches) 
   return best;
 }
 
-TEST(BertBench, LargeInBothPhases) {
-  DROVER_REQUIRE_GPU();
+void PrintPhase(const char* name, const BertPhase& phase, std::span<const int64_t> micro_batches) {
   const double peak = ProductTeraflops();
-  fmt::print("figure product_bf16 {:.0f} TFLOP/s, 8192 x 8192 x 8192\n", peak);
-  const struct {
-    const char* name;
-    BertPhase phase;
-    std::vector<int64_t> micro_batches;
-  } kPhases[] = {{"phase1", {128, 20}, {32, 64, 96, 128}}, {"phase2", {512, 80}, {8, 16, 24, 32}}};
-  for (const auto& [name, phase, micro_batches] : kPhases) {
-    const Speed best = BestSpeed(phase, micro_batches);
-    const double teraflops =
-        best.sequences_per_second * FlopsPerSequence(BertLargeSizes(), phase) / 1e12;
-    fmt::print("figure bert_large_{} {:.1f} sequences/s, micro-batch {}\n", name,
-               best.sequences_per_second, best.micro_batch);
-    fmt::print("figure bert_large_{}_flops {:.1f} TFLOP/s, {:.0f} % of the product\n", name,
-               teraflops, 100 * teraflops / peak);
-    fmt::print("figure bert_large_{}_memory {:.1f} GiB, planned\n", name, best.gibibytes);
-  }
+  fmt::print("figure product_bf16_beside_{} {:.0f} TFLOP/s, 8192 x 8192 x 8192\n", name, peak);
+  const Speed best = BestSpeed(phase, micro_batches);
+  const double teraflops =
+      best.sequences_per_second * FlopsPerSequence(BertLargeSizes(), phase) / 1e12;
+  fmt::print("figure bert_large_{} {:.1f} sequences/s, micro-batch {}\n", name,
+             best.sequences_per_second, best.micro_batch);
+  fmt::print("figure bert_large_{}_flops {:.1f} TFLOP/s, {:.0f} % of the product\n", name,
+             teraflops, 100 * teraflops / peak);
+  fmt::print("figure bert_large_{}_memory {:.1f} GiB, planned\n", name, best.gibibytes);
+}
+
+// step_bench.py asks for this one alone.
+TEST(BertBench, Phase1) {
+  DROVER_REQUIRE_GPU();
+  const int64_t micro_batches[] = {32, 64, 96, 128};
+  PrintPhase("phase1", {128, 20}, micro_batches);
+}
+
+TEST(BertBench, Phase2) {
+  DROVER_REQUIRE_GPU();
+  const int64_t micro_batches[] = {8, 16, 24, 32};
+  PrintPhase("phase2", {512, 80}, micro_batches);
 }
 
 }  // namespace

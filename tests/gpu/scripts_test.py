@@ -206,6 +206,20 @@ class TorchBenchTest(unittest.TestCase):
         self.assertEqual(sum(math.prod(shape) for shape in shapes), 336_232_258)
 
 
+class StepBenchTest(unittest.TestCase):
+    def test_a_tiny_one_ends_in_a_figure(self):
+        if OPTIONS.build_dir is None:
+            self.skipTest("needs a build: give --build-dir DIR")
+        done = run(sys.executable, HERE / "step_bench.py", OPTIONS.build_dir / "bin", "--tiny")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^figure step_through_shard \S+ s, batch 64$")
+
+    def test_skips_itself_without_a_gpu(self):
+        if os.path.exists("/dev/nvidia0"):
+            self.skipTest("this machine has a GPU")
+        self.assertEqual(run(sys.executable, HERE / "step_bench.py", "nowhere").returncode, 77)
+
+
 class BundleTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
