@@ -7,13 +7,16 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "common/base/bounded_queue.h"
+#include "common/base/file_system.h"
 #include "common/base/logging.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
@@ -28,6 +31,7 @@
 #include "worker/data/data_files.h"
 #include "worker/nn/numeric_class.h"
 #include "worker/train/device_choice.h"
+#include "worker/train/gpu_memory_report.h"
 #include "worker/train/train_loop.h"
 #include "worker/train/worker_metrics.h"
 
@@ -36,6 +40,7 @@ namespace {
 
 // What the coordinator gets to read the last message.
 constexpr Duration kGoodbyePatience = std::chrono::seconds(2);
+constexpr uint64_t kSpecBytesMax = uint64_t{1} << 20;  // As of messages.
 
 struct Flags {
   std::string coordinator;
@@ -44,6 +49,7 @@ struct Flags {
   std::vector<std::string> data_roots;
   TlsFlags tls;
   uint32_t lanes = static_cast<uint32_t>(CoreCount());
+  std::string memory_of;
   LogLevel log_level = LogLevel::kInfo;
 };
 
@@ -147,6 +153,24 @@ int Run(const Flags& flags, const Transport& transport, FileSystem* files,
   return 0;
 }
 
+// Prints what the job in flags.memory_of needs of the first GPU's memory.
+int PrintMemory(const Flags& flags) {
+  const Result<std::string> text = FileSystem::Real().ReadUserFile(flags.memory_of, kSpecBytesMax);
+  v1::JobSpec spec;
+  if (!text.ok() || !spec.ParseFromString(text.value())) {
+    fmt::print(stderr, "--memory-of {}: {}\n", flags.memory_of,
+               text.ok() ? "no JobSpec in protobuf's binary form" : text.status().message());
+    return kExitConfiguration;
+  }
+  const Result<std::string> report = FirstGpuMemoryReport(spec);
+  if (!report.ok()) {
+    fmt::print(stderr, "--memory-of {}: {}\n", flags.memory_of, report.status().message());
+    return 1;
+  }
+  fmt::print("{}\n", report.value());
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("drover-worker: computes gradients for the jobs of a Drover cluster");
@@ -164,7 +188,15 @@ int Main(int argc, char** argv) {
   app.add_option("--lanes", flags.lanes, "Threads that compute, one leaf each, for jobs on the CPU")
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
+  app.add_option("--memory-of", flags.memory_of,
+                 "Print what a job needs of this machine's first GPU, the largest micro-batch that "
+                 "fits, and end: a JobSpec, every default written out, in protobuf's binary form");
+  const bool asks_only = std::any_of(argv, argv + argc, [](const char* argument) {
+    return std::string_view(argument).starts_with("--memory-of");
+  });
+  if (asks_only) app.get_option("--coordinator")->required(false);
   if (const std::optional<int> code = ParseDaemonFlags(&app, argc, argv)) return *code;
+  if (!flags.memory_of.empty()) return PrintMemory(flags);
   const std::string fallback = DefaultName();
   InitLogging("worker/" + (flags.name.empty() ? fallback : flags.name), flags.log_level);
   const Result<Transport> transport = OpenTransport(flags);

@@ -15,8 +15,9 @@ import unittest
 import cluster
 
 
-def worker_on_gpu(folder):
-    emulated = folder.parent / "tests/drover-worker-emulated"
+def worker_on_gpu(folder, gpus=1):
+    emulated = folder.parent / "tests" / ("drover-worker-emulated" if gpus == 1 else
+                                          f"drover-worker-emulated-{gpus}")
     return emulated if emulated.exists() else folder / "drover-worker"
 
 
@@ -34,12 +35,12 @@ class GpuWorkerTest(cluster.TestCase):
         cluster.BIN = self.cpu_bin
         super().tearDown()
 
-    def use_gpu_workers(self):
-        folder = self.folder / "bin"
+    def use_gpu_workers(self, gpus=1):
+        folder = self.folder / f"bin-{gpus}"
         folder.mkdir()
         for program in ("drover", "drover-coordinator", "drover-shard"):
             os.link(self.cpu_bin / program, folder / program)
-        os.link(worker_on_gpu(self.cpu_bin), folder / "drover-worker")
+        os.link(worker_on_gpu(self.cpu_bin, gpus), folder / "drover-worker")
         cluster.BIN = folder
 
     def test_one_digest_and_the_results_of_the_cpu(self):
@@ -52,8 +53,16 @@ class GpuWorkerTest(cluster.TestCase):
         self.assertAlmostEqual(one.summary["final_loss"], cpu.summary["final_loss"], delta=1e-4)
         self.assertAlmostEqual(one.summary["evaluation_loss"],
                                cpu.summary["evaluation_loss"], delta=1e-4)
+        if not worker_on_gpu(self.cpu_bin).name.endswith("emulated"):
+            return  # As many GPUs as this machine has.
         self.assertRegex((self.folder / "one/logs/worker-0.log").read_text(),
                          r'computing on .*, 1 lanes, class "cuda ')
+        self.use_gpu_workers(gpus=2)
+        pair = self.run_to_end("pair", fields(device="cuda"), workers=1, shards=2)
+        self.assertEqual(pair.summary["weights_digest"], one.summary["weights_digest"])
+        log = (self.folder / "pair/logs/worker-0.log").read_text()
+        self.assertIn(", 2 lanes, ", log)
+        self.assertIn("adding up 2 GPUs by a reduce-scatter", log)
 
     def test_a_killed_gpu_worker_changes_nothing(self):
         self.use_gpu_workers()

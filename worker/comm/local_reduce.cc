@@ -19,10 +19,6 @@ Result<std::unique_ptr<LocalReduce>> LocalReduce::Make(
         DeviceBuffer<int64_t>::Make(device, made->slices_.padded_elements());
     if (!sums.ok()) return sums.status().Annotate("sums of gradients");
     made->sums_.push_back(std::move(sums).value());
-    Result<PinnedBuffer<int64_t>> pinned =
-        PinnedBuffer<int64_t>::Make(device, made->slices_.slice(rank).elements);
-    if (!pinned.ok()) return pinned.status().Annotate("sums of gradients on the host");
-    made->pinned_.push_back(std::move(pinned).value());
   }
   DROVER_RETURN_IF_ERROR(made->Clear());
   return made;
@@ -30,21 +26,39 @@ Result<std::unique_ptr<LocalReduce>> LocalReduce::Make(
 
 Status LocalReduce::Clear() {
   for (int rank = 0; rank < slices_.ranks(); ++rank) {
-    const DeviceBuffer<int64_t>& sums = sums_[static_cast<size_t>(rank)];
-    DROVER_RETURN_IF_ERROR(ZeroBytes(communicator_->stream(rank), sums.data(), sums.bytes()));
+    DROVER_RETURN_IF_ERROR(Clear(rank));
   }
   return Status();
 }
 
+Status LocalReduce::Clear(int rank) {
+  const DeviceBuffer<int64_t>& sums = sums_[static_cast<size_t>(rank)];
+  return ZeroBytes(communicator_->stream(rank), sums.data(), sums.bytes());
+}
+
 Status LocalReduce::Reduce() {
+  for (size_t rank = pinned_.size(); rank < sums_.size(); ++rank) {
+    Result<PinnedBuffer<int64_t>> pinned = PinnedBuffer<int64_t>::Make(
+        sums_[rank].device(), slices_.slice(static_cast<int>(rank)).elements);
+    if (!pinned.ok()) return pinned.status().Annotate("sums of gradients on the host");
+    pinned_.push_back(std::move(pinned).value());
+  }
+  return ReduceInto([this](int rank) { return pinned_[static_cast<size_t>(rank)].data(); });
+}
+
+Status LocalReduce::ReduceTo(int64_t* space) {
+  return ReduceInto([&](int rank) { return space + slices_.slice(rank).offset; });
+}
+
+Status LocalReduce::ReduceInto(const std::function<int64_t*(int rank)>& target) {
   std::vector<int64_t*> sums;
   for (const DeviceBuffer<int64_t>& buffer : sums_) sums.push_back(buffer.data());
   DROVER_RETURN_IF_ERROR(communicator_->ReduceScatterInt64(sums, slices_.slice_elements()));
   for (int rank = 0; rank < slices_.ranks(); ++rank) {
     const uint64_t begin = static_cast<uint64_t>(rank) * slices_.slice_elements();
-    DROVER_RETURN_IF_ERROR(CopyToHost<int64_t>(communicator_->stream(rank),
-                                               sums[static_cast<size_t>(rank)] + begin,
-                                               pinned_[static_cast<size_t>(rank)].span()));
+    DROVER_RETURN_IF_ERROR(
+        CopyToHost<int64_t>(communicator_->stream(rank), sums[static_cast<size_t>(rank)] + begin,
+                            std::span(target(rank), slices_.slice(rank).elements)));
   }
   return communicator_->Wait(timeout_);
 }

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -28,7 +29,7 @@ namespace drover {
 
 class LocalReduce {
  public:
-  // Allocates padded sums on each GPU and pinned memory for its slice; sums begin at zero.
+  // Allocates padded sums on each GPU, which begin at zero.
   // `timeout` bounds each Reduce and Spread.
   static Result<std::unique_ptr<LocalReduce>> Make(LocalSlices slices,
                                                    std::unique_ptr<LocalCommunicator> communicator,
@@ -40,14 +41,18 @@ class LocalReduce {
   // int64 [slices().padded_elements()], memory of that rank: where its leaves are added, chunk i
   // from slices().PaddedOffset(i) on. Add in communicator().stream(rank), or have that stream wait.
   int64_t* sums(int rank) const { return sums_[static_cast<size_t>(rank)].data(); }
-  // Zeroes them for the next lease.
+  // Zeroes them for the next lease, all or those of one rank.
   Status Clear();
+  Status Clear(int rank);
 
   // Adds up the ranks and brings each slice to the host; blocks. Afterwards sums() are undefined.
   Status Reduce();
   // int64 [slices().ChunkElements(chunk)], in the pinned memory of the chunk's rank; valid after
   // Reduce until the next one. Gaps between tensors are zero.
   std::span<const int64_t> ChunkSums(size_t chunk) const;
+  // Reduce, but to `space`, int64 of the layout's parameter space on the host, where chunks lie at
+  // layout offsets; pinned memory is faster. What lies between two slices is not touched.
+  Status ReduceTo(int64_t* space);
 
   // Brings weights to all ranks; blocks. `host`: elements of `element_bytes` each, from the first
   // element of the first chunk to the last of the last one; pinned memory is faster. weights[rank]:
@@ -61,10 +66,13 @@ class LocalReduce {
   LocalReduce(LocalSlices slices, std::unique_ptr<LocalCommunicator> communicator, Duration timeout)
       : slices_(std::move(slices)), communicator_(std::move(communicator)), timeout_(timeout) {}
 
+  // `target(rank)` is where the rank's slice goes on the host.
+  Status ReduceInto(const std::function<int64_t*(int rank)>& target);
+
   const LocalSlices slices_;
   // Freed after the communicator, which may still use them: keep this order.
   std::vector<DeviceBuffer<int64_t>> sums_;    // [ranks] of [padded_elements]
-  std::vector<PinnedBuffer<int64_t>> pinned_;  // [ranks] of [slice elements]
+  std::vector<PinnedBuffer<int64_t>> pinned_;  // [ranks] of [slice elements], from Reduce on.
   const std::unique_ptr<LocalCommunicator> communicator_;
   const Duration timeout_;
 };

@@ -41,7 +41,7 @@ Result<std::shared_ptr<ShardSet>> ShardSet::Connect(Options options) {
 ShardSet::ShardSet(Options options)
     : options_(std::move(options)),
       chunks_(std::make_shared<const ChunkMap>(*options_.layout, PartsOf(options_.shards))),
-      inbox_(options_.layout, chunks_, options_.pool, options_.epoch) {
+      inbox_(options_.layout, chunks_, options_.pool, options_.epoch, options_.on_weights) {
   for (size_t part = 0; part < options_.shards.size(); ++part) {
     links_.push_back(std::make_unique<ShardLink>(LinkOptions(part)));
   }

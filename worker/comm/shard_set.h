@@ -47,6 +47,7 @@ class ShardSet {
     std::shared_ptr<const Layout> layout;
     std::vector<Shard> shards;
     std::shared_ptr<WeightsPool> pool;
+    std::optional<WeightsInbox::Listener> on_weights = std::nullopt;
     // The expected version is whole, or gone, or `foreign` says something. On a link's thread; must
     // not block.
     std::function<void()> on_change;

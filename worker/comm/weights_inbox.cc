@@ -28,11 +28,12 @@ void WidenInPlace(std::span<float> out) {
 
 }  // namespace
 
-std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout) {
+std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout, const HostMemoryMaker& memory) {
   const uint64_t elements = layout.SpanElements(layout.all_blocks());
-  const auto make = [elements] {
+  const auto make = [elements, memory] {
     auto weights = std::make_unique<Weights>();
-    weights->values = FloatBuffer::Zeroed(elements);  // Gaps between chunks are in no frame.
+    // Gaps between chunks are in no frame.
+    weights->values = HostArray<float>::Zeroed(elements, memory);
     return weights;
   };
   return std::make_shared<WeightsPool>(make, /*free_max=*/2);
@@ -40,13 +41,17 @@ std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout) {
 
 WeightsInbox::WeightsInbox(std::shared_ptr<const Layout> layout,
                            std::shared_ptr<const ChunkMap> chunks,
-                           std::shared_ptr<WeightsPool> pool, uint32_t epoch)
+                           std::shared_ptr<WeightsPool> pool, uint32_t epoch,
+                           std::optional<Listener> listener)
     : layout_(std::move(layout)),
       chunks_(std::move(chunks)),
       pool_(std::move(pool)),
-      epoch_(epoch) {}
+      epoch_(epoch),
+      listener_(std::move(listener)) {}
 
 void WeightsInbox::Expect(int64_t version) {
+  // First: from here on the listener ignores what still arrives of the version before.
+  if (listener_) listener_->on_expect(version);
   MutexLock lock(&mutex_);
   version_ = version;
   newer_.reset();
@@ -57,6 +62,7 @@ void WeightsInbox::Expect(int64_t version) {
   filling_.reset();  // Before Take, which then gives the same one unless a copy is in progress.
   filling_ = pool_->Take();
   filling_->version = version;
+  filling_->packed.clear();
 }
 
 std::optional<size_t> WeightsInbox::ChunkOf(size_t part, const FrameHeader& header) const {
@@ -89,17 +95,27 @@ WeightsInbox::Arrival WeightsInbox::Receive(size_t part, const ReceivedFrame& fr
                                                  layout_->SpanElements(header.blocks()));
   const std::span<std::byte> bytes = std::as_writable_bytes(out);
   const bool sound = frame.CopyPayload(bytes.last(header.payload_bytes));
-  if (sound && header.encoding == FrameEncoding::kBf16) WidenInPlace(out);
+  const bool is_bf16 = header.encoding == FrameEncoding::kBf16;
+  const ElementRange elements = {layout_->SpanOffset(header.blocks()),
+                                 layout_->SpanOffset(header.blocks()) + out.size()};
+  if (sound && is_bf16 && !listener_) WidenInPlace(out);
+  if (sound && listener_) {
+    const auto* const packed = PackedBf16(target->values.data(), elements);
+    const void* const values = is_bf16 ? static_cast<const void*>(packed) : out.data();
+    listener_->on_chunk(static_cast<int64_t>(header.step), elements, is_bf16, values);
+  }
   MutexLock lock(&mutex_);
   if (filling_ != target) return Arrival::kMore;  // Another version is expected by now.
   if (!sound) {
     states_[*chunk] = State::kMissing;
     return Arrival::kDamaged;
   }
-  return Arrived(part, *chunk);
+  return Arrived(part, *chunk, is_bf16 && listener_ ? std::optional(elements) : std::nullopt);
 }
 
-WeightsInbox::Arrival WeightsInbox::Arrived(size_t part, size_t chunk) {
+WeightsInbox::Arrival WeightsInbox::Arrived(size_t part, size_t chunk,
+                                            const std::optional<ElementRange>& packed) {
+  if (packed) filling_->packed.push_back(*packed);
   states_[chunk] = State::kHere;
   last_ = Clock::Real().Now();
   --part_missing_[part];

@@ -1,11 +1,15 @@
 // Puts the weights of one version together from the chunks of all shards, while the lanes still
 // read the version before. A version is handed out only when every chunk of it has arrived, from
 // the epoch of this inbox. Knows nothing of streams. Thread-safe; shards are received side by side.
+//
+// Computing on the host needs float32: bfloat16 is widened here. With a Listener, which passes
+// chunks on to GPUs as they arrive, it stays what it is.
 
 #ifndef DROVER_WORKER_COMM_WEIGHTS_INBOX_H_
 #define DROVER_WORKER_COMM_WEIGHTS_INBOX_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -13,9 +17,10 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/rpc/frame.h"
-#include "common/tensor/buffer.h"
 #include "common/tensor/layout.h"
+#include "common/tensor/weights_view.h"
 #include "worker/comm/chunk_map.h"
+#include "worker/comm/host_array.h"
 #include "worker/comm/object_pool.h"
 
 namespace drover {
@@ -23,17 +28,32 @@ namespace drover {
 // Weights of one version, all blocks. Immutable once handed out.
 struct Weights {
   int64_t version = 0;
-  FloatBuffer values;  // The parameter space: [SpanElements(all_blocks())] float32.
+  HostArray<float> values;  // The parameter space: [SpanElements(all_blocks())], see WeightsView.
+  std::vector<ElementRange> packed;
+
+  WeightsView view() const { return {values.data(), packed}; }
 };
 using WeightsPool = ObjectPool<Weights>;
 
 // Two versions of a layout without any allocation: the one in use and the one that arrives.
-std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout);
+std::shared_ptr<WeightsPool> MakeWeightsPool(const Layout& layout,
+                                             const HostMemoryMaker& memory = PlainHostMemory);
 
 class WeightsInbox {
  public:
+  // Is told of what arrives; any thread, side by side.
+  struct Listener {
+    // `version` is expected from here on, and memory of the one before may be written again.
+    std::function<void(int64_t version)> on_expect;
+    // A sound chunk; its memory stays as it is until on_expect of another version has returned.
+    std::function<void(int64_t version, const ElementRange& elements, bool is_bf16,
+                       const void* values)>
+        on_chunk;
+  };
+
   WeightsInbox(std::shared_ptr<const Layout> layout, std::shared_ptr<const ChunkMap> chunks,
-               std::shared_ptr<WeightsPool> pool, uint32_t epoch);
+               std::shared_ptr<WeightsPool> pool, uint32_t epoch,
+               std::optional<Listener> listener = std::nullopt);
 
   // From here on only frames of this version count; drops what had arrived of another.
   void Expect(int64_t version);
@@ -66,12 +86,14 @@ class WeightsInbox {
 
   // The chunk that a frame brings, or nothing when it cannot be one of `part`.
   std::optional<size_t> ChunkOf(size_t part, const FrameHeader& header) const;
-  Arrival Arrived(size_t part, size_t chunk) DROVER_REQUIRES(mutex_);
+  Arrival Arrived(size_t part, size_t chunk, const std::optional<ElementRange>& packed)
+      DROVER_REQUIRES(mutex_);
 
   const std::shared_ptr<const Layout> layout_;
   const std::shared_ptr<const ChunkMap> chunks_;
   const std::shared_ptr<WeightsPool> pool_;
   const uint32_t epoch_;
+  const std::optional<Listener> listener_;
 
   mutable Mutex mutex_;
   std::optional<int64_t> version_ DROVER_GUARDED_BY(mutex_);

@@ -5,10 +5,28 @@
 #include <algorithm>
 #include <span>
 #include <utility>
+#include <variant>
 
 #include "worker/nn/gpu_layer_table.h"
+#include "worker/nn/recomputed_gpu.h"
 
 namespace drover {
+
+namespace {
+
+// How many layers from `begin` on are one block: a residual one and those behind it, up to the
+// next. 0: the layer is in none.
+size_t LayersOfBlock(const std::vector<LayerSpec>& layers, size_t begin) {
+  const auto is_residual = [&](size_t i) {
+    return std::holds_alternative<ResidualSpec>(layers[i].kind);
+  };
+  if (!is_residual(begin)) return 0;
+  size_t end = begin + 1;
+  while (end < layers.size() && !is_residual(end)) ++end;
+  return end - begin;
+}
+
+}  // namespace
 
 struct GpuChain::Stage {
   std::unique_ptr<GpuLayer> layer;
@@ -59,14 +77,21 @@ GpuChain::GpuChain(std::vector<Stage> stages, const Dims& input, const LayerSett
 GpuChain::~GpuChain() = default;
 
 Result<std::unique_ptr<GpuChain>> GpuChain::Make(const std::vector<LayerSpec>& layers,
-                                                 const Dims& input, const LayerSetting& setting) {
+                                                 const Dims& input, const LayerSetting& setting,
+                                                 bool recompute) {
   std::vector<Stage> stages;
   Dims dims = input;
-  for (size_t i = 0; i < layers.size(); ++i) {
-    Result<std::unique_ptr<GpuLayer>> layer = MakeGpuLayer(layers[i], dims, setting);
+  for (size_t i = 0; i < layers.size();) {
+    const size_t block = recompute ? LayersOfBlock(layers, i) : 0;
+    Result<std::unique_ptr<GpuLayer>> layer =
+        block == 0 ? MakeGpuLayer(layers[i], dims, setting)
+                   : MakeRecomputedGpu({layers.begin() + static_cast<std::ptrdiff_t>(i),
+                                        layers.begin() + static_cast<std::ptrdiff_t>(i + block)},
+                                       dims, setting);
     if (!layer.ok()) return layer.status().Annotate(fmt::format("layer {}", i + 1));
     dims = layer.value()->output_dims();
     stages.emplace_back().layer = std::move(layer).value();
+    i += std::max<size_t>(1, block);
   }
   return std::unique_ptr<GpuChain>(new GpuChain(std::move(stages), input, setting));
 }

@@ -18,9 +18,11 @@ namespace drover {
 
 class GpuChain {
  public:
-  // As Chain::Make, but for the limit of activations: bytes() says what they need.
+  // As Chain::Make, but for the limit of activations: bytes() says what they need. `recompute`: a
+  // residual layer and those behind it, up to the next one, become a RecomputedGpu.
   static Result<std::unique_ptr<GpuChain>> Make(const std::vector<LayerSpec>& layers,
-                                                const Dims& input, const LayerSetting& setting);
+                                                const Dims& input, const LayerSetting& setting,
+                                                bool recompute = false);
   ~GpuChain();
   GpuChain(const GpuChain&) = delete;
   GpuChain& operator=(const GpuChain&) = delete;

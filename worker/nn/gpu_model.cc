@@ -15,6 +15,7 @@
 #include "worker/nn/embedding.h"
 #include "worker/nn/gpu_model_device.h"
 #include "worker/nn/gpu_model_plan.h"
+#include "worker/nn/gpu_weights_inlet.h"
 #include "worker/nn/layer_table.h"
 #include "worker/nn/padded_batch.h"
 #include "worker/nn/rounding_gpu.h"
@@ -25,7 +26,8 @@ namespace {
 class GpuModel : public LeafModel {
  public:
   GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuModelParts parts,
-           std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan, GpuModelDevice device);
+           std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan, GpuModelDevice device,
+           std::shared_ptr<GpuWeightsInlet> inlet);
 
   const Layout& layout() const override { return parts_.plan.layout; }
   int64_t micro_batch() const override { return setting_.micro_batch; }
@@ -33,7 +35,7 @@ class GpuModel : public LeafModel {
   Status BeginLeaf(LeafWork work) override;
   Status Add(const Batch& batch, bool last) override;
   Result<LeafResult> EndLeaf() override;
-  Result<BatchResult> Evaluate(int64_t version, const float* weights, const Batch& batch) override;
+  Result<BatchResult> Evaluate(int64_t version, WeightsView weights, const Batch& batch) override;
 
  private:
   template <typename T>
@@ -41,8 +43,9 @@ class GpuModel : public LeafModel {
     return reinterpret_cast<T*>(device_.memory.data() + offset);
   }
   Status CheckBatch(const Batch& batch) const;
+  Status BringWeights(int64_t version, WeightsView weights);
   // Waits: `weights` may go afterwards.
-  Status BringWeights(int64_t version, const float* weights);
+  Status BringFromHost(WeightsView weights);
   Status MakeRoomForResults(size_t count);
   Status Forward(const Batch& batch, bool training, GpuBatchResult* result);
   Status Backward(const Batch& batch, bool last);
@@ -64,6 +67,7 @@ class GpuModel : public LeafModel {
   const std::unique_ptr<Head> head_on_host_;  // Knows which labels are good.
   const GpuModelPlan plan_;
   GpuModelDevice device_;
+  const std::shared_ptr<GpuWeightsInlet> inlet_;  // May be null.
   PaddedBatch padded_;
   std::vector<GpuWeight> weights_;  // One per use.
   std::vector<GradientSum> gradient_sums_;
@@ -84,7 +88,7 @@ class GpuModel : public LeafModel {
 
 GpuModel::GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuModelParts parts,
                    std::unique_ptr<Head> head_on_host, const GpuModelPlan& plan,
-                   GpuModelDevice device)
+                   GpuModelDevice device, std::shared_ptr<GpuWeightsInlet> inlet)
     : setting_(setting),
       first_(network.layers.empty() ? LayerSpec() : network.layers.front()),
       reads_tokens_(network.vocabulary > 0),
@@ -93,6 +97,7 @@ GpuModel::GpuModel(const NetworkSpec& network, const LayerSetting& setting, GpuM
       head_on_host_(std::move(head_on_host)),
       plan_(plan),
       device_(std::move(device)),
+      inlet_(std::move(inlet)),
       padded_(setting.micro_batch, parts_.sizes) {
   const bool is_bf16 = ActivationType(setting.precision) == ValueType::kBf16;
   for (const TensorUse& use : parts_.plan.uses) {
@@ -114,20 +119,39 @@ Status GpuModel::CheckBatch(const Batch& batch) const {
   return head_on_host_->Check(batch);
 }
 
-Status GpuModel::BringWeights(int64_t version, const float* weights) {
+Status GpuModel::BringWeights(int64_t version, WeightsView weights) {
   if (version_ == version) return Status();
   version_.reset();
+  const bool is_bf16 = ActivationType(setting_.precision) == ValueType::kBf16;
+  const WeightsOnGpu to = {At<float>(plan_.weights),
+                           is_bf16 ? At<uint16_t>(plan_.rounded_weights) : nullptr};
+  const Result<bool> handed =
+      inlet_ == nullptr ? false : inlet_->Hand(version, to, device_.compute);
+  if (!handed.ok()) return handed.status();
+  if (!handed.value()) DROVER_RETURN_IF_ERROR(BringFromHost(weights));
+  version_ = version;
+  return Status();
+}
+
+Status GpuModel::BringFromHost(WeightsView weights) {
   const size_t elements = layout().SpanElements(layout().all_blocks());
   DROVER_RETURN_IF_ERROR(
-      CopyToDevice(device_.compute, std::span(weights, elements), At<float>(plan_.weights)));
+      CopyToDevice(device_.compute, std::span(weights.values, elements), At<float>(plan_.weights)));
+  for (const ElementRange& range : weights.packed) {
+    // By way of the gradient, which no leaf needs any more.
+    uint16_t* const packed = At<uint16_t>(plan_.gradient) + range.begin;
+    DROVER_RETURN_IF_ERROR(CopyToDevice(
+        device_.compute, std::span(PackedBf16(weights.values, range), range.size()), packed));
+    DROVER_RETURN_IF_ERROR(WidenBf16OnGpu(static_cast<int64_t>(range.size()), packed,
+                                          At<float>(plan_.weights) + range.begin, nullptr,
+                                          device_.compute));
+  }
   if (ActivationType(setting_.precision) == ValueType::kBf16) {
     DROVER_RETURN_IF_ERROR(RoundToBf16OnGpu(static_cast<int64_t>(elements),
                                             At<float>(plan_.weights),
                                             At<uint16_t>(plan_.rounded_weights), device_.compute));
   }
-  DROVER_RETURN_IF_ERROR(device_.compute.Wait());
-  version_ = version;
-  return Status();
+  return device_.compute.Wait();
 }
 
 // Doubles: a job has one number of micro-batches per leaf, so this allocates in its first step
@@ -295,7 +319,7 @@ Status GpuModel::BringTensor(size_t tensor) {
   }
   DROVER_RETURN_IF_ERROR(CopyToHost(device_.downloads, device_.bad.data() + tensor,
                                     device_.bad_on_host.span().subspan(tensor, 1)));
-  if (!work_.sums->last) return Status();
+  if (!work_.sums->last || work_.sums->deposit) return Status();
   return CopyToHost(device_.downloads, At<int64_t>(plan_.sums) + offset,
                     std::span(work_.sums->sums + offset, size));
 }
@@ -319,7 +343,7 @@ Result<LeafResult> GpuModel::EndLeaf() {
   for (const size_t tensor : finals_) {
     DROVER_RETURN_IF_ERROR(device_.tensors[tensor].Hold(device_.downloads));
     DROVER_RETURN_IF_ERROR(BringTensor(tensor));
-    if (work_.sums && !work_.sums->last) continue;
+    if (work_.sums && (!work_.sums->last || work_.sums->deposit)) continue;
     DROVER_RETURN_IF_ERROR(device_.downloads.Wait());
     if (!work_.sums && work_.on_final) work_.on_final(tensor);
     if (!work_.sums || !work_.sums->on_final) continue;
@@ -330,6 +354,9 @@ Result<LeafResult> GpuModel::EndLeaf() {
   if (!results.ok()) return results.status();
   const Result<std::optional<BadElement>> bad = FirstBad();
   if (!bad.ok()) return bad.status();
+  if (work_.sums && work_.sums->last && work_.sums->deposit && !bad.value()) {
+    DROVER_RETURN_IF_ERROR(work_.sums->deposit(device_.compute, At<int64_t>(plan_.sums)));
+  }
   return LeafResult{std::move(results).value(), bad.value()};
 }
 
@@ -342,7 +369,7 @@ Result<std::vector<BatchResult>> GpuModel::Results() {
   return results;
 }
 
-Result<BatchResult> GpuModel::Evaluate(int64_t version, const float* weights, const Batch& batch) {
+Result<BatchResult> GpuModel::Evaluate(int64_t version, WeightsView weights, const Batch& batch) {
   DROVER_RETURN_IF_ERROR(CheckBatch(batch));
   DROVER_RETURN_IF_ERROR(BeginLeaf({.version = version, .weights = weights}));
   DROVER_RETURN_IF_ERROR(MakeRoomForResults(1));
@@ -358,23 +385,26 @@ Result<BatchResult> GpuModel::Evaluate(int64_t version, const float* weights, co
 
 }  // namespace
 
-Result<std::unique_ptr<LeafModel>> MakeGpuLeafModel(int device,
-                                                    std::unique_ptr<GpuProducts> products,
-                                                    const NetworkSpec& network,
-                                                    const LayerSetting& setting) {
-  Result<GpuModelParts> parts = MakeGpuModelParts(network, setting);
+std::shared_ptr<GpuWeightsInlet> MakeGpuWeightsInlet(int device) {
+  return std::make_shared<GpuWeightsInlet>(device);
+}
+
+Result<std::unique_ptr<LeafModel>> MakeGpuLeafModel(
+    int device, std::unique_ptr<GpuProducts> products, const NetworkSpec& network,
+    const LayerSetting& setting, std::shared_ptr<GpuWeightsInlet> inlet, bool recompute) {
+  Result<GpuModelParts> parts = MakeGpuModelParts(network, setting, recompute);
   if (!parts.ok()) return parts.status().Annotate("model");
   Result<std::unique_ptr<Head>> head_on_host =
       MakeHead(network.head, parts.value().chain->output_dims(),
                {.micro_batch = 1, .precision = setting.precision});
   if (!head_on_host.ok()) return head_on_host.status().Annotate("model");
   const GpuModelPlan plan = PlanGpuMemory(parts.value(), network, setting);
-  Result<GpuModelDevice> opened =
-      OpenGpuModelDevice(device, parts.value(), plan, network, setting, std::move(products));
+  Result<GpuModelDevice> opened = OpenGpuModelDevice(device, parts.value(), plan, network, setting,
+                                                     std::move(products), inlet.get(), recompute);
   if (!opened.ok()) return opened.status();
-  return std::unique_ptr<LeafModel>(
-      std::make_unique<GpuModel>(network, setting, std::move(parts).value(),
-                                 std::move(head_on_host).value(), plan, std::move(opened).value()));
+  return std::unique_ptr<LeafModel>(std::make_unique<GpuModel>(
+      network, setting, std::move(parts).value(), std::move(head_on_host).value(), plan,
+      std::move(opened).value(), std::move(inlet)));
 }
 
 }  // namespace drover

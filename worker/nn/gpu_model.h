@@ -13,16 +13,24 @@
 
 #include "common/base/status.h"
 #include "worker/nn/gpu_products.h"
+#include "worker/nn/gpu_weights_inlet.h"
 #include "worker/nn/leaf_model.h"
 
 namespace drover {
 
-// Errors as of Model::Make; kResourceExhausted says what the model needs, what there is and which
+// Where the weights of all models on this GPU arrive.
+std::shared_ptr<GpuWeightsInlet> MakeGpuWeightsInlet(int device);
+
+// `inlet`: of the same GPU; opened here. Weights that are not there come from the host's memory,
+// which the model then waits for. `recompute`: as of GpuChain::Make; no bit depends on it. Errors
+// as of Model::Make; kResourceExhausted says what the model needs, what there is and which
 // micro-batch would fit; others as of GpuStream::Open.
 Result<std::unique_ptr<LeafModel>> MakeGpuLeafModel(int device,
                                                     std::unique_ptr<GpuProducts> products,
                                                     const NetworkSpec& network,
-                                                    const LayerSetting& setting);
+                                                    const LayerSetting& setting,
+                                                    std::shared_ptr<GpuWeightsInlet> inlet = {},
+                                                    bool recompute = false);
 
 }  // namespace drover
 

@@ -15,6 +15,7 @@
 #include "worker/nn/gpu_head.h"
 #include "worker/nn/gpu_model_plan.h"
 #include "worker/nn/gpu_products.h"
+#include "worker/nn/gpu_weights_inlet.h"
 
 namespace drover {
 
@@ -30,11 +31,13 @@ struct GpuModelDevice {
   std::unique_ptr<GpuProducts> products;
 };
 
-// kResourceExhausted says what the model needs and which micro-batch would fit.
+// Opens `inlet` too, unless null; `recompute`: how `parts` were made. kResourceExhausted says what
+// the model needs and which micro-batch would fit.
 Result<GpuModelDevice> OpenGpuModelDevice(int index, const GpuModelParts& parts,
                                           const GpuModelPlan& plan, const NetworkSpec& network,
                                           const LayerSetting& setting,
-                                          std::unique_ptr<GpuProducts> products);
+                                          std::unique_ptr<GpuProducts> products,
+                                          GpuWeightsInlet* inlet, bool recompute);
 
 }  // namespace drover
 

@@ -8,6 +8,7 @@
 
 #include "worker/nn/gpu_batches.h"
 #include "worker/nn/gpu_layer_table.h"
+#include "worker/nn/gpu_weights_inlet.h"
 #include "worker/nn/model.h"
 
 namespace drover {
@@ -21,9 +22,11 @@ std::string Mebibytes(size_t bytes) {
 
 }  // namespace
 
-Result<GpuModelParts> MakeGpuModelParts(const NetworkSpec& network, const LayerSetting& setting) {
+Result<GpuModelParts> MakeGpuModelParts(const NetworkSpec& network, const LayerSetting& setting,
+                                        bool recompute) {
   DROVER_RETURN_IF_ERROR(CheckNetwork(network, setting.micro_batch));
-  Result<std::unique_ptr<GpuChain>> chain = GpuChain::Make(network.layers, network.input, setting);
+  Result<std::unique_ptr<GpuChain>> chain =
+      GpuChain::Make(network.layers, network.input, setting, recompute);
   if (!chain.ok()) return chain.status();
   const Dims output = chain.value()->output_dims();
   Result<std::unique_ptr<GpuHead>> head = MakeGpuHead(network.head, output, setting);
@@ -72,24 +75,26 @@ GpuModelPlan PlanGpuMemory(const GpuModelParts& parts, const NetworkSpec& networ
   plan.scratch =
       take(std::max(parts.chain->bytes().scratch, parts.head->scratch_bytes()), &bytes.scratch);
   plan.batches = take(GpuBatches::DeviceBytes(setting.micro_batch, parts.sizes), &bytes.batches);
+  bytes.arriving = GpuWeightsInlet::DeviceBytes(elements, is_bf16);
   return plan;
 }
 
 std::string TextOf(const GpuModelBytes& bytes) {
-  return fmt::format("{} (weights {}, gradient {}, activations {}, scratch {}, batches {})",
-                     Mebibytes(bytes.total()), Mebibytes(bytes.weights), Mebibytes(bytes.gradient),
-                     Mebibytes(bytes.activations), Mebibytes(bytes.scratch),
-                     Mebibytes(bytes.batches));
+  return fmt::format(
+      "{} (weights {}, arriving {}, gradient {}, activations {}, scratch {}, batches {})",
+      Mebibytes(bytes.total()), Mebibytes(bytes.weights), Mebibytes(bytes.arriving),
+      Mebibytes(bytes.gradient), Mebibytes(bytes.activations), Mebibytes(bytes.scratch),
+      Mebibytes(bytes.batches));
 }
 
 Result<int64_t> LargestMicroBatch(const NetworkSpec& network, const LayerSetting& setting,
-                                  size_t bytes) {
+                                  size_t bytes, bool recompute) {
   int64_t fits = 0;  // Needs grow with the micro-batch: bisection.
   int64_t too_large = setting.micro_batch + 1;
   while (too_large - fits > 1) {
     LayerSetting tried = setting;
     tried.micro_batch = fits + (too_large - fits) / 2;
-    const Result<GpuModelParts> parts = MakeGpuModelParts(network, tried);
+    const Result<GpuModelParts> parts = MakeGpuModelParts(network, tried, recompute);
     if (!parts.ok()) return parts.status();
     const bool fit = PlanGpuMemory(parts.value(), network, tried).bytes.total() <= bytes;
     (fit ? fits : too_large) = tried.micro_batch;

@@ -25,8 +25,9 @@ struct GpuModelParts {
   PaddedBatch::Sizes sizes;
 };
 
-// Errors as of Model::Make.
-Result<GpuModelParts> MakeGpuModelParts(const NetworkSpec& network, const LayerSetting& setting);
+// `recompute`: as of GpuChain::Make. Errors as of Model::Make.
+Result<GpuModelParts> MakeGpuModelParts(const NetworkSpec& network, const LayerSetting& setting,
+                                        bool recompute = false);
 
 // Bytes of device memory.
 struct GpuModelBytes {
@@ -35,8 +36,11 @@ struct GpuModelBytes {
   size_t activations = 0;  // From the forward to the backward pass.
   size_t scratch = 0;
   size_t batches = 0;
+  size_t arriving = 0;  // Where the next version's weights land (gpu_weights_inlet.h).
 
-  size_t total() const { return weights + gradient + activations + scratch + batches; }
+  // Of the model's own piece.
+  size_t arena() const { return weights + gradient + activations + scratch + batches; }
+  size_t total() const { return arena() + arriving; }
 };
 // "3.2 GiB (weights 1.9 GiB, ...)".
 std::string TextOf(const GpuModelBytes& bytes);
@@ -60,7 +64,7 @@ GpuModelPlan PlanGpuMemory(const GpuModelParts& parts, const NetworkSpec& networ
 
 // The largest micro-batch of at most `setting.micro_batch` that takes at most `bytes`, or 0.
 Result<int64_t> LargestMicroBatch(const NetworkSpec& network, const LayerSetting& setting,
-                                  size_t bytes);
+                                  size_t bytes, bool recompute = false);
 
 }  // namespace drover
 

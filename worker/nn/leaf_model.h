@@ -17,11 +17,14 @@
 
 #include "common/base/status.h"
 #include "common/tensor/layout.h"
+#include "common/tensor/weights_view.h"
 #include "worker/nn/batch.h"
 #include "worker/nn/head.h"
 #include "worker/nn/network_spec.h"
 
 namespace drover {
+
+class GpuStream;
 
 // Adds leaves up where they are computed, as fixed point (common/tensor/fixed_point.h): exactly, so
 // that it does not matter which device adds which leaves, and that the host sees only their sum.
@@ -36,6 +39,10 @@ struct LeafSums {
   // Called once per tensor of the last leaf, last layer first, as soon as its sum is whole in
   // `sums`; not for one whose gradient is bad.
   std::function<void(size_t tensor)> on_final = {};
+  // Instead of `sums` and `on_final`, of the last leaf on a GPU, unless its gradient is bad: takes
+  // the sums where they are, in memory of the device, at layout offsets with zeros between tensors.
+  // They are whole when `stream` has passed, and stay until it returns.
+  std::function<Status(const GpuStream& stream, const int64_t* sums)> deposit = {};
 };
 
 // The first element of a leaf's gradient that fixed point cannot hold.
@@ -54,10 +61,10 @@ struct LeafResult {
 
 // One leaf. Borrowed until EndLeaf has returned, or the next BeginLeaf.
 struct LeafWork {
-  // The parameter space: float32 at layout offsets. Equal versions are equal weights, which need
-  // not be brought to a device twice.
+  // Equal versions are equal weights, which need not be brought to a device twice. Models that
+  // compute on the host take float32 only.
   int64_t version = 0;
-  const float* weights = nullptr;
+  WeightsView weights = {};
   // [layout().SpanElements(all_blocks())] float32 at layout offsets: the *sum*, never the mean,
   // over the leaf's samples of d loss / d weight. Gaps between tensors are not touched.
   float* gradient = nullptr;
@@ -92,7 +99,7 @@ class LeafModel {
   virtual Result<LeafResult> EndLeaf() = 0;
 
   // Forward only, without dropout; else the same numbers.
-  virtual Result<BatchResult> Evaluate(int64_t version, const float* weights,
+  virtual Result<BatchResult> Evaluate(int64_t version, WeightsView weights,
                                        const Batch& batch) = 0;
 };
 

@@ -22,7 +22,7 @@ class CpuLeafModel : public LeafModel {
 
   Status Add(const Batch& batch, bool last) override {
     const Result<BatchResult> result =
-        model_->ForwardBackward(batch, work_.weights,
+        model_->ForwardBackward(batch, work_.weights.values,
                                 {.base = work_.gradient,
                                  .first = results_.empty(),
                                  .on_final = last ? work_.on_final : std::function<void(size_t)>(),
@@ -34,9 +34,9 @@ class CpuLeafModel : public LeafModel {
 
   Result<LeafResult> EndLeaf() override { return LeafResult{std::move(results_)}; }
 
-  Result<BatchResult> Evaluate(int64_t /*version*/, const float* weights,
+  Result<BatchResult> Evaluate(int64_t /*version*/, WeightsView weights,
                                const Batch& batch) override {
-    return model_->Evaluate(batch, weights);
+    return model_->Evaluate(batch, weights.values);
   }
 
  private:

@@ -5,12 +5,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/base/status.h"
 #include "proto/drover/v1/job.pb.h"
+#include "worker/comm/host_array.h"
+#include "worker/comm/host_reduce.h"
 #include "worker/nn/leaf_model.h"
+#include "worker/nn/weights_inlet.h"
+#include "worker/train/job_setup.h"
 
 namespace drover {
 
@@ -18,6 +23,13 @@ struct ComputeDevice {
   std::string name;                   // "CPU", "NVIDIA H100 80GB HBM3": for people.
   std::string numeric_class;          // See worker/nn/numeric_class.h.
   std::vector<LeafModelMaker> lanes;  // One thread each; at least one.
+  // Where weights go as they arrive, one of each GPU; none: lanes read them in the host's memory.
+  std::vector<std::shared_ptr<WeightsInlet>> inlets = {};
+  HostMemoryMaker host_memory = PlainHostMemory;  // Of weights and gradients.
+  // Adds up the lanes' GPUs; empty: the host does.
+  std::function<Result<std::shared_ptr<HostReduce>>(const Layout& layout)> make_reduce = {};
+  // What a job will need of the memory that is free, for people; empty: nothing to say.
+  std::function<std::string(const JobSetup& setup)> memory_report = {};
 };
 
 // For a job with every default written out. Errors say why this worker cannot serve it.

@@ -2,30 +2,51 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <utility>
 
 #include "common/base/logging.h"
 #include "common/gpu/device.h"
 #include "worker/nn/gpu_model.h"
 #include "worker/nn/products.h"
+#include "worker/train/gpu_memory_report.h"
 
 namespace drover {
 namespace {
 
-LeafModelMaker LaneOf(const GpuInfo& gpu, bool tf32) {
-  return
-      [index = gpu.index, tf32](const NetworkSpec& network,
-                                const LayerSetting& setting) -> Result<std::unique_ptr<LeafModel>> {
-        Result<std::unique_ptr<GpuProducts>> products = MakeProducts(index, tf32);
-        if (!products.ok()) return products.status();
-        return MakeGpuLeafModel(index, std::move(products).value(), network, setting);
-      };
+// What a job says of GPUs.
+struct GpuChoice {
+  bool tf32 = false;
+  bool recompute = false;
+};
+
+// Whoever may not pin so much (ulimit -l) still computes, with copies that take the host's time.
+std::shared_ptr<std::byte> PinnedMemory(int device, size_t bytes) {
+  Result<PinnedBuffer<std::byte>> pinned = PinnedBuffer<std::byte>::Make(device, bytes);
+  if (!pinned.ok()) {
+    LogWarning("copies to and from the GPU will be slow: {}", pinned.status().message());
+    return PlainHostMemory(bytes);
+  }
+  auto owner = std::make_shared<PinnedBuffer<std::byte>>(std::move(pinned).value());
+  return {owner, owner->data()};
 }
 
-Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, bool tf32) {
+LeafModelMaker LaneOf(const GpuInfo& gpu, const GpuChoice& choice,
+                      std::shared_ptr<GpuWeightsInlet> inlet) {
+  return [index = gpu.index, choice, inlet](
+             const NetworkSpec& network,
+             const LayerSetting& setting) -> Result<std::unique_ptr<LeafModel>> {
+    Result<std::unique_ptr<GpuProducts>> products = MakeProducts(index, choice.tf32);
+    if (!products.ok()) return products.status();
+    return MakeGpuLeafModel(index, std::move(products).value(), network, setting, inlet,
+                            choice.recompute);
+  };
+}
+
+Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, const GpuChoice& choice) {
   const GpuInfo& first = gpus.front();
   // Made to be asked its name, and whether the library is there at all.
-  const Result<std::unique_ptr<GpuProducts>> products = MakeProducts(first.index, tf32);
+  const Result<std::unique_ptr<GpuProducts>> products = MakeProducts(first.index, choice.tf32);
   if (!products.ok()) return products.status();
   ComputeDevice device;
   device.name = first.name;
@@ -38,20 +59,35 @@ Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, bool tf32) {
                                 "kind; hide the others with CUDA_VISIBLE_DEVICES",
                                 first.name, gpu.index, gpu.name));
     }
-    device.lanes.push_back(LaneOf(gpu, tf32));
+    auto inlet = MakeGpuWeightsInlet(gpu.index);
+    device.lanes.push_back(LaneOf(gpu, choice, inlet));
+    device.inlets.push_back(std::move(inlet));
   }
+  device.memory_report = [free = static_cast<size_t>(first.free_bytes)](const JobSetup& setup) {
+    const Result<std::string> report = GpuMemoryReport(setup, free);
+    return report.ok() ? report.value() : report.status().message();
+  };
+  if (gpus.size() > 1) {
+    std::vector<int> devices;
+    for (const GpuInfo& gpu : gpus) devices.push_back(gpu.index);
+    device.make_reduce = [devices](const Layout& layout) {
+      return MakeHostReduce(devices, layout);
+    };
+  }
+  device.host_memory = [index = first.index](size_t bytes) { return PinnedMemory(index, bytes); };
   return device;
 }
 
-Result<ComputeDevice> FindGpus(bool tf32) {
+Result<ComputeDevice> FindGpus(const GpuChoice& choice) {
   const Result<std::vector<GpuInfo>> gpus = ListGpus();
   if (!gpus.ok()) return gpus.status();
-  return OnGpus(gpus.value(), tf32);
+  return OnGpus(gpus.value(), choice);
 }
 
 Result<ComputeDevice> Choose(const v1::JobSpec& spec, uint32_t cpu_lanes) {
   if (spec.device() == v1::JobSpec::DEVICE_CPU) return OnlyCpu(cpu_lanes)(spec);
-  Result<ComputeDevice> gpus = FindGpus(spec.precision() == v1::JobSpec::PRECISION_TF32);
+  Result<ComputeDevice> gpus = FindGpus({.tf32 = spec.precision() == v1::JobSpec::PRECISION_TF32,
+                                         .recompute = spec.numerics().recompute()});
   if (gpus.ok()) return gpus;
   if (spec.device() == v1::JobSpec::DEVICE_CUDA) return gpus.status().Annotate("device: cuda");
   LogInfo("device: auto: computing on the CPU, because {}", gpus.status().message());

@@ -19,7 +19,7 @@ void EvalRun::RunOn(LeafRunner* runner, float* /*lane_buffer*/) {
     if (begin >= order_.sample_end()) return;
     const int64_t end = std::min(begin + micro_batch_, order_.sample_end());
     const Result<EvalStats> stats =
-        runner->Evaluate(order_.version(), begin, end, weights_->values.data());
+        runner->Evaluate(order_.version(), begin, end, weights_->view());
     if (!stats.ok()) return Break(stats.status().ToString());
     Add(stats.value());
   }

@@ -128,6 +128,7 @@ Result<JobSetup> SetUpJobFrom(FileSystem& files, const v1::JobSpec& spec) {
   setup.precision =
       spec.precision() == v1::JobSpec::PRECISION_BF16 ? Precision::kBf16 : Precision::kF32;
   setup.fraction_bits = static_cast<int>(spec.numerics().fraction_bits());
+  setup.recompute = spec.numerics().recompute();
   DatasetResult train = OpenSplit(files, spec.dataset(), Split::kTrain, setup.seed);
   if (!train.ok()) return train.status();
   DatasetResult test = OpenSplit(files, spec.dataset(), Split::kTest, setup.seed);

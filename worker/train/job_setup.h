@@ -42,6 +42,7 @@ struct JobSetup {
   std::vector<JobPhase> phases;  // At least one, in order, the first one of step 0.
   uint64_t seed = 0;
   int fraction_bits = 0;
+  bool recompute = false;  // On GPUs: see GpuChain::Make.
   std::shared_ptr<const Dataset> train;
   std::shared_ptr<const Dataset> test;
   std::string dataset;  // Its kind and path, for people.

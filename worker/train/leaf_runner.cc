@@ -103,7 +103,7 @@ Batch LeafRunner::Read(const Dataset& dataset, size_t begin, size_t samples, uin
           .positions = positions_.data()};
 }
 
-Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* weights,
+Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, WeightsView weights,
                                       float* gradient,
                                       const std::function<void(size_t tensor)>& on_final,
                                       const std::atomic<bool>& cancelled, LeafTimes* times) {
@@ -114,7 +114,7 @@ Result<StepStats> LeafRunner::RunLeaf(int64_t step, uint32_t leaf, const float* 
   return added.value().stats;
 }
 
-Result<LeafRunner::Added> LeafRunner::AddLeaf(int64_t step, uint32_t leaf, const float* weights,
+Result<LeafRunner::Added> LeafRunner::AddLeaf(int64_t step, uint32_t leaf, WeightsView weights,
                                               LeafSums sums, const std::atomic<bool>& cancelled,
                                               LeafTimes* times) {
   return Run(step, leaf, {.weights = weights, .sums = std::move(sums)}, cancelled, times);
@@ -163,7 +163,7 @@ Result<LeafRunner::Added> LeafRunner::Run(int64_t step, uint32_t leaf, LeafWork 
 }
 
 Result<EvalStats> LeafRunner::Evaluate(int64_t version, int64_t begin, int64_t end,
-                                       const float* weights) {
+                                       WeightsView weights) {
   DROVER_RETURN_IF_ERROR(UseModel(setup_.network, setup_.PhaseAt(version).micro_batch));
   indices_.resize(static_cast<size_t>(end - begin));
   std::iota(indices_.begin(), indices_.end(), static_cast<uint64_t>(begin));

@@ -50,7 +50,7 @@ class LeafRunner {
   // `on_final(tensor)` during the last micro-batch, last layer first, when that tensor's sum is
   // whole. Stops early, with kCancelled, when `cancelled` becomes true; other errors mean that this
   // worker cannot compute the job. `times` may be null.
-  Result<StepStats> RunLeaf(int64_t step, uint32_t leaf, const float* weights, float* gradient,
+  Result<StepStats> RunLeaf(int64_t step, uint32_t leaf, WeightsView weights, float* gradient,
                             const std::function<void(size_t tensor)>& on_final,
                             const std::atomic<bool>& cancelled, LeafTimes* times = nullptr);
 
@@ -61,12 +61,12 @@ class LeafRunner {
     StepStats stats;
     std::optional<BadElement> bad;
   };
-  Result<Added> AddLeaf(int64_t step, uint32_t leaf, const float* weights, LeafSums sums,
+  Result<Added> AddLeaf(int64_t step, uint32_t leaf, WeightsView weights, LeafSums sums,
                         const std::atomic<bool>& cancelled, LeafTimes* times = nullptr);
 
   // Loss and correct answers of version `version` on test samples [begin, end), at most one
   // micro-batch of its phase.
-  Result<EvalStats> Evaluate(int64_t version, int64_t begin, int64_t end, const float* weights);
+  Result<EvalStats> Evaluate(int64_t version, int64_t begin, int64_t end, WeightsView weights);
 
   const Layout& layout() const { return layout_; }
 

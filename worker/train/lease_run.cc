@@ -18,6 +18,7 @@ LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
       passes_(FixedPointPassesFor(BestIsa())),
       weights_(std::move(weights)),
       started_(Clock::Real().Now()),
+      reduction_(context_.reduce != nullptr ? context_.reduce->Begin() : 0),
       next_leaf_(order.leaves.begin),
       tensors_(context_.layout->tensors().size()),
       tensors_missing_(context_.chunks->chunks.size()),
@@ -46,7 +47,7 @@ void LeaseRun::RunOn(LeafRunner* runner, float* lane_buffer) {
     float* gradient = LeafBuffer(lane_buffer);
     LeafTimes times;
     const Result<StepStats> stats = runner->RunLeaf(
-        order_.step, *leaf, weights_->values.data(), gradient,
+        order_.step, *leaf, weights_->view(), gradient,
         [&](size_t tensor) { TensorFinal(*leaf, tensor, gradient); }, cancelled_, &times);
     if (stats.ok()) {
       context_.metrics->CountLeaf(stats.value().samples, times);
@@ -65,21 +66,29 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
   while (const std::optional<uint32_t> leaf = next) {
     next = NextLeaf();
     ++begun;
-    if (!next && begun < order_.leaves.size()) own = context_.sums->Take();
+    const bool shared = !next && begun < order_.leaves.size();
+    std::function<Status(const GpuStream&, const int64_t*)> deposit;
+    if (shared && context_.reduce != nullptr) {
+      deposit = [this](const GpuStream& stream, const int64_t* on_device) {
+        return context_.reduce->Deposit(reduction_, stream, on_device);
+      };
+    } else if (shared) {
+      own = context_.sums->Take();
+    }
     int64_t* const sums = own != nullptr ? own->data() : sums_->data();
     const auto on_final = [&](size_t tensor) {
       TensorSummed(begun, tensor, own != nullptr ? sums : nullptr);
     };
     LeafTimes times;
-    const Result<LeafRunner::Added> added =
-        runner->AddLeaf(order_.step, *leaf, weights_->values.data(),
-                        {.scale = scale_,
-                         .limit = leaf_limit_,
-                         .first = begun == 1,
-                         .last = !next,
-                         .sums = sums,
-                         .on_final = on_final},
-                        cancelled_, &times);
+    const Result<LeafRunner::Added> added = runner->AddLeaf(order_.step, *leaf, weights_->view(),
+                                                            {.scale = scale_,
+                                                             .limit = leaf_limit_,
+                                                             .first = begun == 1,
+                                                             .last = !next,
+                                                             .sums = sums,
+                                                             .on_final = on_final,
+                                                             .deposit = deposit},
+                                                            cancelled_, &times);
     if (!added.ok()) {
       if (added.status().code() == Code::kCancelled) return;
       return End(Outcome::kBroken, {*leaf, "", added.status().ToString()});
@@ -89,7 +98,21 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
     }
     context_.metrics->CountLeaf(added.value().stats.samples, times);
     LeafFinal(added.value().stats);
+    if (deposit) Deposited(begun);
   }
+}
+
+// The lane that leaves the last leaves adds all of them up; the others may begin another lease.
+void LeaseRun::Deposited(uint32_t leaves) {
+  {
+    MutexLock lock(&mutex_);
+    leaves_deposited_ += leaves;
+    if (leaves_deposited_ < order_.leaves.size()) return;
+  }
+  const Status reduced = context_.reduce->Finish(reduction_, sums_->data());
+  if (reduced.code() == Code::kCancelled || cancelled_.load()) return;
+  if (!reduced.ok()) return End(Outcome::kBroken, {order_.leaves.begin, "", reduced.ToString()});
+  for (size_t chunk = context_.chunks->chunks.size(); chunk-- > 0;) PushChunk(chunk);
 }
 
 std::optional<uint32_t> LeaseRun::NextLeaf() {

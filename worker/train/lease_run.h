@@ -19,9 +19,10 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/rpc/frame.h"
-#include "common/tensor/buffer.h"
 #include "common/tensor/fixed_point.h"
 #include "worker/comm/chunk_map.h"
+#include "worker/comm/host_array.h"
+#include "worker/comm/host_reduce.h"
 #include "worker/comm/object_pool.h"
 #include "worker/comm/shard_set.h"
 #include "worker/comm/weights_inbox.h"
@@ -31,7 +32,7 @@
 
 namespace drover {
 
-using SumBuffer = Buffer<int64_t>;
+using SumBuffer = HostArray<int64_t>;
 
 // What all leases of a job in one epoch share.
 struct LeaseContext {
@@ -42,18 +43,23 @@ struct LeaseContext {
   FrameHeader header;  // Job, epoch and layout of every frame.
   std::function<void(size_t part, const FrameHeader& header, grpc::ByteBuffer frame)> push;
   // Parameter spaces, zero between tensors: nobody writes there and frames carry it.
-  std::shared_ptr<ObjectPool<FloatBuffer>> floats;
+  std::shared_ptr<ObjectPool<HostArray<float>>> floats;
   std::shared_ptr<ObjectPool<SumBuffer>> sums;
+  // Adds up lanes that add leaves by themselves; null: this process does.
+  std::shared_ptr<HostReduce> reduce = nullptr;
   std::function<void()> on_change;   // An outcome is there. On any thread; must not block.
   WorkerMetrics* metrics = nullptr;  // Not null.
 };
 
 // One buffer in use and one that a slow network still reads, without any allocation.
 template <typename T>
-std::shared_ptr<ObjectPool<Buffer<T>>> MakeBufferPool(const Layout& layout) {
+std::shared_ptr<ObjectPool<HostArray<T>>> MakeBufferPool(
+    const Layout& layout, const HostMemoryMaker& memory = PlainHostMemory) {
   const uint64_t elements = layout.SpanElements(layout.all_blocks());
-  return std::make_shared<ObjectPool<Buffer<T>>>(
-      [elements] { return std::make_unique<Buffer<T>>(Buffer<T>::Zeroed(elements)); },
+  return std::make_shared<ObjectPool<HostArray<T>>>(
+      [elements, memory] {
+        return std::make_unique<HostArray<T>>(HostArray<T>::Zeroed(elements, memory));
+      },
       /*free_max=*/2);
 }
 
@@ -103,6 +109,8 @@ class LeaseRun : public LaneWork, public AckReceiver {
  private:
   // RunOn for a device that adds leaves up by itself.
   void AddLeavesOn(LeafRunner* runner);
+  // So many leaves of a lane lie in context_.reduce.
+  void Deposited(uint32_t leaves);
   void EndAsBad(uint32_t leaf, size_t tensor, uint64_t element, float value);
   void TensorIsWhole(size_t tensor);
   void PushChunk(size_t chunk);
@@ -118,9 +126,10 @@ class LeaseRun : public LaneWork, public AckReceiver {
   const FixedPointPasses& passes_;
   const std::shared_ptr<const Weights> weights_;
   const Instant started_;
+  const uint64_t reduction_;  // Of context_.reduce; 0 without.
 
   // One of the two, by the number of leaves. Shared with frames that are on their way.
-  std::shared_ptr<FloatBuffer> single_;
+  std::shared_ptr<HostArray<float>> single_;
   std::shared_ptr<SumBuffer> sums_;
 
   std::atomic<bool> cancelled_{false};  // There is an outcome: lanes stop at the next micro-batch.
@@ -136,6 +145,7 @@ class LeaseRun : public LaneWork, public AckReceiver {
   mutable Mutex mutex_;
   StepStats stats_ DROVER_GUARDED_BY(mutex_);
   uint32_t leaves_missing_ DROVER_GUARDED_BY(mutex_);
+  uint32_t leaves_deposited_ DROVER_GUARDED_BY(mutex_) = 0;
   // Which chunks, then which parts' statistics, the shards have: a late answer to an earlier lease
   // of the same leaves is as good as one to this.
   std::vector<bool> acknowledged_ DROVER_GUARDED_BY(mutex_);

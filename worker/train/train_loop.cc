@@ -16,6 +16,21 @@ constexpr Duration kTick = std::chrono::milliseconds(500);
 constexpr Duration kAskAgain = std::chrono::seconds(4);
 constexpr int64_t kTimeoutMsMax = 3'600'000;  // An hour; more is a mistake of the coordinator.
 
+// Weights go on to the GPUs as they arrive.
+std::optional<WeightsInbox::Listener> ListenerOf(
+    const std::vector<std::shared_ptr<WeightsInlet>>& inlets) {
+  if (inlets.empty()) return std::nullopt;
+  WeightsInbox::Listener listener;
+  listener.on_expect = [inlets](int64_t version) {
+    for (const auto& inlet : inlets) inlet->Begin(version);
+  };
+  listener.on_chunk = [inlets](int64_t version, const ElementRange& elements, bool is_bf16,
+                               const void* values) {
+    for (const auto& inlet : inlets) inlet->Arrived(version, {elements, is_bf16, values});
+  };
+  return listener;
+}
+
 }  // namespace
 
 TrainLoop::TrainLoop(Options options)
@@ -120,16 +135,30 @@ Status TrainLoop::OpenJob(const v1::Assignment& assignment) {
   device_ = std::move(device).value();
   LogInfo("job={:016x} computing on {}, {} lanes, class \"{}\"", assignment.job(), device_.name,
           device_.lanes.size(), device_.numeric_class);
+  if (device_.memory_report) LogInfo("{}", device_.memory_report(setup_));
   Result<std::unique_ptr<LanePool>> lanes = LanePool::Make(setup_, device_.lanes);
   if (!lanes.ok()) return lanes.status();
   lanes_ = std::move(lanes).value();
   layout_ = std::make_shared<const Layout>(lanes_->layout());
-  weights_pool_ = MakeWeightsPool(*layout_);
-  floats_ = MakeBufferPool<float>(*layout_);
-  sums_ = MakeBufferPool<int64_t>(*layout_);
+  weights_pool_ = MakeWeightsPool(*layout_, device_.host_memory);
+  floats_ = MakeBufferPool<float>(*layout_, device_.host_memory);
+  sums_ = MakeBufferPool<int64_t>(*layout_, device_.host_memory);
+  OpenReduce();
   options_.metrics->SetJob(assignment.job(), static_cast<uint32_t>(device_.lanes.size()));
   idle_since_ = Clock::Real().Now();
   return Status();
+}
+
+void TrainLoop::OpenReduce() {
+  if (!device_.make_reduce) return;
+  Result<std::shared_ptr<HostReduce>> reduce = device_.make_reduce(*layout_);
+  if (!reduce.ok()) {
+    LogInfo("adding up {} GPUs on the host, because {}", device_.lanes.size(),
+            reduce.status().message());
+    return;
+  }
+  LogInfo("adding up {} GPUs by a reduce-scatter among them", device_.lanes.size());
+  reduce_ = std::move(reduce).value();
 }
 
 Status TrainLoop::Connect() {
@@ -145,6 +174,7 @@ Status TrainLoop::Connect() {
         {shard.name(), shard.address(), {shard.block_begin(), shard.block_end()}});
   }
   options.pool = weights_pool_;
+  options.on_weights = ListenerOf(device_.inlets);
   options.on_change = [this] { Wake(); };
   WorkerMetrics* metrics = options_.metrics;
   options.on_sent = [metrics](const FrameHeader& header) { metrics->CountSent(header); };
@@ -163,6 +193,7 @@ Status TrainLoop::Connect() {
       },
       floats_,
       sums_,
+      reduce_,
       [this] { Wake(); },
       metrics};
   return Status();
@@ -188,6 +219,7 @@ void TrainLoop::DropJob() {
   weights_pool_.reset();
   floats_.reset();
   sums_.reset();
+  reduce_.reset();
   layout_.reset();
   assignment_.reset();
   device_ = {};
@@ -217,6 +249,7 @@ void TrainLoop::TakeWeights() {
   Duration duration(0);
   std::shared_ptr<const Weights> arrived = shards_->inbox().Take(&duration);
   if (arrived == nullptr) return;
+  for (const auto& inlet : device_.inlets) inlet->Complete(arrived->version);
   options_.metrics->ObservePull(duration);
   weights_ = std::move(arrived);
   DropWork();  // Version t+1 exists, so step t is closed: what is open of it is of no use any more.

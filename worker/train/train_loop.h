@@ -71,6 +71,7 @@ class TrainLoop {
   void Assign(const v1::Assignment& assignment);
   Status OpenJob(const v1::Assignment& assignment);
   void RenewToken(const std::string& token);
+  void OpenReduce();
   Status Connect();
   void Disconnect();  // From all shards; drops the open work.
   void DropJob();
@@ -101,8 +102,9 @@ class TrainLoop {
   std::unique_ptr<LanePool> lanes_;
   std::shared_ptr<const Layout> layout_;
   std::shared_ptr<WeightsPool> weights_pool_;
-  std::shared_ptr<ObjectPool<FloatBuffer>> floats_;
+  std::shared_ptr<ObjectPool<HostArray<float>>> floats_;
   std::shared_ptr<ObjectPool<SumBuffer>> sums_;
+  std::shared_ptr<HostReduce> reduce_;  // Null: lanes are added up on the host.
 
   // Its shards, null until it is placed, and the weights held now, null before the first pull.
   std::shared_ptr<ShardSet> shards_;

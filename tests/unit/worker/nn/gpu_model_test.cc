@@ -247,6 +247,39 @@ TEST(GpuModelPlanTest, LargestMicroBatchIsTheLastThatFits) {
   EXPECT_EQ(LargestMicroBatch(SmallNetwork(), setting, 1000).value(), 0);
 }
 
+// With R rows of an encoder layer: q, k, v, context and projection, a log-sum per head, x + f(x)
+// and its norm are one block; the feed-forward's two inner arrays, its output, x + f(x) and its
+// norm are the other. A norm keeps mean and deviation of each row.
+TEST(GpuModelPlanTest, RecomputingKeepsTheInputOfEachBlock) {
+  const BertSizes sizes = {.layers = 5,
+                           .hidden = 64,
+                           .heads = 2,
+                           .intermediate = 256,
+                           .positions = 16,
+                           .vocabulary = 40,
+                           .dropout = 0.1};
+  const NetworkSpec network = BertNetwork(sizes, 16, 2);
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+    const LayerSetting setting = {.micro_batch = 32, .precision = precision};
+    const auto bytes_of = [&](bool recompute) {
+      return PlanGpuMemory(MakeGpuModelParts(network, setting, recompute).value(), network, setting)
+          .bytes;
+    };
+    const size_t rows = 32 * 16;
+    const size_t value = precision == Precision::kBf16 ? 2 : 4;
+    const size_t hidden = rows * 64 * value;
+    const size_t attention = 7 * hidden + rows * 2 * 4 + 2 * rows * 4;
+    const size_t feed_forward = 3 * hidden + 2 * rows * 256 * value + 2 * rows * 4;
+    const GpuModelBytes kept = bytes_of(false);
+    const GpuModelBytes again = bytes_of(true);
+
+    EXPECT_EQ(kept.activations - again.activations, 5 * (attention + feed_forward - 2 * hidden));
+    EXPECT_EQ(again.scratch - kept.scratch, feed_forward + 2 * hidden) << "and two gradients";
+    EXPECT_EQ(again.weights, kept.weights);
+    EXPECT_EQ(again.gradient, kept.gradient);
+  }
+}
+
 TEST(GpuModelTextTest, BadTokenIsNamedBeforeAnythingIsComputed) {
   const BertSizes sizes = {.layers = 1,
                            .hidden = 4,

@@ -154,10 +154,11 @@ Leaf OnCpu(const NetworkSpec& network) {
   return Compute(MakeCpuLeafModel(network, {.micro_batch = kMicroBatch}).value().get(), network);
 }
 
-Leaf OnGpu(const NetworkSpec& network, Precision precision = Precision::kF32) {
-  Result<std::unique_ptr<LeafModel>> model =
-      MakeGpuLeafModel(0, std::make_unique<PlainProducts>(), network,
-                       {.micro_batch = kMicroBatch, .precision = precision});
+Leaf OnGpu(const NetworkSpec& network, Precision precision = Precision::kF32,
+           bool recompute = false) {
+  Result<std::unique_ptr<LeafModel>> model = MakeGpuLeafModel(
+      0, std::make_unique<PlainProducts>(), network,
+      {.micro_batch = kMicroBatch, .precision = precision}, /*inlet=*/nullptr, recompute);
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? Compute(model.value().get(), network) : Leaf();
 }
@@ -250,6 +251,26 @@ TEST_P(GpuNetworksTest, HasTheSameBitsInEveryOrderOfThreads) {
     EXPECT_EQ(leaf.evaluation.loss_sum, first.evaluation.loss_sum);
     EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
   });
+}
+
+// Dropout is drawn again from the same numbers.
+TEST(GpuRecomputeTest, ComputingBlocksAgainChangesNoBit) {
+  const NetworkSpec bert = BertNetwork(kBert, kTokens, kPredictions);
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+    const Leaf expected = OnGpu(bert, precision);
+    emulator::ForEachSeed(3, [&](uint64_t seed) {
+      SCOPED_TRACE(seed);
+      const Leaf leaf = OnGpu(bert, precision, /*recompute=*/true);
+      EXPECT_EQ(leaf.gradient, expected.gradient);
+      ASSERT_EQ(leaf.results.size(), expected.results.size());
+      for (size_t m = 0; m < expected.results.size(); ++m) {
+        EXPECT_EQ(leaf.results[m].loss_sum, expected.results[m].loss_sum);
+        EXPECT_EQ(leaf.results[m].masked_loss_sum, expected.results[m].masked_loss_sum);
+      }
+      EXPECT_EQ(leaf.evaluation.loss_sum, expected.evaluation.loss_sum);
+      EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
+    });
+  }
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ class AddingModel : public LeafModel {
     for (const size_t tensor : finals_) AddTensor(tensor, &result.value());
     return result;
   }
-  Result<BatchResult> Evaluate(int64_t version, const float* weights, const Batch& batch) override {
+  Result<BatchResult> Evaluate(int64_t version, WeightsView weights, const Batch& batch) override {
     return cpu_->Evaluate(version, weights, batch);
   }
 

@@ -80,8 +80,11 @@ TEST_F(TextJobTest, ABertTakesVocabularyAndLengthOfTheText) {
       "size: SIZE_TINY layers: 1 hidden: 4 heads: 1 intermediate: 8 positions: 12 "
       "vocabulary_multiple: 8 dropout: 0.1",
       spec.mutable_model()->mutable_bert()));
+  spec.mutable_numerics()->set_recompute(true);
 
   const JobSetup setup = SetUpJob(spec).value();
+
+  EXPECT_TRUE(setup.recompute);
 
   EXPECT_EQ(setup.network.input, Dims{12});
   EXPECT_EQ(setup.network.predictions, setup.train->shape().predictions);

@@ -74,7 +74,7 @@ inline std::shared_ptr<const Weights> WeightsOf(const Layout& layout, int64_t ve
   const std::vector<float> values = SmallWeights(layout, version);
   auto weights = std::make_shared<Weights>();
   weights->version = version;
-  weights->values = FloatBuffer(values.size());
+  weights->values = HostArray<float>::Zeroed(values.size());
   std::copy(values.begin(), values.end(), weights->values.data());
   return weights;
 }
