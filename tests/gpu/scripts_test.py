@@ -224,7 +224,7 @@ class BundleTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
-        self.out = pathlib.Path(scratch.name) / "bundle.tar.gz"
+        self.out = pathlib.Path(scratch.name) / "bundle.tar.xz"
         self.empty = pathlib.Path(scratch.name)
 
     def test_refuses_a_build_without_cuda(self):
@@ -268,7 +268,7 @@ class BundleTest(unittest.TestCase):
         done = run(HERE / "bundle", "--build-dir", OPTIONS.build_dir, "--out", self.out,
                    "--limit-mib", "0.5")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("MiB are more than 0.5", done.stderr)
+        self.assertIn("more than 0.5 MiB", done.stderr)
 
 
 def start_real(folder, out):
