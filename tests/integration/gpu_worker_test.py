@@ -10,6 +10,7 @@ elsewhere, as in the bundle for a GPU machine, the real one.
 
 import os
 import pathlib
+import subprocess
 import unittest
 
 import cluster
@@ -84,6 +85,30 @@ class GpuWorkerTest(cluster.TestCase):
         for precision in ("bf16", "tf32"):
             result = self.run_to_end(precision, fields(precision=precision))
             self.assertLess(result.summary["evaluation_loss"], 2.3, precision)
+
+
+class MemoryOfTest(cluster.TestCase):
+    """A question about a job needs no coordinator."""
+
+    def ask(self, path):
+        return subprocess.run([cluster.BIN / "drover-worker", "--memory-of", path],
+                              capture_output=True, text=True, check=False,
+                              timeout=cluster.PATIENCE_S)
+
+    def test_says_what_is_wrong_with_the_file(self):
+        missing = self.ask(self.folder / "missing")
+        self.assertEqual(missing.returncode, 78)
+        self.assertIn("--memory-of", missing.stderr)
+        (self.folder / "text").write_text("model: {mlp: {}}")
+        wrong = self.ask(self.folder / "text")
+        self.assertEqual(wrong.returncode, 78)
+        self.assertIn("no JobSpec", wrong.stderr)
+
+    def test_a_job_without_defaults_is_refused(self):
+        (self.folder / "empty").write_text("")
+        empty = self.ask(self.folder / "empty")
+        self.assertEqual(empty.returncode, 1)
+        self.assertIn("--memory-of", empty.stderr)
 
 
 @unittest.skipIf(pathlib.Path("/dev/nvidiactl").exists(), "this machine has a GPU")
