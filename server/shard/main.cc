@@ -34,6 +34,7 @@
 #include "common/rpc/transport.h"
 #include "server/shard/coordinator_session.h"
 #include "server/shard/gpu_device.h"
+#include "server/shard/range_memory.h"
 #include "server/shard/shard_host.h"
 #include "server/shard/tensor_service.h"
 #include "server/shard/token_gate.h"
@@ -180,6 +181,7 @@ int Run(Flags flags) {
   ShardRuntimeOptions options;
   options.state_dir = flags.state_dir;
   options.threads = CoreCount();
+  options.available_memory = [] { return AvailableMemory(); };
   Result<std::shared_ptr<const ShardDevice>> device =
       OpenShardDevice(flags.device, options.threads);
   if (!device.ok()) return RefuseToStart(device.status().Annotate("--device"));

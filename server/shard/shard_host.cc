@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "common/base/logging.h"
+#include "server/shard/range_memory.h"
 
 namespace drover {
 namespace {
@@ -81,12 +83,11 @@ void ShardHost::Post(ShardOrder order) {
   {
     MutexLock lock(&mutex_);
     if (stopped_) return;
-    if (hosted == nullptr && place != nullptr && slots_.size() >= kJobsMax) {
-      PlacedReply reply;
-      reply.fence = {job, place->epoch, 0};
-      reply.error = fmt::format("{} jobs are placed here already", slots_.size());
-      send_(std::move(reply));
-      return;
+    if (hosted == nullptr && place != nullptr) {
+      PlacedReply refused;
+      refused.fence = {job, place->epoch, 0};
+      refused.error = RefusalOf(*place);
+      if (!refused.error.empty()) return send_(std::move(refused));
     }
     Slot& slot = slots_[job];
     if (hosted == nullptr) hosted = slot.hosted = MakeJob(job);
@@ -94,6 +95,22 @@ void ShardHost::Post(ShardOrder order) {
     slot.releases += release ? 1 : 0;
   }
   std::visit([&](auto& what) { hosted->runtime->Post(std::move(what)); }, order);
+}
+
+// A job that began elsewhere or before is never refused for its size: it fitted then, and an
+// estimate must not end it.
+std::string ShardHost::RefusalOf(const PlaceOrder& place) const {
+  if (slots_.size() >= kJobsMax) {
+    return fmt::format("{} jobs are placed here already", slots_.size());
+  }
+  const bool begins = place.discard && place.origin.checkpoint.empty();
+  if (!begins || slots_.empty() || options_.available_memory == nullptr) return "";
+  const uint64_t needed = RangeBytes(place);
+  const std::optional<uint64_t> available = options_.available_memory();
+  if (!available || needed <= *available) return "";
+  return fmt::format("the job needs {} MB of memory here, {} MB are left beside {} other job{}",
+                     needed / 1'000'000, *available / 1'000'000, slots_.size(),
+                     slots_.size() == 1 ? "" : "s");
 }
 
 void ShardHost::OnForgotten(uint64_t job) {

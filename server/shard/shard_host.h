@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -44,8 +45,9 @@ class ShardHost {
                                                   std::function<void(ShardReply)> send);
   ~ShardHost();
 
-  // Blocks while the job's queue is full. Orders for a job that is not here, but for Place and
-  // Release, are logged and dropped.
+  // Blocks while the job's queue is full. A Place of a job that has to begin anew beside others is
+  // answered with an error when its memory is not there (range_memory.h). Orders for a job that is
+  // not here, but for Place and Release, are logged and dropped.
   void Post(ShardOrder order) DROVER_EXCLUDES(mutex_);
 
   // Of every job: finishes the event under way and drops the others. Repeatable.
@@ -70,6 +72,8 @@ class ShardHost {
             std::unique_ptr<ShardStore> store);
 
   std::shared_ptr<HostedJob> MakeJob(uint64_t job);
+  // Why a job that is not here yet cannot be placed; empty when it can.
+  std::string RefusalOf(const PlaceOrder& place) const DROVER_REQUIRES(mutex_);
   void OnForgotten(uint64_t job) DROVER_EXCLUDES(mutex_);
   void RemoveReleased() DROVER_EXCLUDES(mutex_);
 

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -46,6 +47,7 @@ class ShardHostTest : public testing::Test {
     options.state_dir = state_dir_;
     options.threads = 1;
     options.device = TestDevice(1);
+    options.available_memory = [this] { return available_; };
     Result<std::unique_ptr<ShardHost>> started =
         ShardHost::Start(FileSystem::Real(), Clock::Real(), options, &registry_,
                          [this](ShardReply reply) { replies_.TryPush(std::move(reply)); });
@@ -135,6 +137,7 @@ class ShardHostTest : public testing::Test {
   SlowJob second_{layout_, RuleOf(kSecond)};
   MetricRegistry registry_{MetricRole::kShard};
   BoundedQueue<ShardReply> replies_{100};
+  std::optional<uint64_t> available_;
   std::unique_ptr<ShardHost> host_;
 };
 
@@ -245,6 +248,23 @@ TEST_F(ShardHostTest, OneJobMoreThanItHoldsIsRefused) {
 
   EXPECT_EQ(Place(999).error, "64 jobs are placed here already");
   EXPECT_EQ(host_->Find(999), nullptr);
+}
+
+TEST_F(ShardHostTest, AJobThatDoesNotFitBesideAnotherIsRefusedWhenItBegins) {
+  available_ = 1000;
+  EXPECT_EQ(Place(kFirst).error, "");  // Nobody else suffers.
+  PlaceOrder order = SlowJobPlace(layout_);
+  order.job = kSecond;
+  order.discard = true;
+
+  host_->Post(order);
+  EXPECT_EQ(Await<PlacedReply>().error,
+            "the job needs 0 MB of memory here, 0 MB are left beside 1 other job");
+  EXPECT_EQ(host_->Find(kSecond), nullptr);
+
+  order.discard = false;  // It was here before.
+  host_->Post(order);
+  EXPECT_EQ(Await<PlacedReply>().error, "");
 }
 
 TEST_F(ShardHostTest, ASecondProcessMayNotUseTheDirectory) {
