@@ -103,7 +103,7 @@ class StatusPageTest(cluster.TestCase):
         page.evaluate("document.querySelector('#chart-loss').focus()")
         page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowLeft")
         self.assertRegex(page.texts("#charts figcaption span")[0],
-                         r"^step [\d,]+ · train [\d.]+ · evaluation [\d.]+$")
+                         r"^step [\d,]+ · train [\d.e-]+ · evaluation [\d.e-]+$")
 
     def expect_another_job_to_be_selected(self, page, address, fields):
         for words in (("submit", cluster.SMALL, *cluster.set_flags({**fields, "name": "other"})),
