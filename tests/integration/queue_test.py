@@ -9,7 +9,7 @@ import json
 import cluster
 
 # Long enough to be suspended in the middle, and short ones.
-LONGEST, LONG, SHORT = 300, 150, 16
+LONGEST, LONG, SHORT = 220, 100, 16
 
 
 class QueueTest(cluster.TestCase):
@@ -43,7 +43,7 @@ class QueueTest(cluster.TestCase):
 
     def submit(self, name, **fields):
         fields = cluster.on_pictures(name=name, batch=256, micro_batch=16,
-                                     evaluation__every_steps=150, checkpoint__every_steps=100,
+                                     evaluation__every_steps=150, checkpoint__every_steps=90,
                                      **fields)
         return self.drover("submit", cluster.SMALL, *cluster.set_flags(fields)).strip()
 
@@ -59,8 +59,12 @@ class QueueTest(cluster.TestCase):
             return now if fits else None
         return cluster.wait_until(f"{job} {state} {workers}", look)
 
+    def end_of(self, job):
+        self.drover("watch", job)  # To look again and again would cost more than the job.
+        return self.wait_for(job, "SUCCEEDED")
+
     def digest_at_the_end(self, job):
-        now = self.wait_for(job, "SUCCEEDED")
+        now = self.end_of(job)
         ledger = now["ledger"]
         self.assertEqual(ledger["leafChunksApplied"], ledger["leafChunksExpected"])
         self.assertEqual(ledger["leavesCounted"], str(16 * int(now["spec"]["steps"])))
@@ -78,7 +82,7 @@ class QueueTest(cluster.TestCase):
         two = self.submit("two", max_workers=2, **kinds["two"])
         self.wait_for(one, "RUNNING", workers=1)
         self.wait_for(two, "RUNNING", workers=2)
-        late = self.submit("late", min_workers=2, ttl_after_end="2s", **kinds["small"])
+        late = self.submit("late", min_workers=2, ttl_after_end="5s", **kinds["small"])
         soon = self.submit("soon", min_workers=2, priority=1, **kinds["small"])
         table = self.drover("get", "jobs")
         self.assertRegex(table, r"two +RUNNING +2 ")
@@ -88,7 +92,7 @@ class QueueTest(cluster.TestCase):
         # Suspended, its workers go to who waits: the higher priority before the older one.
         self.drover("suspend", two)
         self.assertEqual(self.digest_at_the_end(soon), alone["small"])
-        ended = self.wait_for(late, "SUCCEEDED")
+        ended = self.end_of(late)
         self.assertEqual(ended["weightsDigest"], alone["small"])
         self.assertLess(int(self.describe(soon)["startTimeUnixMs"]), int(ended["startTimeUnixMs"]))
         self.assertEqual(self.wait_for(two, "SUSPENDED")["workers"], 0)
