@@ -46,6 +46,7 @@ class HostReduceTest : public testing::Test {
     }
     const auto at = static_cast<size_t>(gpu);
     EXPECT_TRUE(CopyToDevice(streams_[at], sums, sums_[at].data()).ok());
+    EXPECT_TRUE(streams_[at].Wait().ok());  // `sums` may go.
     return reduce_->Deposit(lease, streams_[at], sums_[at].data());
   }
   std::vector<int64_t> Expected(const std::vector<int>& gpus, uint64_t lease) const {
