@@ -159,8 +159,15 @@ void JobRun::OnLeaseDone(const LeaseDone& event, Turn* turn) {
 }
 
 void JobRun::OnLeaseFailed(const LeaseFailed& event, Turn* turn) {
-  if (!FenceHolds(event.fence, turn) || phase_ != Phase::kCollecting || step_ == nullptr ||
+  if (!FenceHolds(event.fence, turn) || phase_ != Phase::kCollecting || leases_ == nullptr ||
       event.fence.step != record_->version) {
+    return;
+  }
+  // A report spoils the step of everybody, so only who was given the leaf may make it.
+  const auto live = leases_->live().find(event.lease);
+  if (live == leases_->live().end() || live->second.worker != event.session ||
+      event.leaf < live->second.leaves.begin || event.leaf >= live->second.leaves.end) {
+    Count(CountEvent::What::kRefusedLease, 1, turn);
     return;
   }
   if (!skip_reason_.empty()) return;  // The first one names the culprit.

@@ -363,6 +363,16 @@ TEST_F(DiscardedWorkTest, ASkippedStepLosesAllThatWasLeased) {
             samples_);
 }
 
+TEST_F(DiscardedWorkTest, OnlyWhoHoldsTheLeafMaySayThatItFailed) {
+  const uint32_t end = lease_.leaves.end;
+  for (const LeaseFailed& lie :
+       {LeaseFailed{kFirst + 1, lease_.fence, lease_.lease, 0, "w", "nan"},
+        LeaseFailed{kFirst, lease_.fence, lease_.lease + 1, 0, "w", "nan"},
+        LeaseFailed{kFirst, lease_.fence, lease_.lease, end, "w", "nan"}}) {
+    EXPECT_EQ(Discarded(CountEvent::What::kDiscardedSkipped, lie), 0);
+  }
+}
+
 TEST_F(LeaseSizeTest, SlowLeavesComeInLeasesThatShrink) {
   EXPECT_EQ(SizesOf(kFirst, /*seconds_per_leaf=*/1.0), (std::vector<uint32_t>{16, 8, 4, 2, 1, 1}));
 }
