@@ -250,6 +250,12 @@ Status ShardStore::LoadOrigin(const PlaceOrder& place, StepEngine* engine) const
   const std::string what = "checkpoint " + Quote(place.origin.checkpoint);
   const Result<Manifest> manifest = ReadManifest(fs_, place.origin.checkpoint);
   if (!manifest.ok()) return manifest.status().Annotate(what);
+  // Another job's would fit just as well where the model is the same.
+  if (manifest.value().job != place.job) {
+    return Status(Code::kFailedPrecondition,
+                  fmt::format("{} is of job {:016x}: expected one of job {:016x}", what,
+                              manifest.value().job, place.job));
+  }
   const std::string rule = place.rule.name();
   if (manifest.value().version != place.origin.version || manifest.value().rule != rule) {
     return Status(

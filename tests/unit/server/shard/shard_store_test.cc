@@ -443,6 +443,9 @@ TEST_F(ShardStoreTest, ACheckpointIsAnOriginForAnyRange) {
 
   place_.origin.version = 2;
   EXPECT_EQ(store_->Load(place_).status().code(), Code::kFailedPrecondition);
+  place_.origin.version = 1;
+  ++place_.job;
+  EXPECT_EQ(store_->Load(place_).status().code(), Code::kFailedPrecondition) << "another job's";
 }
 
 }  // namespace
