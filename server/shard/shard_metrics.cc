@@ -141,9 +141,12 @@ void ShardMetrics::CountGradient(const FrameHeader& header, Verdict verdict, Dur
   }
 }
 
-void ShardMetrics::CountMalformed(Code code) {
-  const Verdict verdict = code == Code::kDataLoss ? Verdict::kChecksum : Verdict::kLength;
+void ShardMetrics::CountRefusal(Verdict verdict) {
   Figures()->refused[static_cast<size_t>(verdict)].Increment();
+}
+
+void ShardMetrics::CountMalformed(Code code) {
+  CountRefusal(code == Code::kDataLoss ? Verdict::kChecksum : Verdict::kLength);
 }
 
 void ShardMetrics::CountWeightsSent(uint64_t bytes, bool bf16) {

@@ -33,7 +33,9 @@ class ShardMetrics {
 
   // A kGradient frame after the accumulator has judged it.
   void CountGradient(const FrameHeader& header, Verdict verdict, Duration duration);
-  // A message that is no frame.
+  // A kStats frame that the accumulator has refused.
+  void CountRefusal(Verdict verdict);
+  // A message that is no frame, or a frame that has no place where it came.
   void CountMalformed(Code code);
   void CountWeightsSent(uint64_t bytes, bool bf16);
   void CountRedo(uint64_t bytes, Duration duration);

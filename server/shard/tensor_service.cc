@@ -134,6 +134,11 @@ Status TensorService::CheckFrame(const Guest& guest, const FrameHeader& header, 
   return gate_->CheckFrame(guest.visitor, guest.claims, header.job, header.epoch, verb);
 }
 
+void TensorService::CountMalformed(const Guest& guest, Code code) {
+  const std::shared_ptr<HostedJob> job = find_(guest.claims.job);
+  if (job != nullptr) job->metrics->CountMalformed(code);
+}
+
 Status TensorService::ReadAll(TensorServerStream* stream,
                               const std::shared_ptr<StreamOutbox>& outbox, Guest* guest) {
   const std::string& worker = guest->claims.subject;
@@ -142,8 +147,7 @@ Status TensorService::ReadAll(TensorServerStream* stream,
   while (stream->Read(&message)) {
     const Result<ReceivedFrame> frame = ParseFrame(message);
     if (!frame.ok()) {
-      const std::shared_ptr<HostedJob> job = find_(guest->claims.job);
-      if (job != nullptr) job->metrics->CountMalformed(frame.status().code());
+      CountMalformed(*guest, frame.status().code());
       LogWarning("worker {}: {}", worker, frame.status().message());
       return frame.status();
     }
@@ -163,6 +167,7 @@ Status TensorService::ReadAll(TensorServerStream* stream,
       case FrameType::kWeights:
       case FrameType::kAck:
       case FrameType::kGone:
+        CountMalformed(*guest, Code::kInvalidArgument);
         return Status(Code::kInvalidArgument,
                       fmt::format("worker {} sent a frame of type {}, which workers do not send "
                                   "here",
@@ -204,6 +209,8 @@ void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& wo
   }
   if (header.type == FrameType::kGradient && job != nullptr) {
     job->metrics->CountGradient(header, result.verdict, clock_.Now() - begin);
+  } else if (header.type == FrameType::kStats && job != nullptr && IsRefusal(result.verdict)) {
+    job->metrics->CountRefusal(result.verdict);
   }
   if (result.nondeterministic) {
     LogWarning("worker {}: step {} leaves [{}, {}) blocks from {}: other bits than the first time",

@@ -53,6 +53,7 @@ class TensorService : public TensorServiceBase {
                  Guest* guest);
   Status ReadHello(TensorServerStream* stream, const std::string& worker);
   Status CheckFrame(const Guest& guest, const FrameHeader& header, uint8_t verb);
+  void CountMalformed(const Guest& guest, Code code);
   Status OnPull(const FrameHeader& header, const std::shared_ptr<StreamOutbox>& outbox,
                 Guest* guest);
   void OnGradient(const ReceivedFrame& frame, const std::string& worker, StreamOutbox* outbox);
