@@ -237,7 +237,11 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
     registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();
   };
   RefusalLog refusals;
-  const PeerHost host = {&runtime, &sessions, &Clock::Real(), &refusals, count_refusal};
+  const auto count_malformed = [&registry] {
+    registry.CounterOf(Metric::kRefusedMessagesTotal, {"unknown", "malformed"}).Increment();
+  };
+  const PeerHost host = {&runtime,  &sessions,     &Clock::Real(),
+                         &refusals, count_refusal, count_malformed};
   WorkerService workers(host);
   ShardService shards(host);
   int port = 0;

@@ -68,6 +68,7 @@ struct PeerHost {
   // Of callers whose certificate does not fit what they say.
   RefusalLog* refusals = nullptr;                         // May be null.
   std::function<void(AuthFailure)> on_refused = nullptr;  // May be empty.
+  std::function<void()> on_malformed = nullptr;  // A message broke its rules. May be empty.
 };
 
 // With TLS a peer's name is the one in its certificate, or begins with it: kPermissionDenied that
@@ -134,6 +135,7 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
   if (!joined.ok()) {
     LogWarning("{} refused peer={} reason=\"{}\"", protocol.role, context->peer(),
                joined.status().message());
+    if (host.on_malformed != nullptr) host.on_malformed();
     return ToGrpc(joined.status());
   }
   const Status named = CheckCertificateName(host, *context, protocol.role, joined.value().name);
@@ -148,6 +150,7 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
         Result<std::optional<CoordinatorEvent>> event = protocol.read_event(session.id(), message);
         if (!event.ok()) {
           LogWarning("{} sent a message that is refused: {}", who, event.status().message());
+          if (host.on_malformed != nullptr) host.on_malformed();
           return event.status();
         }
         if (!event.value().has_value()) return Status();
