@@ -23,6 +23,7 @@
 #include "common/gpu/cuda_build.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/certificate_metrics.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
 #include "common/rpc/session.h"
@@ -128,6 +129,7 @@ Result<FileSystem*> OpenDataFiles(const Flags& flags, std::unique_ptr<DataFiles>
 int Run(const Flags& flags, const Transport& transport, FileSystem* files,
         const sigset_t& signals) {
   MetricRegistry registry(MetricRole::kWorker);
+  ExportCertificateExpiry(flags.tls, &registry);
   WorkerMetrics metrics(&registry, flags.name);
   WorkerSession session(SessionOptions(flags, transport.channels()));
   TrainLoop loop({flags.name,

@@ -228,6 +228,7 @@ struct MetricRegistry::State {
   std::set<std::string> jobs DROVER_GUARDED_BY(mutex);
   double reported_cpu_seconds DROVER_GUARDED_BY(mutex) = 0.0;
   std::array<long, 4> reported_log_messages DROVER_GUARDED_BY(mutex) = {};
+  std::vector<std::function<void()>> read_outside;  // Fixed before the registry is served.
 
   bool Admit(const MetricFamily& family, const std::vector<std::string>& values)
       DROVER_REQUIRES(mutex) {
@@ -343,7 +344,12 @@ void MetricRegistry::RemoveJob(const std::string& train_job) {
   }
 }
 
+void MetricRegistry::OnRender(std::function<void()> read) {
+  state_->read_outside.push_back(std::move(read));
+}
+
 std::string MetricRegistry::Render() {
+  for (const std::function<void()>& read : state_->read_outside) read();
   const ProcessStats process = ReadProcessStats();
   GaugeOf(Metric::kProcessResidentMemoryBytes).Set(process.resident_bytes);
   GaugeOf(Metric::kProcessOpenFds).Set(process.open_fds);

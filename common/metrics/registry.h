@@ -6,6 +6,7 @@
 #define DROVER_COMMON_METRICS_REGISTRY_H_
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -76,6 +77,10 @@ class MetricRegistry {
   void AddJob(const std::string& train_job, const std::map<std::string, std::string>& known = {});
   // Removes every series of the job.
   void RemoveJob(const std::string& train_job);
+
+  // Called at the beginning of each Render, by its thread: for what is read from outside. Before
+  // the registry is served; `read` may be called by several threads at once.
+  void OnRender(std::function<void()> read);
 
   // Exposition text, https://prometheus.io/docs/instrumenting/exposition_formats/; process metrics
   // and the count of log messages are read now.

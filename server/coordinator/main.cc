@@ -25,9 +25,11 @@
 #include "common/config/flags.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/certificate_metrics.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
 #include "common/rpc/port_watchdog.h"
+#include "common/rpc/server_metrics.h"
 #include "common/rpc/transport.h"
 #include "common/tls/token_table.h"
 #include "server/coordinator/coordinator_metrics.h"
@@ -171,7 +173,7 @@ struct Services {
 
 std::unique_ptr<grpc::Server> Serve(const std::string& address,
                                     const std::shared_ptr<grpc::ServerCredentials>& credentials,
-                                    const Services& services, int* port) {
+                                    const Services& services, MetricRegistry* registry, int* port) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   ConfigureServer(&builder, ServerKind::kControl);
@@ -179,6 +181,7 @@ std::unique_ptr<grpc::Server> Serve(const std::string& address,
   builder.RegisterService(services.jobs);
   builder.RegisterService(services.workers);
   builder.RegisterService(services.shards);
+  CountCalls(registry, &builder);
   return builder.BuildAndStart();
 }
 
@@ -216,6 +219,7 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
     LogWarning("{}", status.message());
   }
   MetricRegistry registry(MetricRole::kCoordinator);
+  ExportCertificateExpiry(flags.tls, &registry);
   CoordinatorMetrics metrics(&registry, &Clock::Real());
   PeerSessions sessions;
   CoordinatorOptions options;
@@ -248,7 +252,7 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
   const ServerAccess access = {gate.tokens.get(), count_refusal};
   const std::unique_ptr<grpc::Server> server =
       Serve(flags.listen, gate.transport.MakeServerCredentials(access), {&jobs, &workers, &shards},
-            &port);
+            &registry, &port);
   if (server == nullptr) {
     return RefuseToStart(
         Status(Code::kUnavailable, fmt::format("cannot listen on {}: is the port taken by another "

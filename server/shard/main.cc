@@ -28,9 +28,11 @@
 #include "common/gpu/cuda_build.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/certificate_metrics.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
 #include "common/rpc/port_watchdog.h"
+#include "common/rpc/server_metrics.h"
 #include "common/rpc/transport.h"
 #include "server/shard/coordinator_session.h"
 #include "server/shard/gpu_device.h"
@@ -137,12 +139,13 @@ int RefuseToStart(const Status& status) {
 // Null, or port 0, when the address cannot be bound.
 std::unique_ptr<grpc::Server> Serve(const std::string& address,
                                     const std::shared_ptr<grpc::ServerCredentials>& credentials,
-                                    TensorService* service, int* port) {
+                                    TensorService* service, MetricRegistry* registry, int* port) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   ConfigureServer(&builder, ServerKind::kData);
   builder.AddListeningPort(address, credentials, port);
   builder.RegisterService(service);
+  CountCalls(registry, &builder);
   return builder.BuildAndStart();
 }
 
@@ -177,6 +180,7 @@ int Run(Flags flags) {
   }
 
   MetricRegistry registry(MetricRole::kShard);
+  ExportCertificateExpiry(flags.tls, &registry);
   std::unique_ptr<CoordinatorSession> session;  // Made when the port is known.
   ShardRuntimeOptions options;
   options.state_dir = flags.state_dir;
@@ -202,7 +206,7 @@ int Run(Flags flags) {
   int port = 0;
   const std::unique_ptr<grpc::Server> server =
       Serve(flags.listen, transport.value().MakeServerCredentials({nullptr, count_refusal}),
-            &service, &port);
+            &service, &registry, &port);
   if (server == nullptr || port == 0) {
     return RefuseToStart(
         Status(Code::kUnavailable, fmt::format("cannot listen on {}: is the port taken by another "

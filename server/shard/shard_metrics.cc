@@ -32,6 +32,8 @@ struct ShardMetrics::JobFigures {
   Histogram redo_duration;
   Histogram accumulate_duration;
   Histogram publish_duration;
+  Gauge pending_chunks;
+  Gauge pending_bytes;
   Gauge fill_ratio;
   Gauge version;
   Gauge state_bytes;
@@ -45,6 +47,21 @@ struct ShardMetrics::JobFigures {
   std::atomic<uint64_t> leaf_chunks = 0;  // Of the open step.
   std::atomic<uint64_t> filled = 0;
 };
+
+ShardMetrics::Pending::Pending(std::shared_ptr<JobFigures> figures, double bytes)
+    : figures_(std::move(figures)), bytes_(bytes) {
+  figures_->pending_chunks.Add(1);
+  figures_->pending_bytes.Add(bytes_);
+}
+
+ShardMetrics::Pending::~Pending() {
+  figures_->pending_chunks.Add(-1);
+  figures_->pending_bytes.Add(-bytes_);
+}
+
+ShardMetrics::Pending ShardMetrics::ChunkArrives(const FrameHeader& header) {
+  return Pending(Figures(), header.payload_bytes);
+}
 
 ShardMetrics::ShardMetrics(MetricRegistry* registry)
     : registry_(registry),
@@ -78,6 +95,8 @@ void ShardMetrics::SetJob(uint64_t job, uint32_t shard_index, uint64_t parameter
   figures->accumulate_duration =
       registry_->HistogramOf(Metric::kShardAccumulateDurationSeconds, both);
   figures->publish_duration = registry_->HistogramOf(Metric::kShardPublishDurationSeconds, both);
+  figures->pending_chunks = registry_->GaugeOf(Metric::kShardPendingChunks, both);
+  figures->pending_bytes = registry_->GaugeOf(Metric::kShardPendingBytes, both);
   figures->fill_ratio = registry_->GaugeOf(Metric::kShardFillRatio, both);
   figures->version = registry_->GaugeOf(Metric::kShardVersion, both);
   figures->state_bytes =

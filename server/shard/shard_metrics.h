@@ -31,6 +31,9 @@ class ShardMetrics {
   void SetVersion(int64_t version);
   void SetStateBytes(size_t bytes);  // Weights, slots and accumulator.
 
+  // A frame that waits for its chunk, or is being added, for as long as this lives.
+  class Pending;
+  Pending ChunkArrives(const FrameHeader& header);
   // A kGradient frame after the accumulator has judged it.
   void CountGradient(const FrameHeader& header, Verdict verdict, Duration duration);
   // A kStats frame that the accumulator has refused.
@@ -55,6 +58,18 @@ class ShardMetrics {
 
   mutable Mutex mutex_;
   std::shared_ptr<JobFigures> figures_ DROVER_GUARDED_BY(mutex_);  // Never null.
+};
+
+class ShardMetrics::Pending {
+ public:
+  Pending(std::shared_ptr<JobFigures> figures, double bytes);
+  ~Pending();
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
+
+ private:
+  const std::shared_ptr<JobFigures> figures_;  // Of the job that was there when it arrived.
+  const double bytes_;
 };
 
 }  // namespace drover

@@ -205,6 +205,7 @@ void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& wo
   if (accumulator == nullptr) {
     result.verdict = Verdict::kLayout;
   } else {
+    const ShardMetrics::Pending pending = job->metrics->ChunkArrives(header);
     result = accumulator->Receive(frame, worker);
   }
   if (header.type == FrameType::kGradient && job != nullptr) {

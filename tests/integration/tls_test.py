@@ -14,6 +14,7 @@ import re
 import socket
 import struct
 import time
+import urllib.request
 
 import cluster
 import event_file
@@ -41,9 +42,9 @@ class TlsTest(cluster.TestCase):
     def start_coordinator(self, *flags):
         """Beyond loopback, which only TLS allows."""
         port_file = self.folder / "port"
-        coordinator = self.start(
+        self.coordinator = coordinator = self.start(
             "coordinator", "drover-coordinator", "--listen", "0.0.0.0:0", "--min-shards", 2,
-            "--state-dir", self.folder / "coordinator", "--port-file", port_file, "--metrics", "",
+            "--state-dir", self.folder / "coordinator", "--port-file", port_file, "--metrics", ANY_PORT,
             *self.tls("coordinator"), *flags)
         coordinator.wait_for(r"listens on \S+ .*tls=on")
         cluster.wait_until("the port", lambda: port_file.exists() or None)
@@ -83,6 +84,17 @@ class TlsTest(cluster.TestCase):
         self.assertIsNotNone(digest, described.stdout)
         self.assertEqual(digest[1], cluster.undisturbed_digest(fields))
         self.expect_history(job.stdout.strip())
+        self.expect_expiry()
+
+    def expect_expiry(self):
+        port = re.search(r"metrics_port=(\d+)", self.coordinator.log())[1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        for certificate in ("own", "authority"):
+            value = re.search(r'^drover_tls_certificate_not_after_timestamp_seconds'
+                              rf'{{certificate="{certificate}"}} (\S+)$', text, re.MULTILINE)
+            self.assertIsNotNone(value, text)
+            self.assertGreater(float(value[1]), time.time() + 300 * 86400)
 
     def expect_history(self, job):
         """Three forms of what the steps reported say the same."""

@@ -239,6 +239,17 @@ std::vector<std::string> Cells(const std::string& line) {
   return cells;
 }
 
+TEST(MetricRegistryTest, ReadsWhatIsOutsideBeforeEachText) {
+  MetricRegistry registry(MetricRole::kWorker);
+  double value = 0;
+  registry.OnRender([&] {
+    registry.GaugeOf(Metric::kTlsCertificateNotAfterTimestampSeconds, {"own"}).Set(++value);
+  });
+
+  EXPECT_THAT(registry.Render(), HasSubstr("{certificate=\"own\"} 1\n"));
+  EXPECT_THAT(registry.Render(), HasSubstr("{certificate=\"own\"} 2\n"));
+}
+
 TEST(MetricTableTest, DocsListTheSameMetrics) {
   std::ifstream file(DROVER_SOURCE_DIR "/docs/metrics.md");
   ASSERT_TRUE(file.is_open());

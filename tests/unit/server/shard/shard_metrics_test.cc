@@ -50,6 +50,19 @@ TEST_F(ShardMetricsTest, ChunksAreCountedByWhatBecameOfThem) {
   EXPECT_THAT(text, HasSubstr("drover_shard_parameters{" + labels + " 100\n"));
 }
 
+TEST_F(ShardMetricsTest, ChunksThatWaitAreSeenWhileTheyDo) {
+  const std::string labels = R"({shard="2",train_job="0000000000000007"})";
+  {
+    const auto one = metrics_.ChunkArrives(Gradient(FrameEncoding::kF32, {0, 1}));
+    const auto two = metrics_.ChunkArrives(Gradient(FrameEncoding::kF32, {1, 2}));
+    const std::string text = registry_.Render();
+    EXPECT_THAT(text, HasSubstr("drover_shard_pending_chunks" + labels + " 2\n"));
+    EXPECT_THAT(text, HasSubstr("drover_shard_pending_bytes" + labels + " 1600\n"));
+  }
+
+  EXPECT_THAT(registry_.Render(), HasSubstr("drover_shard_pending_chunks" + labels + " 0\n"));
+}
+
 TEST_F(ShardMetricsTest, FillRatioFollowsTheLeavesOfTheOpenStep) {
   const std::string name = R"(drover_shard_fill_ratio{shard="2",train_job="0000000000000007"} )";
   metrics_.OpenStep(/*leaf_chunks=*/8);
