@@ -7,7 +7,7 @@
 
 namespace drover {
 
-// "13.0"; empty when the build has no CUDA.
+// "13.0"; "none" when the build has no CUDA.
 std::string CudaOfBuild();
 
 }  // namespace drover

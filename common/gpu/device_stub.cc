@@ -15,7 +15,7 @@ Status NoCuda() {
 }  // namespace
 
 bool HasGpuBackend() { return false; }
-std::string CudaOfBuild() { return std::string(); }
+std::string CudaOfBuild() { return "none"; }
 Result<std::vector<GpuInfo>> ListGpus() { return NoCuda(); }
 
 Result<GpuStream> GpuStream::Open(int) { return NoCuda(); }

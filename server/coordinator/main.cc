@@ -205,7 +205,8 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
                                                     std::vector<HttpPage> pages) {
   if (address.empty()) return std::unique_ptr<MetricsServer>();
   registry
-      ->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, "", "coordinator", grpc_version_string(), ""})
+      ->GaugeOf(Metric::kBuildInfo,
+                {DROVER_VERSION, "", "coordinator", grpc_version_string(), "none"})
       .Set(1);
   // The port is opened after all jobs have been read: who can ask is told that all is well.
   return MetricsServer::Start(
