@@ -203,7 +203,8 @@ Result<ShardReply> ReplyFromProto(const v1::ShardMessage& message) {
     case v1::ShardMessage::kRegister:
       return BadMessage("ShardMessage", "a second RegisterShard on one stream");
     case v1::ShardMessage::kHeartbeat:
-      return BadMessage("ShardMessage", "a heartbeat where a reply is expected");
+    case v1::ShardMessage::kLeaving:
+      return BadMessage("ShardMessage", "a heartbeat or farewell where a reply is expected");
     case v1::ShardMessage::KIND_NOT_SET:
       break;
   }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <grpc/grpc.h>
 #include <grpcpp/channel.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "common/base/bounded_queue.h"
+#include "common/base/end_signals.h"
 #include "common/base/file_system.h"
 #include "common/base/logging.h"
 #include "common/base/thread.h"
@@ -23,6 +23,7 @@
 #include "common/gpu/cuda_build.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
+#include "common/metrics/start_facts.h"
 #include "common/rpc/certificate_metrics.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
@@ -51,7 +52,7 @@ struct Flags {
   TlsFlags tls;
   uint32_t lanes = static_cast<uint32_t>(CoreCount());
   std::string memory_of;
-  LogLevel log_level = LogLevel::kInfo;
+  LogOptions log;
 };
 
 using WorkerSession = Session<v1::WorkerMessage, v1::WorkerOrder>;
@@ -107,12 +108,9 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
 }
 
 // The first signal ends the program when the open lease has ended, a second one at once.
-void AwaitSignals(const sigset_t& signals, TrainLoop* loop, BoundedQueue<bool>* ended) {
-  int signal = 0;
-  sigwait(&signals, &signal);
-  LogInfo("signal {}: finishing the open lease", signal);
+void AwaitSignals(EndSignals* signals, TrainLoop* loop, BoundedQueue<bool>* ended) {
+  signals->Await();
   loop->Leave();
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // Of this thread; nothing handles them.
   (void)ended->Pop();
 }
 
@@ -126,8 +124,7 @@ Result<FileSystem*> OpenDataFiles(const Flags& flags, std::unique_ptr<DataFiles>
   return owner->get();
 }
 
-int Run(const Flags& flags, const Transport& transport, FileSystem* files,
-        const sigset_t& signals) {
+int Run(const Flags& flags, const Transport& transport, FileSystem* files, EndSignals* signals) {
   MetricRegistry registry(MetricRole::kWorker);
   ExportCertificateExpiry(flags.tls, &registry);
   WorkerMetrics metrics(&registry, flags.name);
@@ -140,10 +137,13 @@ int Run(const Flags& flags, const Transport& transport, FileSystem* files,
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session);
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
-  LogInfo("drover-worker {} name={} coordinator={} lanes={} metrics_port={} class=\"{}\" tls={}",
-          DROVER_VERSION, flags.name, flags.coordinator, flags.lanes,
-          exposition.value() == nullptr ? 0 : exposition.value()->port(), NumericClassOfCpu(),
-          transport.Name());
+  LogStart(fmt::format("drover-worker {} serves {}", DROVER_VERSION, flags.coordinator),
+           StartFacts({{"name", flags.name},
+                       {"coordinator", flags.coordinator},
+                       {"lanes", fmt::format("{}", flags.lanes)},
+                       {"class", NumericClassOfCpu()},
+                       {"tls", transport.Name()}},
+                      exposition.value().get()));
   const std::unique_ptr<InsecureWarning> warning =
       WarnIfInsecure(flags.tls.insecure, {flags.coordinator});
   session.Start([&loop](v1::WorkerOrder order) { loop.OnOrder(std::move(order)); });
@@ -186,7 +186,7 @@ int Main(int argc, char** argv) {
       ->take_all();
   AddMetricsFlag(&app, &flags.metrics);
   AddTlsFlags(&app, &flags.tls);
-  AddLogLevelFlag(&app, &flags.log_level);
+  AddLogFlags(&app, &flags.log);
   app.add_option("--lanes", flags.lanes, "Threads that compute, one leaf each, for jobs on the CPU")
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
@@ -200,7 +200,8 @@ int Main(int argc, char** argv) {
   if (const std::optional<int> code = ParseDaemonFlags(&app, argc, argv)) return *code;
   if (!flags.memory_of.empty()) return PrintMemory(flags);
   const std::string fallback = DefaultName();
-  InitLogging("worker/" + (flags.name.empty() ? fallback : flags.name), flags.log_level);
+  InitLogging("worker/" + (flags.name.empty() ? fallback : flags.name), flags.log);
+  EndSignals signals;  // Before gRPC starts threads for the certificates.
   const Result<Transport> transport = OpenTransport(flags);
   if (!transport.ok()) return RefuseToStart(transport.status());
   Result<std::string> name = NodeName(flags.name, fallback, transport.value().facts().identity);
@@ -211,13 +212,7 @@ int Main(int argc, char** argv) {
   const Result<FileSystem*> files = OpenDataFiles(flags, &data_files);
   if (!files.ok()) return RefuseToStart(files.status());
 
-  // Blocked before any thread starts, so that only the waiter sees them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return Run(flags, transport.value(), files.value(), signals);
+  return Run(flags, transport.value(), files.value(), &signals);
 }
 
 }  // namespace

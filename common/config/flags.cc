@@ -86,12 +86,12 @@ void AddTlsFlags(CLI::App* app, TlsFlags* flags) {
                 "Plain text with other machines too: whoever reaches the network has all rights");
 }
 
-void AddLogLevelFlag(CLI::App* app, LogLevel* level) {
+void AddLogFlags(CLI::App* app, LogOptions* options) {
   app->add_option_function<std::string>(
          "--log-level",
-         [level](const std::string& text) {
+         [options](const std::string& text) {
            const Result<LogLevel> parsed = ParseLogLevel(text);
-           if (parsed.ok()) *level = parsed.value();
+           if (parsed.ok()) options->level = parsed.value();
          },
          "Least serious messages to log")
       ->type_name("LEVEL")
@@ -100,6 +100,19 @@ void AddLogLevelFlag(CLI::App* app, LogLevel* level) {
         return parsed.ok() ? std::string() : parsed.status().message();
       })
       ->default_str("info");
+  app->add_option_function<std::string>(
+         "--log-format",
+         [options](const std::string& text) {
+           const Result<LogFormat> parsed = ParseLogFormat(text);
+           if (parsed.ok()) options->format = parsed.value();
+         },
+         "Of the log: text for people, or json, one object per line")
+      ->type_name("FORMAT")
+      ->check([](const std::string& text) {
+        const Result<LogFormat> parsed = ParseLogFormat(text);
+        return parsed.ok() ? std::string() : parsed.status().message();
+      })
+      ->default_str("text");
 }
 
 std::optional<int> ParseDaemonFlags(CLI::App* app, int argc, const char* const* argv) {

@@ -29,7 +29,7 @@ void AddNameFlag(CLI::App* app, std::string* name);            // --name, of wor
 // --tls-cert FILE, --tls-key FILE, --tls-ca FILE, --insecure. Whether they fit each other is
 // checked when the files are read (common/tls/tls_flags.h).
 void AddTlsFlags(CLI::App* app, TlsFlags* flags);
-void AddLogLevelFlag(CLI::App* app, LogLevel* level);  // --log-level
+void AddLogFlags(CLI::App* app, LogOptions* options);  // --log-level, --log-format
 
 // kInvalidArgument unless "host:port", "[v6]:port" or "unix:path"; port 0 to 65535.
 Status CheckAddress(const std::string& address);

@@ -16,6 +16,10 @@
 namespace drover {
 namespace {
 
+// How tasks of log lines begin that are about one of them.
+constexpr std::string_view kWorkerTask = "worker/";
+constexpr std::string_view kShardTask = "shard/";
+
 // The job that a peer's event is about; nothing for events about no job.
 struct JobOf {
   std::optional<uint64_t> operator()(const ModelDescribed& event) const { return event.job; }
@@ -72,7 +76,7 @@ struct CoordinatorRuntime::Executor {
   void operator()(const MakeCheckpointFolder& action) const { runtime->MakeFolder(action); }
   void operator()(const LogEvent& action) const { runtime->WriteLog(action); }
   void operator()(const StateEvent& action) const {
-    LogInfo("job={} state={}", JobIdText(action.job), JobStateName(action.state));
+    LogInfo({.job = action.job}, "state={}", JobStateName(action.state));
     book().Add(action);
   }
   void operator()(const EvalEvent& action) const { book().Add(action); }
@@ -210,7 +214,10 @@ void CoordinatorRuntime::WriteLog(const LogEvent& event) {
   const LogLevel level = event.severity == LogSeverity::kError     ? LogLevel::kError
                          : event.severity == LogSeverity::kWarning ? LogLevel::kWarning
                                                                    : LogLevel::kInfo;
-  LogMessage(level, fmt::format("job={} task={} {}", JobIdText(event.job), event.task, event.text));
+  LogPlace place = {.job = event.job};
+  if (event.task.starts_with(kWorkerTask)) place.worker = event.task.substr(kWorkerTask.size());
+  if (event.task.starts_with(kShardTask)) place.shard = event.task.substr(kShardTask.size());
+  LogMessage(level, place, event.text);
   book_.Add(event);
 }
 

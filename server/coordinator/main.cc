@@ -7,7 +7,6 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -19,12 +18,14 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/end_signals.h"
 #include "common/base/file_system.h"
 #include "common/base/logging.h"
 #include "common/base/quote.h"
 #include "common/config/flags.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
+#include "common/metrics/start_facts.h"
 #include "common/rpc/certificate_metrics.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
@@ -58,7 +59,7 @@ struct Flags {
   int64_t jobs_per_user = CoordinatorRuntime::kJobsPerOwner;
   TlsFlags tls;
   std::string tokens;  // Empty: users have certificates too.
-  LogLevel log_level = LogLevel::kInfo;
+  LogOptions log;
 };
 
 std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
@@ -89,7 +90,7 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_option("--tokens", flags->tokens,
                  "Bearer tokens of users, made by \"drover tokens add\"; needs TLS")
       ->type_name("FILE");
-  AddLogLevelFlag(&app, &flags->log_level);
+  AddLogFlags(&app, &flags->log);
   return ParseDaemonFlags(&app, argc, argv);
 }
 
@@ -115,16 +116,6 @@ Status WritePortFile(FileSystem& fs, const std::string& path, const std::string&
   DROVER_RETURN_IF_ERROR(file.value()->Append(line.data(), line.size()));
   DROVER_RETURN_IF_ERROR(file.value()->Close());
   return fs.Rename(temporary, path);
-}
-
-// Signals that end the program are awaited by main; every thread started later inherits the mask.
-sigset_t BlockEndSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
 }
 
 int RefuseToStart(const Status& status, int code = kExitConfiguration) {
@@ -214,8 +205,7 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
 }
 
 // Serves until a signal ends the program.
-int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
-  const sigset_t signals = BlockEndSignals();
+int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store, EndSignals* signals) {
   if (const Status status = RaiseDescriptorLimit().status(); !status.ok()) {
     LogWarning("{}", status.message());
   }
@@ -270,11 +260,12 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, page.Pages());
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
-  LogInfo(
-      "drover-coordinator {} listens on {} metrics_port={} state_dir={} checkpoint_dir={} "
-      "min_shards={} tls={}",
-      DROVER_VERSION, address, exposition.value() == nullptr ? 0 : exposition.value()->port(),
-      flags.state_dir, flags.checkpoint_dir, flags.min_shards, gate.transport.Name());
+  LogStart(fmt::format("drover-coordinator {} listens on {}", DROVER_VERSION, address),
+           StartFacts({{"state_dir", flags.state_dir},
+                       {"checkpoint_dir", flags.checkpoint_dir},
+                       {"min_shards", fmt::format("{}", flags.min_shards)},
+                       {"tls", gate.transport.Name()}},
+                      exposition.value().get()));
   std::unique_ptr<PortWatchdog> watchdog = EndWhenDeaf(address);
   const std::unique_ptr<InsecureWarning> warning =
       WarnIfInsecure(flags.tls.insecure, {flags.listen});
@@ -283,9 +274,7 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
     if (!status.ok()) return RefuseToStart(status.Annotate("--port-file"));
   }
 
-  int received = 0;
-  sigwait(&signals, &received);
-  LogInfo("ends after {}", received == SIGTERM ? "SIGTERM" : "SIGINT");
+  signals->Await();
   watchdog.reset();  // A server that goes down may well not answer.
   // First of all, so that streams which end now do not look like lost workers and shards.
   runtime.Stop();
@@ -297,7 +286,8 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store) {
 }
 
 int Run(Flags flags) {
-  InitLogging("coordinator", flags.log_level);
+  InitLogging("coordinator", flags.log);
+  EndSignals signals;  // Before gRPC starts threads for the certificates.
   const Result<Gate> gate = OpenGate(flags);
   if (!gate.ok()) return RefuseToStart(gate.status());
   flags.state_dir = Absolute(flags.state_dir);
@@ -310,7 +300,7 @@ int Run(Flags flags) {
   const Result<std::unique_ptr<JobStore>> store = JobStore::Open(flags.state_dir + "/jobs.sqlite");
   // Another coordinator may be dying: worth another try, unlike a wrong flag.
   if (!store.ok()) return RefuseToStart(store.status(), 1);
-  return RunUntilSignal(flags, gate.value(), store.value().get());
+  return RunUntilSignal(flags, gate.value(), store.value().get(), &signals);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -96,7 +97,14 @@ struct PeerProtocol {
   const char* role;
   Result<Joined> (*read_joined)(SessionId, const Message&);
   Result<std::optional<CoordinatorEvent>> (*read_event)(SessionId, const Message&);
+  bool (*is_farewell)(const Message&);  // Whether its process has been told to end.
 };
+
+inline LogPlace PlaceOf(std::string_view role, const std::string& name) {
+  LogPlace place;
+  (role == "shard" ? place.shard : place.worker) = name;
+  return place;
+}
 
 // Reads and writes until the peer goes, the session is closed or `on_message` refuses a message;
 // its status then.
@@ -140,16 +148,18 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
   }
   const Status named = CheckCertificateName(host, *context, protocol.role, joined.value().name);
   if (!named.ok()) return ToGrpc(named);
-  const std::string who = std::string(protocol.role) + "/" + joined.value().name;
-  LogInfo("{} joined session={} peer={}", who, session.id(), context->peer());
+  const LogPlace place = PlaceOf(protocol.role, joined.value().name);
+  bool farewell = false;
+  LogInfo(place, "joined session={} peer={}", session.id(), context->peer());
   if (!host.sink->Post(std::move(joined).value())) return ToGrpc(going_down);
 
   const Status status =
       PumpStream<Order, Message>(context, stream, &session, [&](const Message& message) -> Status {
         session.Heard(host.clock->Now() + kSilenceTimeout);
+        farewell = farewell || protocol.is_farewell(message);
         Result<std::optional<CoordinatorEvent>> event = protocol.read_event(session.id(), message);
         if (!event.ok()) {
-          LogWarning("{} sent a message that is refused: {}", who, event.status().message());
+          LogWarning(place, "sent a message that is refused: {}", event.status().message());
           if (host.on_malformed != nullptr) host.on_malformed();
           return event.status();
         }
@@ -157,8 +167,10 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
         return host.sink->Post(*std::move(event).value()) ? Status() : going_down;
       });
   std::string reason = session.close_reason();
-  if (reason.empty()) reason = status.ok() ? "its stream ended" : status.message();
-  LogInfo("{} left session={} reason=\"{}\"", who, session.id(), reason);
+  if (reason.empty()) {
+    reason = !status.ok() ? status.message() : farewell ? "it was told to end" : "its stream ended";
+  }
+  LogInfo(place, "left session={} reason=\"{}\"", session.id(), reason);
   host.sink->Post(Left{session.id(), reason});
   return ToGrpc(status);
 }

@@ -366,9 +366,9 @@ void CoordinatorRuntime::DeleteExpired(Instant now) {
   for (const uint64_t id : expired) {
     const Status deleted = DeleteHere(JobIdText(id));
     if (deleted.ok()) {
-      LogInfo("job={} is deleted: its ttl_after_end is over", JobIdText(id));
+      LogInfo({.job = id}, "is deleted: its ttl_after_end is over");
     } else {
-      LogWarning("job={} cannot be deleted though its ttl_after_end is over: {}", JobIdText(id),
+      LogWarning({.job = id}, "cannot be deleted though its ttl_after_end is over: {}",
                  deleted.message());
       next_expiry_ = now + kExpireAgain;
     }

@@ -45,16 +45,18 @@ Result<ShardJoined> ReadJoined(SessionId session, const v1::ShardMessage& messag
                      {joined.jobs().begin(), joined.jobs().end()}};
 }
 
+bool IsShardFarewell(const v1::ShardMessage& message) { return message.has_leaving(); }
+
 Result<std::optional<CoordinatorEvent>> ReadEvent(SessionId session,
                                                   const v1::ShardMessage& message) {
-  if (message.has_heartbeat()) return std::optional<CoordinatorEvent>();
+  if (message.has_heartbeat() || IsShardFarewell(message)) return std::optional<CoordinatorEvent>();
   Result<ShardReply> reply = ReplyFromProto(message);
   if (!reply.ok()) return reply.status();
   return std::optional<CoordinatorEvent>(ShardReplied{session, std::move(reply).value()});
 }
 
-constexpr PeerProtocol<v1::ShardMessage, ShardJoined> kShardProtocol = {"shard", &ReadJoined,
-                                                                        &ReadEvent};
+constexpr PeerProtocol<v1::ShardMessage, ShardJoined> kShardProtocol = {
+    "shard", &ReadJoined, &ReadEvent, &IsShardFarewell};
 
 }  // namespace
 

@@ -5,8 +5,10 @@
 namespace drover {
 namespace {
 
+bool IsWorkerFarewell(const v1::WorkerMessage& message) { return message.has_leaving(); }
+
 constexpr PeerProtocol<v1::WorkerMessage, WorkerJoined> kWorkerProtocol = {
-    "worker", &JoinedFromProto, &WorkerEventFromProto};
+    "worker", &JoinedFromProto, &WorkerEventFromProto, &IsWorkerFarewell};
 
 }  // namespace
 

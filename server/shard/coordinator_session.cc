@@ -11,6 +11,9 @@
 namespace drover {
 namespace {
 
+// What the coordinator gets to read the last messages.
+constexpr Duration kGoodbyePatience = std::chrono::seconds(2);
+
 Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
     const std::shared_ptr<grpc::Channel>& channel, const ShardIdentity& identity,
     std::function<std::vector<uint64_t>()> jobs) {
@@ -47,6 +50,13 @@ void CoordinatorSession::Start(std::function<void(ShardOrder)> on_order) {
       LogError("coordinator: an order is of no use: {}", order.status().message());
     }
   });
+}
+
+void CoordinatorSession::Leave() {
+  v1::ShardMessage farewell;
+  farewell.mutable_leaving();
+  session_.Send(std::move(farewell));
+  session_.Stop(kGoodbyePatience);
 }
 
 void CoordinatorSession::Send(const ShardReply& reply) { session_.Send(ReplyToProto(reply)); }

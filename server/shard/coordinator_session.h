@@ -34,6 +34,9 @@ class CoordinatorSession {
   void Start(std::function<void(ShardOrder)> on_order);
   // Ends the stream and returns when no call of `on_order` is under way. Repeatable.
   void Stop() { session_.Stop(); }
+  // Says that this process ends, then stops once the coordinator has read all that
+  // was sent, after 2 s at the latest.
+  void Leave();
 
   // Never blocks. Dropped while disconnected, or when too many wait.
   void Send(const ShardReply& reply);

@@ -7,7 +7,6 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +19,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/end_signals.h"
 #include "common/base/file_system.h"
 #include "common/base/logging.h"
 #include "common/base/quote.h"
@@ -28,6 +28,7 @@
 #include "common/gpu/cuda_build.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/registry.h"
+#include "common/metrics/start_facts.h"
 #include "common/rpc/certificate_metrics.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/insecure_warning.h"
@@ -56,7 +57,7 @@ struct Flags {
   std::string device = "cpu";
   std::string metrics;
   TlsFlags tls;
-  LogLevel log_level = LogLevel::kInfo;
+  LogOptions log;
 };
 
 std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
@@ -79,7 +80,7 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
       ->capture_default_str();
   AddMetricsFlag(&app, &flags->metrics);
   AddTlsFlags(&app, &flags->tls);
-  AddLogLevelFlag(&app, &flags->log_level);
+  AddLogFlags(&app, &flags->log);
   return ParseDaemonFlags(&app, argc, argv);
 }
 
@@ -121,16 +122,6 @@ ShardIdentity IdentityOf(const Flags& flags, const std::string& address, const s
   return identity;
 }
 
-// Signals that end the program are awaited by main; every thread started later inherits the mask.
-sigset_t BlockEndSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
-}
-
 int RefuseToStart(const Status& status) {
   LogError("cannot start: {}", status.message());
   return kExitConfiguration;
@@ -165,7 +156,8 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
 }
 
 int Run(Flags flags) {
-  InitLogging(flags.name.empty() ? "shard" : "shard/" + flags.name, flags.log_level);
+  InitLogging(flags.name.empty() ? "shard" : "shard/" + flags.name, flags.log);
+  EndSignals signals;  // Before gRPC starts threads for the certificates.
   const Result<Transport> transport = OpenTransport(flags);
   if (!transport.ok()) return RefuseToStart(transport.status());
   const auto name_at = [&](const std::string& address) {
@@ -174,7 +166,6 @@ int Run(Flags flags) {
   if (const Status status = name_at(flags.listen).status(); !status.ok()) {
     return RefuseToStart(status);
   }
-  const sigset_t signals = BlockEndSignals();
   if (const Status status = RaiseDescriptorLimit().status(); !status.ok()) {
     LogWarning("{}", status.message());
   }
@@ -215,19 +206,20 @@ int Run(Flags flags) {
   }
   const std::string address = WithPort(flags.listen, port);
   const ShardIdentity identity = IdentityOf(flags, address, name_at(address).value());
-  const std::string name = identity.name;
   session = std::make_unique<CoordinatorSession>(
       MakeChannel(flags.coordinator, ChannelKind::kControl, transport.value().channels()), identity,
       [&host] { return host.Jobs(); });
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session.get());
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));
-  LogInfo(
-      "drover-shard {} listens on {} name={} coordinator={} metrics_port={} state_dir={} "
-      "device={} threads={} tls={}",
-      DROVER_VERSION, address, name, flags.coordinator,
-      exposition.value() == nullptr ? 0 : exposition.value()->port(), flags.state_dir, flags.device,
-      options.threads, transport.value().Name());
+  LogStart(fmt::format("drover-shard {} listens on {}", DROVER_VERSION, address),
+           StartFacts({{"name", identity.name},
+                       {"coordinator", flags.coordinator},
+                       {"state_dir", flags.state_dir},
+                       {"device", flags.device},
+                       {"threads", fmt::format("{}", options.threads)},
+                       {"tls", transport.value().Name()}},
+                      exposition.value().get()));
   std::unique_ptr<PortWatchdog> watchdog = EndWhenDeaf(address);
   const std::unique_ptr<InsecureWarning> warning =
       WarnIfInsecure(flags.tls.insecure, {flags.listen, flags.coordinator});
@@ -236,12 +228,11 @@ int Run(Flags flags) {
     host.Post(std::move(order));
   });
 
-  int received = 0;
-  sigwait(&signals, &received);
-  LogInfo("ends after {}", received == SIGTERM ? "SIGTERM" : "SIGINT");
+  signals.Await();
   watchdog.reset();  // A server that goes down may well not answer.
-  session->Stop();
+  // The writes under way are finished and answered; then the coordinator is told.
   host.Stop();
+  session->Leave();
   server->Shutdown(
       gpr_time_add(gpr_now(GPR_CLOCK_REALTIME), gpr_time_from_millis(kShutdownMs, GPR_TIMESPAN)));
   return 0;

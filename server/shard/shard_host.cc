@@ -77,7 +77,7 @@ void ShardHost::Post(ShardOrder order) {
   RemoveReleased();
   std::shared_ptr<HostedJob> hosted = Find(job);
   if (hosted == nullptr && place == nullptr && !release) {
-    LogWarning("order refused: job={:016x} reason=\"no such job is placed here\"", job);
+    LogWarning({.job = job}, "order refused: reason=\"no such job is placed here\"");
     return;
   }
   {

@@ -89,8 +89,7 @@ void ShardRuntime::Run() {
     if (!std::exchange(snapshot_may_be_due_, false) || !held_.has_value()) continue;
     // Workers compute the next step meanwhile.
     const Status written = store_->SnapshotIfDue(*held_);
-    if (!written.ok())
-      LogWarning("snapshot of job {:016x}: {}", held_->place.job, written.message());
+    if (!written.ok()) LogWarning({.job = held_->place.job}, "snapshot: {}", written.message());
   }
 }
 
@@ -116,7 +115,7 @@ Status ShardRuntime::Do(const LoadRange& action) {
   event.fence = {place.job, place.epoch, 0};
   Result<LoadedRange> loaded = store_->Load(place);
   if (!loaded.ok()) {
-    LogError("job {:016x}: cannot load blocks [{}, {}): {}", place.job, place.blocks.begin,
+    LogError({.job = place.job}, "cannot load blocks [{}, {}): {}", place.blocks.begin,
              place.blocks.end, loaded.status().ToString());
     event.error = loaded.status().ToString();
     own_events_.push_back(std::move(event));
@@ -126,11 +125,10 @@ Status ShardRuntime::Do(const LoadRange& action) {
   const Duration duration = clock_.Now() - begin;
   event.fence.step = held_->engine->version();
   event.prepared = loaded.value().prepared;
-  LogInfo(
-      "job {:016x}: loaded blocks [{}, {}) version={} prepared={} source={} redone_steps={} "
-      "seconds={:.3f}",
-      place.job, place.blocks.begin, place.blocks.end, event.fence.step, event.prepared,
-      loaded.value().source, loaded.value().redone_steps, Seconds(duration));
+  LogInfo({.job = place.job, .step = event.fence.step},
+          "loaded blocks [{}, {}) version={} prepared={} source={} redone_steps={} seconds={:.3f}",
+          place.blocks.begin, place.blocks.end, event.fence.step, event.prepared,
+          loaded.value().source, loaded.value().redone_steps, Seconds(duration));
   uint64_t parameters = 0;
   for (uint32_t block = place.blocks.begin; block < place.blocks.end; ++block) {
     parameters += place.layout->blocks()[block].size;
@@ -273,8 +271,8 @@ Status ShardRuntime::Do(const RefuseCheckpoint& action) {
     send_(*checkpoint_);
     return Status();
   }
-  LogWarning("checkpoint refused: job={:016x} epoch={} reason=\"{}\"", order.fence.job,
-             order.fence.epoch, action.reason);
+  LogWarning({.job = order.fence.job, .step = order.fence.step},
+             "checkpoint refused: epoch={} reason=\"{}\"", order.fence.epoch, action.reason);
   CheckpointWrittenReply reply;
   reply.fence = order.fence;
   reply.error = action.reason;
@@ -288,14 +286,14 @@ Status ShardRuntime::Do(const ForgetJob& action) {
     metrics_->ClearJob();
   }
   const Status forgotten = store_->Forget(action.job);
-  if (!forgotten.ok()) LogWarning("job {:016x}: {}", action.job, forgotten.message());
+  if (!forgotten.ok()) LogWarning({.job = action.job}, "{}", forgotten.message());
   if (options_.on_forgotten != nullptr) options_.on_forgotten();
   return Status();
 }
 
 Status ShardRuntime::Do(const RefuseOrder& action) {
-  LogWarning("order refused: job={:016x} epoch={} step={} reason=\"{}\"", action.fence.job,
-             action.fence.epoch, action.fence.step, action.reason);
+  LogWarning({.job = action.fence.job, .step = action.fence.step},
+             "order refused: epoch={} reason=\"{}\"", action.fence.epoch, action.reason);
   return Status();
 }
 
@@ -306,10 +304,10 @@ void ShardRuntime::ReserveNext() {
   publisher_.DropBefore(engine.version());
   if (engine.ReserveNext(options_.reader_patience)) return;
   const size_t slow = publisher_.CancelReadersBefore(engine.version());
-  LogWarning("step {}: cancelled {} streams that still read an older version", engine.version(),
-             slow);
+  const LogPlace place = {.job = held_->place.job, .step = engine.version()};
+  LogWarning(place, "cancelled {} streams that still read an older version", slow);
   if (engine.ReserveNext(options_.reader_patience)) return;
-  LogWarning("step {}: an older version is still read, taking more memory", engine.version());
+  LogWarning(place, "an older version is still read, taking more memory");
   engine.ReserveNextExtra();
 }
 
@@ -331,7 +329,7 @@ void ShardRuntime::Drop() {
 void ShardRuntime::Fail(const Status& status) {
   DROVER_CHECK(core_.place().has_value());
   const Fence fence = {core_.place()->job, core_.place()->epoch, 0};
-  LogError("job {:016x}: given up until it is placed again: {}", fence.job, status.ToString());
+  LogError({.job = fence.job}, "given up until it is placed again: {}", status.ToString());
   if (held_.has_value()) held_->accumulator->Close();
   Drop();
   core_ = Shard();
@@ -365,7 +363,8 @@ CheckpointWrittenReply ShardRuntime::WriteCheckpoint(const WriteCheckpointOrder&
           ? WriteShardFile(fs_, path, HeaderOf(*held_), *place.layout, held_->engine->arrays())
           : Result<WrittenFile>(std::move(removed));
   if (!written.ok()) {
-    LogError("checkpoint of version {}: {}", order.fence.step, written.status().ToString());
+    LogError({.job = order.fence.job, .step = order.fence.step}, "checkpoint: {}",
+             written.status().ToString());
     reply.error = written.status().ToString();
     return reply;
   }

@@ -207,12 +207,12 @@ Result<LoadedRange> ShardStore::Load(const PlaceOrder& place) {
   if (local.ok()) {
     const int64_t version = local.value().held.engine->version();
     if (version >= place.origin.version) return local;
-    LogInfo("job {:016x}: local state of version {} is behind the origin of version {}", place.job,
+    LogInfo({.job = place.job}, "local state of version {} is behind the origin of version {}",
             version, place.origin.version);
   } else if (!FilesAreUseless(local.status())) {
     return local.status();
   } else if (local.status().code() != Code::kNotFound) {
-    LogWarning("job {:016x}: local state is of no use: {}", place.job, local.status().message());
+    LogWarning({.job = place.job}, "local state is of no use: {}", local.status().message());
   }
   local = Status(Code::kNotFound, "given up");  // Its memory goes first.
   return StartOver(place);

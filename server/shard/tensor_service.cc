@@ -67,6 +67,10 @@ TokenGate::Visitor VisitorOf(const grpc::ServerContext& context) {
           CallerIdentity(context, nullptr), context.peer()};
 }
 
+LogPlace PlaceOf(const FrameHeader& header, const std::string& worker) {
+  return {.job = header.job, .step = static_cast<int64_t>(header.step), .worker = worker};
+}
+
 }  // namespace
 
 TensorService::TensorService(const Clock& clock, FindJob find, TokenGate* gate)
@@ -148,7 +152,7 @@ Status TensorService::ReadAll(TensorServerStream* stream,
     const Result<ReceivedFrame> frame = ParseFrame(message);
     if (!frame.ok()) {
       CountMalformed(*guest, frame.status().code());
-      LogWarning("worker {}: {}", worker, frame.status().message());
+      LogWarning({.worker = worker}, "{}", frame.status().message());
       return frame.status();
     }
     const FrameHeader& header = frame.value().header();
@@ -214,12 +218,13 @@ void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& wo
     job->metrics->CountRefusal(result.verdict);
   }
   if (result.nondeterministic) {
-    LogWarning("worker {}: step {} leaves [{}, {}) blocks from {}: other bits than the first time",
-               worker, header.step, header.leaf_begin, header.leaf_end, header.block_begin);
+    LogWarning(PlaceOf(header, worker),
+               "leaves [{}, {}) blocks from {}: other bits than the first time", header.leaf_begin,
+               header.leaf_end, header.block_begin);
   }
   if (result.culprit) {
-    LogWarning("worker {}: step {} leaves [{}, {}): {}", worker, header.step, header.leaf_begin,
-               header.leaf_end, VerdictName(result.verdict));
+    LogWarning(PlaceOf(header, worker), "leaves [{}, {}): {}", header.leaf_begin, header.leaf_end,
+               VerdictName(result.verdict));
   }
   // The vote before the answer: who has all answers may ask for the next version at once.
   if (result.step_complete) {

@@ -54,7 +54,7 @@ std::vector<Case> Table() {
 struct Scene {
   Scene() {
     signal(SIGPIPE, SIG_IGN);
-    InitLogging("bad-input", LogLevel::kInfo);
+    InitLogging("bad-input", {});
     {
       // What the victim's weights are after each step when nobody disturbs it.
       World undisturbed;

@@ -17,7 +17,7 @@
 
 int main() {
   using std::chrono::milliseconds;
-  drover::InitLogging("flooded", drover::LogLevel::kInfo);  // To stderr.
+  drover::InitLogging("flooded", {});  // To stderr.
   drover::bad_input::World world;
   const auto open = std::filesystem::directory_iterator("/proc/self/fd");
   const auto count = static_cast<rlim_t>(std::distance(begin(open), end(open)));

@@ -18,6 +18,7 @@ import urllib.request
 
 import cluster
 import event_file
+from daemon import Daemon
 
 ANY_PORT = "127.0.0.1:0"
 

@@ -95,7 +95,7 @@ void ShardLink::Run() {
     const bool broken = !ending.status.ok() && ending.status.code() != Code::kUnavailable;
     MutexLock lock(&mutex_);
     if (broken && redial.is_news() && !closed_) {
-      LogWarning("shard/{}: stream ended, dialling again: {}", options_.shard,
+      LogWarning({.shard = options_.shard}, "stream ended, dialling again: {}",
                  ending.status.ToString());
     }
     const Instant until = Clock::Real().Now() + pause;
@@ -142,7 +142,7 @@ Redial::Ending ShardLink::Connect() {
     stream_ = nullptr;
   }
   const Status status = stream.Finish();
-  LogDebug("stream to shard/{} ended: {}", options_.shard, status.ToString());
+  LogDebug({.shard = options_.shard}, "stream ended: {}", status.ToString());
   if (ending.status.ok()) ending.status = status;
   ending.lasted = Clock::Real().Now() - begin;
   // One of the two ends does not know what the other one says; it will say so again.

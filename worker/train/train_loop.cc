@@ -125,17 +125,17 @@ void TrainLoop::Assign(const v1::Assignment& assignment) {
 
 Status TrainLoop::OpenJob(const v1::Assignment& assignment) {
   DropJob();
-  LogInfo("job={:016x} epoch={} building the model and opening the data", assignment.job(),
-          assignment.epoch());
+  const LogPlace place = {.job = assignment.job()};
+  LogInfo(place, "epoch={} building the model and opening the data", assignment.epoch());
   Result<JobSetup> setup = options_.set_up(assignment.spec());
   if (!setup.ok()) return setup.status();
   setup_ = std::move(setup).value();
   Result<ComputeDevice> device = options_.choose_device(assignment.spec());
   if (!device.ok()) return device.status();
   device_ = std::move(device).value();
-  LogInfo("job={:016x} computing on {}, {} lanes, class \"{}\"", assignment.job(), device_.name,
-          device_.lanes.size(), device_.numeric_class);
-  if (device_.memory_report) LogInfo("{}", device_.memory_report(setup_));
+  LogInfo(place, "computing on {}, {} lanes, class \"{}\"", device_.name, device_.lanes.size(),
+          device_.numeric_class);
+  if (device_.memory_report) LogInfo(place, "{}", device_.memory_report(setup_));
   Result<std::unique_ptr<LanePool>> lanes = LanePool::Make(setup_, device_.lanes);
   if (!lanes.ok()) return lanes.status();
   lanes_ = std::move(lanes).value();
@@ -228,7 +228,7 @@ void TrainLoop::DropJob() {
 
 // The job must go on without this worker.
 void TrainLoop::Refuse(const v1::Assignment& assignment, const std::string& why) {
-  LogError("job={:016x} cannot be served: {}", assignment.job(), why);
+  LogError({.job = assignment.job()}, "cannot be served: {}", why);
   options_.send(CannotServeMessage(assignment, why));
   DropJob();
 }
@@ -330,8 +330,8 @@ void TrainLoop::FinishLease() {
     case LeaseRun::Outcome::kVoid:
       break;
     case LeaseRun::Outcome::kFailed:
-      LogWarning("step={} leaf={} tensor={}: {}", lease_->order().step, lease_->failure().leaf,
-                 lease_->failure().tensor, lease_->failure().what);
+      LogWarning({.job = assignment_->job(), .step = lease_->order().step}, "leaf={} tensor={}: {}",
+                 lease_->failure().leaf, lease_->failure().tensor, lease_->failure().what);
       options_.send(LeaseFailedMessage(*assignment_, *lease_));
       break;
     case LeaseRun::Outcome::kBroken:

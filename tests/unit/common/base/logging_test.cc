@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
 namespace drover {
 namespace {
 
@@ -20,7 +24,7 @@ TEST(LoggingTest, UnknownLevelIsRefusedWithTheKnownOnes) {
 }
 
 TEST(LoggingTest, CountsWhatIsPrintedAndNotWhatIsDropped) {
-  InitLogging("test", LogLevel::kWarning);
+  InitLogging("test", {.level = LogLevel::kWarning});
   const long infos = LoggedCount(LogLevel::kInfo);
   const long warnings = LoggedCount(LogLevel::kWarning);
 
@@ -29,6 +33,44 @@ TEST(LoggingTest, CountsWhatIsPrintedAndNotWhatIsDropped) {
 
   EXPECT_EQ(LoggedCount(LogLevel::kInfo), infos);
   EXPECT_EQ(LoggedCount(LogLevel::kWarning), warnings + 1);
+}
+
+TEST(LoggingTest, UnknownFormatIsRefusedWithTheKnownOnes) {
+  EXPECT_EQ(ParseLogFormat("text").value(), LogFormat::kText);
+  EXPECT_EQ(ParseLogFormat("json").value(), LogFormat::kJson);
+  EXPECT_EQ(ParseLogFormat("xml").status().message(), "log format \"xml\": expected text or json");
+}
+
+TEST(LoggingTest, JsonLinesNameWhoLogsAndAboutWhat) {
+  testing::internal::CaptureStderr();
+  InitLogging("worker/w1", {.format = LogFormat::kJson});
+  LogWarning({.job = 255, .step = 7}, "late by {} s\n{{", 3);
+  LogStart("drover-worker", {{"tls", "on"}});
+  std::istringstream lines(testing::internal::GetCapturedStderr());
+
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  const nlohmann::json late = nlohmann::json::parse(line);
+  EXPECT_EQ(late["level"], "warning");
+  EXPECT_EQ(late["task"], "worker/w1");
+  EXPECT_EQ(late["worker"], "w1");
+  EXPECT_EQ(late["job"], "00000000000000ff");
+  EXPECT_EQ(late["step"], 7);
+  EXPECT_EQ(late["message"], "late by 3 s\n{");
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(nlohmann::json::parse(line)["facts"]["tls"], "on");
+  EXPECT_FALSE(std::getline(lines, line));
+}
+
+TEST(LoggingTest, TextLinesBeginWithWhatTheyAreAbout) {
+  testing::internal::CaptureStderr();
+  InitLogging("shard/s1", {});
+  LogInfo({.job = 255, .worker = "w1"}, "hello");
+  LogStart("drover-shard 1 listens on x:1", {{"tls", "on"}});
+  const std::string text = testing::internal::GetCapturedStderr();
+
+  EXPECT_NE(text.find(" I shard/s1 job=00000000000000ff worker=w1 hello\n"), text.npos) << text;
+  EXPECT_NE(text.find("drover-shard 1 listens on x:1 tls=on\n"), text.npos) << text;
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ struct Daemon {
   std::string coordinator;
   std::string metrics = "127.0.0.1:9464";
   std::string name;
-  LogLevel log_level = LogLevel::kInfo;
+  LogOptions log;
   TlsFlags tls;
 
   Daemon() {
@@ -33,7 +33,7 @@ struct Daemon {
     AddCoordinatorFlag(&app, &coordinator);
     AddMetricsFlag(&app, &metrics);
     AddNameFlag(&app, &name);
-    AddLogLevelFlag(&app, &log_level);
+    AddLogFlags(&app, &log);
     AddTlsFlags(&app, &tls);
   }
 };
@@ -42,13 +42,15 @@ TEST(FlagsTest, ReadsWhatIsGivenAndKeepsDefaults) {
   Daemon daemon;
 
   const std::optional<int> exit_code =
-      Parse(&daemon.app, {"--coordinator", "host:50050", "--metrics", "", "--log-level", "debug"});
+      Parse(&daemon.app, {"--coordinator", "host:50050", "--metrics", "", "--log-level", "debug",
+                          "--log-format", "json"});
 
   EXPECT_EQ(exit_code, std::nullopt);
   EXPECT_EQ(daemon.coordinator, "host:50050");
   EXPECT_EQ(daemon.listen, "127.0.0.1:50051");
   EXPECT_EQ(daemon.metrics, "");
-  EXPECT_EQ(daemon.log_level, LogLevel::kDebug);
+  EXPECT_EQ(daemon.log.level, LogLevel::kDebug);
+  EXPECT_EQ(daemon.log.format, LogFormat::kJson);
 }
 
 TEST(FlagsTest, BadConfigurationExitsWith78) {
@@ -58,6 +60,7 @@ TEST(FlagsTest, BadConfigurationExitsWith78) {
                                              {"--coordinator", "host:70000"},
                                              {"--coordinator", "h:1", "--listen", "x"},
                                              {"--coordinator", "h:1", "--log-level", "loud"},
+                                             {"--coordinator", "h:1", "--log-format", "xml"},
                                              {"--coordinator", "h:1", "--name", "a b"},
                                              {"--coordinator", "h:1", "--unknown"}}) {
     Daemon daemon;

@@ -166,7 +166,7 @@ TEST(MetricRegistryTest, CountsFromManyThreadsExactlyWhileItIsScrapedAndJobsCome
 
 TEST(MetricRegistryTest, ProcessMetricsAndLogMessagesAreReadWhenScraped) {
   MetricRegistry registry(MetricRole::kWorker);
-  LogMessage(LogLevel::kError, "expected in this test");
+  LogError("expected in this test");
 
   const std::string text = registry.Render();
 
