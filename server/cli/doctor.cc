@@ -1,39 +1,27 @@
 #include "server/cli/doctor.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fmt/format.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
+#include <signal.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <utility>
 
-#include "common/base/cpu_features.h"
 #include "common/base/file_system.h"
-#include "common/base/parse.h"
 #include "common/base/thread.h"
-#include "common/gpu/cublaslt.h"
-#include "common/gpu/nccl.h"
 #include "common/rpc/health_client.h"
+#include "common/text/token_file.h"
+#include "common/text/vocabulary.h"
+#include "server/cli/doctor_gather.h"
+#include "server/cli/doctor_server.h"
 #include "server/cli/exit_code.h"
-#include "server/cli/format.h"
+#include "server/cli/job_input.h"
+#include "server/cli/job_needs.h"
 #include "server/cli/local_cluster.h"
 #include "server/cli/styled_line.h"
+#include "server/spec.h"
 
 namespace drover {
 namespace {
-
-constexpr int64_t kGibi = int64_t{1} << 30;
-constexpr int64_t kMemoryLow = 2 * kGibi;
-constexpr int64_t kDiskLow = 2 * kGibi;
-constexpr int64_t kDiskEmpty = kGibi / 4;
-constexpr uint64_t kFilesLow = 1024;
 
 const char* HealthName(Health health) {
   switch (health) {
@@ -47,167 +35,54 @@ const char* HealthName(Health health) {
   return "";  // Not reached: the switch is complete.
 }
 
-Finding ExamineCores() {
-  const int cores = CoreCount();
-  return {"cores", Health::kOk, fmt::format("{} usable by this process", cores), ""};
+// Tokens of the dataset's vocabulary; 0 when there is none here.
+int64_t VocabularyOf(const v1::JobSpec& spec) {
+  if (!spec.dataset().has_text()) return 0;
+  const Result<std::string> text = FileSystem::Real().ReadUserFile(
+      spec.dataset().text().path() + "/" + kVocabularyName, kVocabularyBytesMax);
+  if (!text.ok()) return 0;
+  const Result<Vocabulary> vocabulary = Vocabulary::FromText(text.value());
+  return vocabulary.ok() ? static_cast<int64_t>(vocabulary.value().size()) : 0;
 }
 
-Finding ExamineInstructions() {
-  std::string names;
-  for (const Isa isa : RunnableIsas())
-    names += (names.empty() ? "" : ", ") + std::string(IsaName(isa));
-  if (BestIsa() != Isa::kGeneric) return {"instructions", Health::kOk, names, ""};
-  return {"instructions", Health::kWarn, names + " only",
-          "without AVX2 everything works, several times slower"};
-}
-
-// The first line of a file of /proc that begins with `key`, without it; such files say that they
-// are empty, so that FileSystem cannot read them.
-std::string ProcLine(const char* path, std::string_view key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key)) return line.substr(key.size());
+JobNeeds GatherJob(const std::string& path) {
+  JobNeeds needs;
+  const Result<JobFile> file = ReadCheckedJobFile(path, {});
+  if (!file.ok()) {
+    needs.problem = file.status().message();
+    return needs;
   }
-  return "";
-}
-
-// Bytes that new processes can have; -1 when the kernel does not tell.
-int64_t AvailableMemory() {
-  std::string text = ProcLine("/proc/meminfo", "MemAvailable:");
-  std::erase(text, ' ');
-  if (text.ends_with("kB")) text.resize(text.size() - 2);
-  const Result<int64_t> kibi = ParseInt(text);
-  return kibi.ok() ? kibi.value() * 1024 : -1;
-}
-
-Finding ExamineFileLimit() {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    return {"open files", Health::kWarn, strerror(errno), "getrlimit failed"};
+  const v1::JobSpec& written = file.value().spec;
+  const Result<JobPlan> plan = PlanJob(written);
+  if (!plan.ok()) {
+    needs.problem = plan.status().message();
+    return needs;
   }
-  return JudgeFileLimit(limit.rlim_cur, limit.rlim_max);
+  const v1::JobSpec spec = WithDefaults(written, plan.value());
+  needs = NeedsOf(spec, plan.value(), VocabularyOf(spec), CoreCount());
+  const Status data = CheckLocalDataset(file.value());
+  if (!data.ok()) needs.data_problem = data.message();
+  return needs;
 }
 
-Finding ExamineDisk(const std::string& directory) {
-  struct statvfs disk;
-  if (statvfs(directory.c_str(), &disk) != 0) {
-    return {"disk", Health::kFail, fmt::format("{}: {}", directory, strerror(errno)),
-            "name a folder that exists with --state-dir"};
-  }
-  return JudgeDisk(directory,
-                   static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize));
-}
-
-Result<size_t> InstalledCublasLt() {
-  const Result<CublasLtApi> cublas = LoadCublasLt();
-  if (!cublas.ok()) return cublas.status();
-  return cublas.value().GetVersion();
-}
-
-Result<int> InstalledNccl() {
-  const Result<NcclApi> nccl = LoadNccl();
-  if (!nccl.ok()) return nccl.status();
-  int version = 0;
-  DROVER_RETURN_IF_ERROR(NcclStatus(nccl.value(), nccl.value().GetVersion(&version), "version"));
-  return version;
-}
-
-// The GPUs; where there is one, also what multiplies on it and what adds up several.
-std::vector<Finding> ExamineGpus() {
-  const Result<std::vector<GpuInfo>> gpus = ListGpus();
-  std::vector<Finding> findings = {JudgeGpus(gpus, FileSystem::Real().Exists("/dev/nvidia0"))};
-  if (!gpus.ok()) return findings;
-  findings.push_back(JudgeCublasLt(InstalledCublasLt()));
-  findings.push_back(JudgeNccl(InstalledNccl(), gpus.value().size()));
-  return findings;
-}
-
-Finding ExamineLoopback() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const bool works = fd >= 0 &&
-                     bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
-                     listen(fd, 1) == 0;
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  if (works) return {"ports", Health::kOk, "127.0.0.1 gives out ports", ""};
-  return {"ports", Health::kFail, strerror(error), "a sandbox forbids sockets; allow loopback"};
-}
-
-Finding ExaminePrograms() {
+DoctorFacts Gather(const GlobalOptions& global, const DoctorOptions& options) {
+  DoctorFacts facts;
+  facts.machine = GatherMachine();
+  facts.version = DROVER_VERSION;
   const Result<std::string> directory = ProgramDirectory();
-  if (!directory.ok()) return {"programs", Health::kWarn, directory.status().message(), ""};
-  std::string missing;
-  for (const char* name : {"drover-coordinator", "drover-shard", "drover-worker"}) {
-    if (!FileSystem::Real().Exists(directory.value() + "/" + name)) {
-      missing += (missing.empty() ? "" : ", ") + std::string(name);
-    }
+  if (directory.ok()) {
+    facts.program_directory = directory.value();
+    facts.programs = GatherPrograms(directory.value());
   }
-  if (missing.empty()) return {"programs", Health::kOk, "all four in " + directory.value(), ""};
-  return {"programs", Health::kWarn, "missing in " + directory.value() + ": " + missing,
-          "\"drover run\" needs them beside drover"};
+  facts.state = GatherState(options.state_dir);
+  facts.ports = GatherPorts();
+  facts.credentials = GatherCredentials(options.tls, options.token_file);
+  GatherServer(global, options, &facts);
+  if (!options.job_file.empty()) facts.job = GatherJob(options.job_file);
+  return facts;
 }
 
 }  // namespace
-
-Finding JudgeMemory(int64_t available_bytes) {
-  if (available_bytes < 0) return {"memory", Health::kWarn, "unknown", "/proc is not mounted"};
-  const std::string found = FormatBytes(available_bytes) + " available";
-  if (available_bytes >= kMemoryLow) return {"memory", Health::kOk, found, ""};
-  return {"memory", Health::kWarn, found, "the quickstart needs about 1 GiB; use --workers 1"};
-}
-
-Finding JudgeFileLimit(uint64_t soft, uint64_t hard) {
-  const std::string found = fmt::format("{} (up to {})", soft, hard);
-  if (soft >= kFilesLow) return {"open files", Health::kOk, found, ""};
-  return {"open files", Health::kWarn, found, "raise it: ulimit -n 4096"};
-}
-
-Finding JudgeDisk(const std::string& directory, int64_t free_bytes) {
-  const std::string found = fmt::format("{} free in {}", FormatBytes(free_bytes), directory);
-  if (free_bytes >= kDiskLow) return {"disk", Health::kOk, found, ""};
-  return {"disk", free_bytes < kDiskEmpty ? Health::kFail : Health::kWarn, found,
-          "checkpoints and redo logs need room; choose another --state-dir"};
-}
-
-Finding JudgeGpus(const Result<std::vector<GpuInfo>>& gpus, bool has_device_file) {
-  if (!gpus.ok()) {
-    if (!has_device_file) return {"GPU", Health::kOk, "none; workers use the CPU", ""};
-    return {"GPU", Health::kWarn, "there is one, but Drover cannot use it",
-            gpus.status().message()};
-  }
-  const GpuInfo& first = gpus.value().front();
-  return {"GPU", Health::kOk,
-          fmt::format("{} x {}, {} of {} free on the first, driver for CUDA {}, built with {}",
-                      gpus.value().size(), first.name, FormatBytes(first.free_bytes),
-                      FormatBytes(first.total_bytes), CudaVersionName(first.driver_version),
-                      CudaVersionName(first.runtime_version)),
-          ""};
-}
-
-Finding JudgeCublasLt(const Result<size_t>& version) {
-  if (version.ok()) return {"cuBLASLt", Health::kOk, CublasLtVersionName(version.value()), ""};
-  return {"cuBLASLt", Health::kWarn, "cannot be used; workers would use the CPU",
-          version.status().message()};
-}
-
-Finding JudgeNccl(const Result<int>& version, size_t gpus) {
-  if (version.ok()) return {"NCCL", Health::kOk, NcclVersionName(version.value()), ""};
-  return {"NCCL", gpus > 1 ? Health::kWarn : Health::kOk,
-          gpus > 1 ? "cannot be loaded" : "none; one GPU needs none",
-          gpus > 1 ? version.status().message() : ""};
-}
-
-std::vector<Finding> ExamineMachine(const std::string& directory) {
-  std::vector<Finding> findings = {
-      ExamineCores(),     ExamineInstructions(),  JudgeMemory(AvailableMemory()),
-      ExamineFileLimit(), ExamineDisk(directory), ExamineLoopback()};
-  for (Finding& finding : ExamineGpus()) findings.push_back(std::move(finding));
-  findings.push_back(ExaminePrograms());
-  return findings;
-}
 
 std::string FormatFindings(const std::vector<Finding>& findings, bool color) {
   std::string text;
@@ -217,11 +92,11 @@ std::string FormatFindings(const std::vector<Finding>& findings, bool color) {
                                                          : Tone::kBad;
     StyledLine line;
     line.Add(fmt::format("{:<5} ", HealthName(finding.verdict)), tone);
-    line.Add(fmt::format("{:<13} ", finding.subject)).Add(finding.found);
+    line.Add(fmt::format("{:<16} ", finding.subject)).Add(finding.found);
     text += line.Render(std::string::npos, color) + "\n";
     if (finding.hint.empty()) continue;
     text += StyledLine()
-                .Add(fmt::format("{:20}hint: {}", "", finding.hint), Tone::kDim)
+                .Add(fmt::format("{:23}hint: {}", "", finding.hint), Tone::kDim)
                 .Render(std::string::npos, color) +
             "\n";
   }
@@ -239,8 +114,9 @@ std::string FindingsToJson(const std::vector<Finding>& findings) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-int DoctorCommand(const GlobalOptions& global, const std::string& directory) {
-  const std::vector<Finding> findings = ExamineMachine(directory);
+int DoctorCommand(const GlobalOptions& global, const DoctorOptions& options) {
+  signal(SIGPIPE, SIG_IGN);  // Peers that hang up are part of the examination.
+  const std::vector<Finding> findings = Judge(Gather(global, options));
   fmt::print("{}", global.json ? FindingsToJson(findings)
                                : FormatFindings(findings, UseColor(global.color, stdout)));
   const bool fails = std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {

@@ -42,7 +42,7 @@ struct CommandLine {
   std::string rule;
   std::string json_path;
   std::string output_dir;
-  std::string state_dir = "/tmp";
+  DoctorOptions doctor;
   TlsFlags tls;
   std::string token_file;
   std::function<int()> verb;
@@ -294,13 +294,18 @@ void AddTools(CLI::App* app, CommandLine* line) {
       ->type_name("FILE");
 
   CLI::App* const doctor =
-      AddVerb(app, line, "doctor", "Whether this machine can run Drover", [line] {
-        return line->name.empty() ? DoctorCommand(line->global, line->state_dir)
-                                  : ProbeCommand(line->global, line->name);
-      });
-  doctor->add_option("--state-dir", line->state_dir, "Where state would be kept")
+      AddVerb(app, line, "doctor",
+              "Whether this machine can run Drover; with --server also the way to it", [line] {
+                return line->name.empty() ? DoctorCommand(line->global, line->doctor)
+                                          : ProbeCommand(line->global, line->name);
+              });
+  doctor->add_option("--state-dir", line->doctor.state_dir, "Where state would be kept")
       ->type_name("DIR")
       ->capture_default_str();
+  doctor
+      ->add_option("--job", line->doctor.job_file,
+                   "Also whether this job's data and memory are here")
+      ->type_name("FILE");
   doctor->add_option("--probe", line->name, "Instead: one health call to a daemon")
       ->type_name("HOST:PORT");
   AddVerb(app, line, "version", "Print the version", [] {
@@ -359,11 +364,17 @@ int Main(int argc, char** argv) {
                                           form)));
   }
   Result<Transport> transport = Transport::Open(line.tls, TlsNeeds(), line.token_file);
-  if (!transport.ok()) {
+  // What is wrong with the files is the doctor's to say, among other things.
+  const bool examined = app.got_subcommand("doctor") && line.name.empty();
+  if (!transport.ok() && !examined) {
     ReportError(transport.status());
     return kExitUsage;
   }
-  line.global.security = transport.value().channels();
+  if (transport.ok()) line.global.security = transport.value().channels();
+  line.doctor.tls = line.tls;
+  line.doctor.token_file = line.token_file;
+  line.doctor.server_given = app.get_option("--server")->count() > 0;
+  line.doctor.can_call = transport.ok();
   return line.verb();
 }
 
