@@ -54,7 +54,8 @@ std::vector<Case> Table() {
 struct Scene {
   Scene() {
     signal(SIGPIPE, SIG_IGN);
-    InitLogging("bad-input", {});
+    // Once, also with --gtest_repeat.
+    [[maybe_unused]] static const bool logs = (InitLogging("bad-input", {}), true);
     {
       // What the victim's weights are after each step when nobody disturbs it.
       World undisturbed;
