@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/tensor/layout.h"
+#include "common/tensor/square_total.h"
 #include "server/optim/elementwise.h"
 #include "server/optim/lookahead.h"
 #include "server/optim/rule_state.h"
@@ -41,6 +42,8 @@ struct LeafStatsSum {
   int64_t loss_fixed = 0;
   int64_t correct = 0;
   int64_t samples = 0;
+  int64_t tokens = 0;
+  SquareTotal squares = {};  // Of the leaves' gradients, each a sum over its samples.
 
   friend bool operator==(const LeafStatsSum&, const LeafStatsSum&) = default;
 };

@@ -65,13 +65,17 @@ Result<ShardReply> PreparedFromProto(const v1::Prepared& message) {
   Result<Fence> fence = FenceFromProto(message.job(), message.epoch(), message.step(), "Prepared");
   if (!fence.ok()) return fence.status();
   DROVER_RETURN_IF_ERROR(CheckStats(message.stats()));
+  DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "tokens", message.stats().tokens()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "leaf_chunks", message.leaf_chunks()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "duplicates", message.duplicates()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "refused", message.refused()));
   PreparedReply reply;
   reply.fence = fence.value();
-  reply.stats = {message.stats().loss_fixed(), message.stats().correct(),
-                 message.stats().samples()};
+  reply.stats = {message.stats().loss_fixed(),
+                 message.stats().correct(),
+                 message.stats().samples(),
+                 message.stats().tokens(),
+                 {message.stats().square_high(), message.stats().square_low()}};
   reply.gradient_squares.assign(message.gradient_squares().begin(),
                                 message.gradient_squares().end());
   reply.leaf_chunks = message.leaf_chunks();
@@ -141,6 +145,9 @@ struct ReplyWriter {
     message->mutable_stats()->set_loss_fixed(reply.stats.loss_fixed);
     message->mutable_stats()->set_correct(reply.stats.correct);
     message->mutable_stats()->set_samples(reply.stats.samples);
+    message->mutable_stats()->set_tokens(reply.stats.tokens);
+    message->mutable_stats()->set_square_high(reply.stats.squares.high);
+    message->mutable_stats()->set_square_low(reply.stats.squares.low);
     message->mutable_gradient_squares()->Add(reply.gradient_squares.begin(),
                                              reply.gradient_squares.end());
     message->set_leaf_chunks(reply.leaf_chunks);

@@ -168,14 +168,20 @@ Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte> bytes) {
 }
 
 void EncodeStepStats(const StepStats& stats, std::span<std::byte, kStepStatsBytes> out) {
-  const int64_t numbers[4] = {stats.loss, stats.correct, stats.samples, stats.tokens};
+  const int64_t numbers[6] = {stats.loss,         stats.correct,
+                              stats.samples,      stats.tokens,
+                              stats.squares.high, std::bit_cast<int64_t>(stats.squares.low)};
   std::memcpy(out.data(), numbers, sizeof(numbers));
 }
 
 StepStats DecodeStepStats(std::span<const std::byte, kStepStatsBytes> bytes) {
-  int64_t numbers[4];
+  int64_t numbers[6];
   std::memcpy(numbers, bytes.data(), sizeof(numbers));
-  return {numbers[0], numbers[1], numbers[2], numbers[3]};
+  return {numbers[0],
+          numbers[1],
+          numbers[2],
+          numbers[3],
+          {numbers[4], std::bit_cast<uint64_t>(numbers[5])}};
 }
 
 }  // namespace drover

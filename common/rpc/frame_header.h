@@ -34,13 +34,14 @@
 
 #include "common/base/status.h"
 #include "common/tensor/layout.h"
+#include "common/tensor/square_total.h"
 
 namespace drover {
 
 enum class FrameType : uint8_t {
   kHello = 1,     // Worker -> shard, first on a stream: payload is the worker's id as text.
   kGradient = 2,  // Worker -> shard: one chunk of a sum over leaves.
-  kStats = 3,  // Worker -> shard: StepStats of the leaves, 4 x int64. Accepted once, like a chunk.
+  kStats = 3,     // Worker -> shard: StepStats of the leaves. Accepted once, like a chunk.
   kNonfinite =
       4,         // Worker -> shard: these leaves have no finite gradient; payload names the tensor.
   kPull = 5,     // Worker -> shard: send version `step` as soon as it exists.
@@ -115,16 +116,17 @@ void EncodeFrameHeader(const FrameHeader& header, std::span<std::byte, kFrameHea
 // kInvalidArgument when they are no frame or too long. Any bytes are safe.
 Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte> bytes);
 
-// Sums over leaves, exact. As payload: the four numbers in this order, little-endian.
+// Sums over leaves, exact. As payload: six numbers of 64 bits in this order, little-endian.
 struct StepStats {
   int64_t loss = 0;  // Units of 2^-20.
   int64_t correct = 0;
   int64_t samples = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0;        // Of text, padding not counted.
+  SquareTotal squares = {};  // Of |gradient of a leaf|^2, which is a sum over its samples.
 
   friend bool operator==(const StepStats&, const StepStats&) = default;
 };
-inline constexpr size_t kStepStatsBytes = 32;
+inline constexpr size_t kStepStatsBytes = 48;
 inline constexpr int kLossFractionBits = 20;
 void EncodeStepStats(const StepStats& stats, std::span<std::byte, kStepStatsBytes> out);
 StepStats DecodeStepStats(std::span<const std::byte, kStepStatsBytes> bytes);

@@ -12,6 +12,7 @@
 
 #include "common/base/status.h"
 #include "common/tensor/layout.h"
+#include "server/coordinator/noise_scale.h"
 #include "server/job_plan.h"
 #include "server/step_messages.h"
 
@@ -71,6 +72,8 @@ struct StepSummary {
   // Of the whole model; not set when they were not measured.
   std::optional<double> weight_norm;
   std::optional<double> update_norm;
+  std::optional<double> noise_scale;  // Smoothed, in samples; not set while it is not known.
+  int64_t tokens = 0;
   int64_t limited_min = 0;  // Tensors whose ratio hit a bound.
   int64_t limited_max = 0;
   int64_t limited_zero_norm = 0;
@@ -91,12 +94,14 @@ struct EvalSummary {
   int64_t masked_tokens = 0;
 };
 
-// What the learning rate of the open step depends on besides its number: a fold over commits and
-// evaluations, kept with the step it belongs to, so that every takeover goes on with the same rate.
+// What the learning rate and the noise scale of the open step depend on besides its number: a fold
+// over commits and evaluations, kept with the step it belongs to, so that every takeover goes on
+// with the same ones.
 struct ScheduleState {
   int64_t phase_applied = 0;    // Updates applied before the open phase.
   int64_t updates_applied = 0;  // Updates applied before their count began again.
   PlateauState plateau;         // Of the open phase.
+  NoiseState noise;             // Over the whole job.
 
   friend bool operator==(const ScheduleState&, const ScheduleState&) = default;
 };

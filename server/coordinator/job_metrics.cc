@@ -37,6 +37,7 @@ JobMetrics::JobMetrics(MetricRegistry* registry, const JobRecord& record, int64_
     : registry_(registry),
       train_job_(JobIdText(record.id)),
       samples_(CounterOf(Metric::kSamplesTotal)),
+      tokens_(CounterOf(Metric::kTokensTotal)),
       steps_(CounterOf(Metric::kStepsTotal)),
       leaves_(CounterOf(Metric::kLeavesCountedTotal)),
       step_duration_(registry->HistogramOf(Metric::kStepDurationSeconds, {train_job_})),
@@ -120,6 +121,7 @@ void JobMetrics::OnCommit(const SaveCommit& commit, int64_t unix_ms) {
   }
   steps_.Increment();
   samples_.Increment(static_cast<double>(summary.samples));
+  tokens_.Increment(static_cast<double>(summary.tokens));
   leaves_.Increment(static_cast<double>(plan.PhaseAt(summary.step).leaves));
   SetStep(summary);
   SetTensors(summary);
@@ -130,6 +132,7 @@ void JobMetrics::SetStep(const StepSummary& summary) {
   Set(Metric::kLearningRate, summary.learning_rate);
   Set(Metric::kGlobalBatchSamples, static_cast<double>(summary.samples));
   Set(Metric::kGradientNorm, summary.gradient_norm);
+  if (summary.noise_scale) Set(Metric::kGradientNoiseScale, *summary.noise_scale);
   if (summary.clip_factor < 1) CounterOf(Metric::kGradientClipsTotal).Increment();
   registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "collect"})
       .Observe(summary.collect_seconds);

@@ -100,6 +100,7 @@ class JobMetrics {
 
   // Looked up once: used at every step or lease.
   const Counter samples_;
+  const Counter tokens_;
   const Counter steps_;
   const Counter leaves_;
   const Histogram step_duration_;

@@ -72,6 +72,8 @@ v1::StepReport StepReportToProto(const StepSummary& summary) {
   report.set_trust_ratio_max(summary.trust_ratio_max);
   if (summary.weight_norm) report.set_weight_norm(*summary.weight_norm);
   if (summary.update_norm) report.set_update_norm(*summary.update_norm);
+  if (summary.noise_scale) report.set_gradient_noise_scale(*summary.noise_scale);
+  report.set_tokens(summary.tokens);
   return report;
 }
 
@@ -138,6 +140,8 @@ StepSummary StepSummaryFromProto(const v1::StepReport& message) {
   summary.trust_ratio_max = message.trust_ratio_max();
   if (message.has_weight_norm()) summary.weight_norm = message.weight_norm();
   if (message.has_update_norm()) summary.update_norm = message.update_norm();
+  if (message.has_gradient_noise_scale()) summary.noise_scale = message.gradient_noise_scale();
+  summary.tokens = message.tokens();
   return summary;
 }
 

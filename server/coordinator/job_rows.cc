@@ -29,6 +29,9 @@ std::string SerializeSchedule(const ScheduleState& schedule) {
   v1::ScheduleState message;
   message.set_phase_applied(schedule.phase_applied);
   message.set_updates_applied(schedule.updates_applied);
+  message.set_noise_gradient_square(schedule.noise.gradient_square);
+  message.set_noise_trace(schedule.noise.trace);
+  message.set_noise_weight(schedule.noise.weight);
   if (schedule.plateau.version > 0) {
     message.set_evaluated_version(schedule.plateau.version);
     message.set_best_loss(schedule.plateau.best);
@@ -112,6 +115,8 @@ Status LoadSchedule(const JobRow& row, const std::string& bytes, ScheduleState* 
   }
   schedule->phase_applied = message.phase_applied();
   schedule->updates_applied = message.updates_applied();
+  schedule->noise = {message.noise_gradient_square(), message.noise_trace(),
+                     message.noise_weight()};
   if (message.evaluated_version() == 0) return Status();
   schedule->plateau = {message.evaluated_version(), message.best_loss(), message.bad_evaluations(),
                        message.reductions()};

@@ -63,6 +63,10 @@ void JobRun::Commit(Turn* turn) {
   if (!finite.ok()) return FailByNumbers(finite, turn);
   record_->ledger = ledger;
   record_->consecutive_skips = 0;
+  if (outcome.noise) {
+    AddNoise(*outcome.noise, &record_->schedule.noise);
+    outcome.summary.noise_scale = NoiseScaleOf(record_->schedule.noise);
+  }
   SendCommit(std::move(outcome), turn);
 }
 

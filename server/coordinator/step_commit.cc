@@ -216,6 +216,7 @@ StepCommit::Outcome StepCommit::Commit(const Fence& fence, Ledger* ledger) const
   summary.step = step_;
   summary.applied = applied_before_ + 1;
   summary.samples = stats.samples;
+  summary.tokens = stats.tokens;
   summary.loss =
       static_cast<double>(stats.loss_fixed) * kLossUnit / static_cast<double>(stats.samples);
   summary.accuracy = static_cast<double>(stats.correct) / static_cast<double>(stats.samples);
@@ -233,6 +234,10 @@ StepCommit::Outcome StepCommit::Commit(const Fence& fence, Ledger* ledger) const
     }
   }
   outcome.commit.numbers.lookahead = LookaheadStepOf(plan_.optimizer, applied_before_ + 1);
+  if (phase_.leaves > 1 && stats.squares.known()) {
+    outcome.noise = NoiseSample{stats.squares.value(), phase_.leaves, phase_.batch / phase_.leaves,
+                                summary.gradient_norm};
+  }
   ledger->leaves_expected += phase_.leaves;
   ledger->leaves_counted += phase_.leaves;
   for (size_t index = 0; index < shards_.size(); ++index) {

@@ -65,6 +65,7 @@ class StepCommit {
   struct Outcome {
     CommitOrder commit;
     StepSummary summary;
+    std::optional<NoiseSample> noise;  // Not of a step of one leaf, or when a leaf's is not known.
   };
   Outcome Commit(const Fence& fence, Ledger* ledger) const;
 

@@ -246,6 +246,7 @@ ReceiveResult Accumulator::ReceiveStats(const ReceivedFrame& frame) {
     statistics_->stats.correct += stats.correct;
     statistics_->stats.samples += stats.samples;
     statistics_->stats.tokens += stats.tokens;
+    statistics_->stats.squares = Sum(statistics_->stats.squares, stats.squares);
     statistics_->Add(header);
     result.chunk_complete = statistics_->leaves.full();
   }

@@ -19,13 +19,13 @@ namespace {
 
 constexpr char kMagic[] = "DRVRREDO";
 constexpr size_t kMagicBytes = 8;
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
 constexpr uint32_t kByteOrderMark = 0x01020304;
 constexpr uint32_t kRecordMagic = 0x4f444552;  // "REDO".
 constexpr uint64_t kHeaderBytes = 64;
 constexpr uint64_t kRecordHeaderBytes = 32;
 constexpr uint64_t kCrcBytes = 4;
-constexpr uint64_t kStatsBytes = 24;
+constexpr uint64_t kStatsBytes = 48;
 constexpr uint64_t kGradientHeadBytes = kStatsBytes + 8;  // Stats, count of chunks, zero.
 
 std::string NameOf(int64_t base_version) { return fmt::format("redo-{:016d}.log", base_version); }
@@ -81,8 +81,11 @@ std::span<const char> BytesOf(std::span<const float> elements) {
 bool DecodeGradient(std::span<const char> payload, RedoRecord* record) {
   if (payload.size() < kGradientHeadBytes) return false;
   const char* bytes = payload.data();
-  record->stats = {IntegerAt<int64_t>(bytes), IntegerAt<int64_t>(bytes + 8),
-                   IntegerAt<int64_t>(bytes + 16)};
+  record->stats = {IntegerAt<int64_t>(bytes),
+                   IntegerAt<int64_t>(bytes + 8),
+                   IntegerAt<int64_t>(bytes + 16),
+                   IntegerAt<int64_t>(bytes + 24),
+                   {IntegerAt<int64_t>(bytes + 32), IntegerAt<uint64_t>(bytes + 40)}};
   const uint32_t count = IntegerAt<uint32_t>(bytes + kStatsBytes);
   uint64_t left = payload.size() - kGradientHeadBytes;
   if (left < uint64_t{count} * sizeof(uint64_t)) return false;
@@ -282,6 +285,9 @@ Status RedoLog::AppendGradient(int64_t step, const LeafStatsSum& stats,
   AppendInteger(stats.loss_fixed, &head);
   AppendInteger(stats.correct, &head);
   AppendInteger(stats.samples, &head);
+  AppendInteger(stats.tokens, &head);
+  AppendInteger(stats.squares.high, &head);
+  AppendInteger(stats.squares.low, &head);
   AppendInteger(static_cast<uint32_t>(chunk_gradients.size()), &head);
   AppendInteger(uint32_t{0}, &head);
   for (const std::span<const float> chunk : chunk_gradients) {

@@ -189,7 +189,7 @@ Status ShardRuntime::Do(const SendPrepared& action) {
     const StepStats stats = accumulator.stats();
     const AccumulatorCounters counters = accumulator.counters();
     PreparedReply reply;
-    reply.stats = {stats.loss, stats.correct, stats.samples};
+    reply.stats = {stats.loss, stats.correct, stats.samples, stats.tokens, stats.squares};
     reply.gradient_squares = accumulator.block_squares();
     reply.leaf_chunks = static_cast<int64_t>(accumulator.chunk_count() * accumulator.leaves());
     reply.duplicates = DuplicateFrames(counters) - duplicates_before_;

@@ -74,7 +74,7 @@ class Replayer {
       gradient.insert(gradient.end(), chunk.begin(), chunk.end());
     }
     const StepStats stats = {record.stats.loss_fixed, record.stats.correct, record.stats.samples,
-                             0};
+                             record.stats.tokens, record.stats.squares};
     const Status loaded = held_->accumulator->LoadGradient(
         held_->place.epoch, static_cast<uint64_t>(record.step), gradient, stats);
     if (!loaded.ok()) return Status(Code::kDataLoss, loaded.message());
@@ -366,8 +366,9 @@ Status ShardStore::WriteGradient(const HeldRange& held) {
   }
   const StepStats stats = accumulator.stats();
   const uint64_t before = log_->bytes();
-  DROVER_RETURN_IF_ERROR(log_->AppendGradient(held.engine->version(),
-                                              {stats.loss, stats.correct, stats.samples}, chunks));
+  DROVER_RETURN_IF_ERROR(log_->AppendGradient(
+      held.engine->version(),
+      {stats.loss, stats.correct, stats.samples, stats.tokens, stats.squares}, chunks));
   redo_bytes_total_ += log_->bytes() - before;
   ++log_records_;
   return Status();

@@ -76,10 +76,10 @@ file shard-0-of-1.bin {len(whole)} {xxhash.xxh3_128_hexdigest(whole)} 0 1
 
 
 def redo_log():
-    head = b"DRVRREDO" + struct.pack("<IIQQIIq", 1, 0x01020304, JOB, layout_hash(), 0, 1, VERSION)
+    head = b"DRVRREDO" + struct.pack("<IIQQIIq", 2, 0x01020304, JOB, layout_hash(), 0, 1, VERSION)
     head = head.ljust(60, b"\0")
     log = head + struct.pack("<I", crc32c(head))
-    gradient = struct.pack("<qqqIIQ", 3 << 20, 5, 8, 1, 0, 2) + struct.pack("<2f", 0.5, -0.25)
+    gradient = struct.pack("<qqqqqQIIQ", 3 << 20, 5, 8, 0, 2, 1 << 63, 1, 0, 2) + struct.pack("<2f", 0.5, -0.25)
     for index, (kind, payload) in enumerate([(1, gradient), (2, b"commit")]):
         record = b"REDO" + struct.pack("<IqQI", kind, VERSION, len(payload), index)
         log += record + struct.pack("<I", crc32c(record))

@@ -129,6 +129,7 @@ Result<LeafRunner::Added> LeafRunner::Run(int64_t step, uint32_t leaf, LeafWork 
   SamplePositions(setup_.seed, train.size(), first_position,
                   static_cast<uint64_t>(phase.leaf_samples()), &indices_);
   const size_t micro_batch = static_cast<size_t>(phase.micro_batch);
+  int64_t tokens = 0;
   LeafTimes spent;
   Stopwatch watch;
   const auto timed = [&](std::function<void(size_t)>* on_final) {
@@ -150,13 +151,16 @@ Result<LeafRunner::Added> LeafRunner::Run(int64_t step, uint32_t leaf, LeafWork 
     }
     const Batch batch = Read(train, begin, micro_batch, first_position + begin);
     spent.data += watch.Lap();
+    for (int64_t i = 0; batch.lengths != nullptr && i < batch.samples; ++i) {
+      tokens += batch.lengths[i];
+    }
     DROVER_RETURN_IF_ERROR(model_->Add(batch, begin + micro_batch == indices_.size()));
     spent.backward += watch.Lap();
   }
   const Result<LeafResult> result = model_->EndLeaf();
   if (!result.ok()) return result.status();
   spent.backward += watch.Lap();
-  Added added = {.stats = {}, .bad = result.value().bad};
+  Added added = {.stats = {.tokens = tokens}, .bad = result.value().bad};
   for (const BatchResult& batch : result.value().micro_batches) Add(batch, &added.stats);
   if (times != nullptr) *times = spent;
   return added;

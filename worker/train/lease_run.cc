@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace drover {
@@ -43,15 +44,20 @@ LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
 
 void LeaseRun::RunOn(LeafRunner* runner, float* lane_buffer) {
   if (runner->adds_leaves() && sums_ != nullptr) return AddLeavesOn(runner);
+  std::vector<double> squares(tensors_.size());  // Of the leaf.
   while (const std::optional<uint32_t> leaf = NextLeaf()) {
     float* gradient = LeafBuffer(lane_buffer);
     LeafTimes times;
     const Result<StepStats> stats = runner->RunLeaf(
         order_.step, *leaf, weights_->view(), gradient,
-        [&](size_t tensor) { TensorFinal(*leaf, tensor, gradient); }, cancelled_, &times);
+        [&](size_t tensor) { squares[tensor] = TensorFinal(*leaf, tensor, gradient); }, cancelled_,
+        &times);
     if (stats.ok()) {
       context_.metrics->CountLeaf(stats.value().samples, times);
-      LeafFinal(stats.value());
+      // Of a device that adds leaves, only some would be known, by the luck of the leases.
+      LeafFinal(stats.value(), runner->adds_leaves() ? kUnknownSquareTotal
+                                                     : SquareTotalOf(std::accumulate(
+                                                           squares.begin(), squares.end(), 0.0)));
     } else if (stats.status().code() != Code::kCancelled) {
       End(Outcome::kBroken, {*leaf, "", stats.status().ToString()});
     }
@@ -97,7 +103,7 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
       return EndAsBad(*leaf, bad->tensor, bad->element, bad->value);
     }
     context_.metrics->CountLeaf(added.value().stats.samples, times);
-    LeafFinal(added.value().stats);
+    LeafFinal(added.value().stats, kUnknownSquareTotal);
     if (deposit) Deposited(begun);
   }
 }
@@ -126,13 +132,20 @@ float* LeaseRun::LeafBuffer(float* lane_buffer) {
   return single_ != nullptr ? single_->data() : lane_buffer;
 }
 
-void LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) {
+double LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) {
   const uint64_t offset = context_.layout->tensor_offset(tensor);
   const size_t size = context_.layout->tensor_size(tensor);
-  const int64_t bad = passes_.find_bad_f32(gradient + offset, size, leaf_limit_);
-  if (bad >= 0) {
-    return EndAsBad(leaf, tensor, static_cast<uint64_t>(bad),
-                    gradient[offset + static_cast<uint64_t>(bad)]);
+  // Block by block, so that the squares read from the cache what the check has brought there.
+  double squares = 0.0;
+  for (size_t begin = 0; begin < size; begin += kBlockElements) {
+    const float* const block = gradient + offset + begin;
+    const size_t count = std::min<size_t>(kBlockElements, size - begin);
+    const int64_t bad = passes_.find_bad_f32(block, count, leaf_limit_);
+    if (bad >= 0) {
+      EndAsBad(leaf, tensor, begin + static_cast<uint64_t>(bad), block[bad]);
+      return 0.0;
+    }
+    squares += passes_.sum_squares(block, count);
   }
   bool whole = false;
   {
@@ -146,6 +159,7 @@ void LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) 
     whole = --state.leaves_missing == 0;
   }
   if (whole) TensorIsWhole(tensor);
+  return squares;
 }
 
 void LeaseRun::TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums) {
@@ -183,13 +197,15 @@ void LeaseRun::TensorIsWhole(size_t tensor) {
   }
 }
 
-void LeaseRun::LeafFinal(const StepStats& stats) {
+void LeaseRun::LeafFinal(const StepStats& stats, const SquareTotal& squares) {
   bool whole = false;
   {
     MutexLock lock(&mutex_);
     stats_.loss += stats.loss;
     stats_.correct += stats.correct;
     stats_.samples += stats.samples;
+    stats_.tokens += stats.tokens;
+    stats_.squares = Sum(stats_.squares, squares);
     whole = --leaves_missing_ == 0;
     computed_ = Clock::Real().Now();
   }

@@ -96,10 +96,12 @@ class LeaseRun : public LaneWork, public AckReceiver {
   // What RunOn is made of.
   std::optional<uint32_t> NextLeaf();     // The next leaf to compute, or none.
   float* LeafBuffer(float* lane_buffer);  // Where it is summed: the frame's memory for one leaf.
-  void TensorFinal(uint32_t leaf, size_t tensor, const float* gradient);  // Its sum is whole.
+  // Its sum is whole. Returns the sum of its squares, in the order of square_sum.h.
+  double TensorFinal(uint32_t leaf, size_t tensor, const float* gradient);
   // The sum of `leaves` leaves of this lease is; null: it stands in the lease's own memory.
   void TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums);
-  void LeafFinal(const StepStats& stats);
+  // `squares`: of all its tensors.
+  void LeafFinal(const StepStats& stats, const SquareTotal& squares);
 
   Outcome outcome() const;
   Failure failure() const;

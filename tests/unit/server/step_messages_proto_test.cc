@@ -249,6 +249,7 @@ TEST(StepMessagesProtoTest, RefusesRepliesOutOfBounds) {
       PreparedReply{kFence, {0, 5, 10}, {1.0}, 1, 1, 1},
       {{"11 of 10", [](auto* m) { m->mutable_prepared()->mutable_stats()->set_correct(11); }},
        {"-1 of 10", [](auto* m) { m->mutable_prepared()->mutable_stats()->set_correct(-1); }},
+       {"tokens", [](auto* m) { m->mutable_prepared()->mutable_stats()->set_tokens(-1); }},
        {"of -1", [](auto* m) { m->mutable_prepared()->mutable_stats()->set_samples(-1); }},
        {"leaf_chunks=-1", [](auto* m) { m->mutable_prepared()->set_leaf_chunks(-1); }},
        {"duplicates=-1", [](auto* m) { m->mutable_prepared()->set_duplicates(-1); }},

@@ -146,8 +146,8 @@ TEST(VerdictTest, EachHasItsName) {
   EXPECT_TRUE(IsRefusal(Verdict::kEpoch));
 }
 
-TEST(StepStatsTest, FourLittleEndianNumbers) {
-  const StepStats stats = {-1, 2, 256, int64_t{1} << 40};
+TEST(StepStatsTest, SixLittleEndianNumbers) {
+  const StepStats stats = {-1, 2, 256, int64_t{1} << 40, {3, uint64_t{1} << 63}};
   std::array<std::byte, kStepStatsBytes> bytes;
 
   EncodeStepStats(stats, bytes);

@@ -56,6 +56,8 @@ class CoordinatorMetricsTest : public ::testing::Test {
     summary.adapted = {true, false};
     summary.weight_norm = 5;
     summary.update_norm = 6;
+    summary.noise_scale = 7;
+    summary.tokens = 8;
     summary.limited_max = 1;
     return summary;
   }
@@ -94,6 +96,8 @@ TEST_F(CoordinatorMetricsTest, EveryValueOfAStepComesFromItsCommit) {
   EXPECT_THAT(text, HasSubstr(Line("drover_learning_rate", "", "0.5")));
   EXPECT_THAT(text, HasSubstr(Line("drover_gradient_norm", "", "4")));
   EXPECT_THAT(text, HasSubstr(Line("drover_gradient_clips_total", "", "1")));
+  EXPECT_THAT(text, HasSubstr(Line("drover_gradient_noise_scale", "", "7")));
+  EXPECT_THAT(text, HasSubstr(Line("drover_tokens_total", "", "8")));
   EXPECT_THAT(text, HasSubstr(Line("drover_weight_norm", "", "5")));
   EXPECT_THAT(text, HasSubstr(Line("drover_update_norm", "", "6")));
   EXPECT_THAT(text, HasSubstr(Line("drover_trust_ratio_count", "", "1")));  // Adapted ones.

@@ -164,9 +164,9 @@ TEST_F(JobBookTest, ARunningJobComesBackAsItWas) {
   before.reason = "WAITING_FOR_SHARDS";
   before.message = "1 of 2 shards are there";
   before.last_eval = EvalSummary{3, 0.5, 0.875, 10000};
-  before.schedule = {4, 2, {10, 0.5, 1, 3}};
-  const CheckpointRecord checkpoint = {2,         1, "/c/2-1", 999, "digest", {8, 8, 16, 16, 1, 2},
-                                       {2, 1, {}}};
+  before.schedule = {4, 2, {10, 0.5, 1, 3}, {1.5, 2.5, 0.25}};
+  const CheckpointRecord checkpoint = {
+      2, 1, "/c/2-1", 999, "digest", {8, 8, 16, 16, 1, 2}, {2, 1, {}, {0.5, 4, 0.125}}};
   before.checkpoints = {checkpoint};
   ASSERT_TRUE(book_->SaveCheckpoint({checkpoint, before.id}).ok());
   ASSERT_TRUE(book_->Save(before).ok());

@@ -82,6 +82,8 @@ TEST(JobProtoTest, ReportsComeBackFromTheStore) {
   step.trust_ratio_max = 7;
   step.weight_norm = 8;
   step.update_norm = 9;
+  step.noise_scale = 10;
+  step.tokens = 11;
   const v1::StepReport report = StepReportToProto(step);
 
   EXPECT_EQ(report.samples_per_second(), 50.0);

@@ -162,6 +162,31 @@ TEST(StepCommitTest, TellsMeanLossAndAccuracyAndCountsEveryLeafChunk) {
   EXPECT_EQ(ledger.leaf_chunks_applied, ledger.leaf_chunks_expected);
 }
 
+TEST(StepCommitTest, TheSquaresOfTheLeavesAreASampleOfTheNoise) {
+  const JobRecord record = RecordOf(2, Rule::kAdamW);
+  const auto commit = [&record](const SquareTotal& squares) {
+    StepCommit step(record);
+    for (uint32_t shard = 0; shard < 2; ++shard) {
+      PreparedReply vote = VoteOf(record, shard);
+      vote.stats.squares = squares;
+      vote.stats.tokens = 77;
+      EXPECT_TRUE(step.AddPrepared(shard, vote).ok());
+    }
+    Ledger ledger;
+    return step.Commit({}, &ledger);
+  };
+
+  const StepCommit::Outcome outcome = commit(SquareTotalOf(12.5));
+
+  EXPECT_EQ(outcome.summary.tokens, 77);
+  ASSERT_TRUE(outcome.noise.has_value());
+  EXPECT_EQ(outcome.noise->leaf_squares, 12.5);
+  EXPECT_EQ(outcome.noise->leaves, kLeaves);
+  EXPECT_EQ(outcome.noise->leaf_samples, kBatch / kLeaves);
+  EXPECT_EQ(outcome.noise->gradient_norm, outcome.summary.gradient_norm);
+  EXPECT_FALSE(commit(kUnknownSquareTotal).noise.has_value());
+}
+
 TEST(StepCommitTest, RefusesVotesThatContradictTheLedger) {
   const JobRecord record = RecordOf(2, Rule::kAdamW);
   StepCommit step(record);

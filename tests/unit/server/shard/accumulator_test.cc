@@ -118,12 +118,13 @@ class AccumulatorTest : public testing::Test {
   ReceivedFrame StatsFrame(LeafRange leaves, StepStats stats) const {
     FrameHeader header = Header(FrameType::kStats, leaves);
     header.encoding = FrameEncoding::kI64;
-    return FrameOf(header, PayloadOf(std::vector<int64_t>{stats.loss, stats.correct, stats.samples,
-                                                          stats.tokens}));
+    return FrameOf(header, PayloadOf(std::vector<int64_t>{
+                               stats.loss, stats.correct, stats.samples, stats.tokens,
+                               stats.squares.high, static_cast<int64_t>(stats.squares.low)}));
   }
 
   static StepStats LeafStats(uint32_t count) {
-    return {int64_t{1000} * count, 3 * count, 16 * count, 32 * count};
+    return {int64_t{1000} * count, 3 * count, 16 * count, 32 * count, SquareTotalOf(0.75 * count)};
   }
 
   // Everything of one leaf.

@@ -49,7 +49,9 @@ std::vector<std::vector<float>> ChunksOf(int64_t step) {
           std::vector<float>(20, 0.1f * static_cast<float>(step))};
 }
 
-LeafStatsSum StatsOf(int64_t step) { return {-step - 1, step + 2, step + 3}; }
+LeafStatsSum StatsOf(int64_t step) {
+  return {-step - 1, step + 2, step + 3, step + 4, {step + 5, ~uint64_t{0}}};
+}
 
 Kept GradientOf(int64_t step) {
   const std::vector<std::vector<float>> chunks = ChunksOf(step);
@@ -176,7 +178,7 @@ TEST_F(RedoLogTest, BytesAreThoseOfTheDocumentedExample) {
         RedoLog::Open(FileSystem::Real(), directory_, 0x0123456789abcdef, layout.hash(), {0, 1})
             .value();
     ASSERT_TRUE(log->Restart(7).ok());
-    ASSERT_TRUE(log->AppendGradient(7, {3 << 20, 5, 8}, chunks).ok());
+    ASSERT_TRUE(log->AppendGradient(7, {3 << 20, 5, 8, 0, SquareTotalOf(2.5)}, chunks).ok());
     ASSERT_TRUE(log->AppendCommit(7, "commit").ok());
   }
 
@@ -185,11 +187,12 @@ TEST_F(RedoLogTest, BytesAreThoseOfTheDocumentedExample) {
     hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
   }
   EXPECT_EQ(hex,
-            "445256525245444f0100000004030201efcdab896745230158d3a29cdf25570a0000000001000000"
-            "0700000000000000000000000000000000000000aaf3c7445245444f010000000700000000000000"
-            "3000000000000000000000009a03bfb4000030000000000005000000000000000800000000000000"
-            "010000000000000002000000000000000000003f000080be2d16f4185245444f0200000007000000"
-            "00000000060000000000000001000000d408982e636f6d6d69746c5de918");
+            "445256525245444f0200000004030201efcdab896745230158d3a29cdf25570a0000000001000000"
+            "0700000000000000000000000000000000000000a59898ad5245444f010000000700000000000000"
+            "48000000000000000000000092dc0075000030000000000005000000000000000800000000000000"
+            "00000000000000000200000000000000000000000000008001000000000000000200000000000000"
+            "0000003f000080be00841dc05245444f020000000700000000000000060000000000000001000000"
+            "d408982e636f6d6d69746c5de918");
 }
 
 TEST_F(RedoLogTest, AppendsGoOnAfterAReplay) {

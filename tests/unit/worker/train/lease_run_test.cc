@@ -75,11 +75,12 @@ class LeaseRunTest : public testing::Test {
   void Compute(LeaseRun* run, uint32_t leaf) {
     FloatBuffer lane(layout_->SpanElements(layout_->all_blocks()));
     float* gradient = run->LeafBuffer(lane.data());
+    double squares = 0.0;
     for (size_t tensor = layout_->tensors().size(); tensor-- > 0;) {
       Fill(leaf, tensor, gradient);
-      run->TensorFinal(leaf, tensor, gradient);
+      squares += run->TensorFinal(leaf, tensor, gradient);
     }
-    run->LeafFinal({1000 + leaf, 3, kLeafSamples, 0});
+    run->LeafFinal({1000 + leaf, 3, kLeafSamples, 10 * leaf}, SquareTotalOf(squares));
   }
   void Fill(uint32_t leaf, size_t tensor, float* gradient) const {
     const uint64_t offset = layout_->tensor_offset(tensor);
@@ -225,8 +226,15 @@ TEST_F(LeaseRunTest, StatisticsAreTheSumOverTheLeavesAndGoToEveryShard) {
     parts.push_back(frame.part);
     ASSERT_EQ(frame.payload.size(), kStepStatsBytes);
     const auto bytes = std::as_bytes(std::span(frame.payload));
-    EXPECT_EQ(DecodeStepStats(bytes.first<kStepStatsBytes>()),
-              (StepStats{2001, 6, 2 * kLeafSamples, 0}));
+    const StepStats stats = DecodeStepStats(bytes.first<kStepStatsBytes>());
+    EXPECT_EQ(stats, (StepStats{2001, 6, 2 * kLeafSamples, 10, stats.squares}));
+    double squares = 0.0;
+    for (const Block& block : layout_->blocks()) {
+      for (uint64_t i = block.offset; i < block.offset + block.size; ++i) {
+        squares += std::pow(double{Value(0, i)}, 2) + std::pow(double{Value(1, i)}, 2);
+      }
+    }
+    EXPECT_NEAR(stats.squares.value(), squares, 1e-12 * squares);  // Another order.
   }
   EXPECT_EQ(parts, (std::vector<size_t>{0, 1}));
 }
@@ -363,6 +371,12 @@ class LeaseRunOnLaneTest : public LeaseRunTest {
   std::shared_ptr<LeaseRun> run_;
 };
 
+StepStats StatsOf(const std::string& payload) {
+  EXPECT_EQ(payload.size(), kStepStatsBytes);
+  const auto bytes = std::as_bytes(std::span(payload));
+  return DecodeStepStats(bytes.first<kStepStatsBytes>());
+}
+
 TEST_F(LeaseRunOnLaneTest, ComputesEveryLeafAndPushes) {
   RunOn(SmallJob(), {1, 3});
 
@@ -372,6 +386,7 @@ TEST_F(LeaseRunOnLaneTest, ComputesEveryLeafAndPushes) {
   EXPECT_EQ(run_->outcome(), Outcome::kOpen);
 }
 
+// All but the squares of single leaves, which never leave such a device.
 TEST_F(LeaseRunOnLaneTest, DevicesThatAddLeavesPushTheBitsOfTheHost) {
   for (const LeafRange leaves : {LeafRange{0, 4}, LeafRange{2, 3}}) {
     RunOn(SmallJob(), leaves);
@@ -383,7 +398,11 @@ TEST_F(LeaseRunOnLaneTest, DevicesThatAddLeavesPushTheBitsOfTheHost) {
       const std::vector<Pushed> pushed = std::exchange(pushed_, {});
 
       ASSERT_EQ(pushed.size(), 2u);
-      for (size_t i = 0; i < 2; ++i) EXPECT_EQ(pushed[i].payload, expected[i].payload) << i;
+      EXPECT_EQ(pushed[0].payload, expected[0].payload);
+      StepStats stats = StatsOf(expected[1].payload);
+      EXPECT_TRUE(stats.squares.known());
+      stats.squares = kUnknownSquareTotal;
+      EXPECT_EQ(StatsOf(pushed[1].payload), stats);
     }
   }
 }
