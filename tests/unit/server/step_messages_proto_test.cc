@@ -262,7 +262,7 @@ TEST(StepMessagesProtoTest, RefusesRepliesOutOfBounds) {
                 {{"Applied: epoch is 0", [](auto* m) { m->mutable_applied()->set_epoch(0); }},
                  {"no kind that is known", [](auto* m) { m->clear_kind(); }},
                  {"second RegisterShard", [](auto* m) { m->mutable_register_(); }},
-                 {"heartbeat where a reply", [](auto* m) { m->mutable_heartbeat(); }}});
+                 {"heartbeat or farewell where a reply", [](auto* m) { m->mutable_heartbeat(); }}});
 }
 
 TEST(StepMessagesProtoTest, RefusesCheckpointFilesThatLeadElsewhere) {
