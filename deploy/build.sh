@@ -79,6 +79,24 @@ ensure_packages() { # kind...
   phase_end "${#missing[@]} installed"
 }
 
+# Programs that tests call and whose installation would start a daemon: unpacked into build/tools.
+# Without them those tests skip.
+unpack_tools() { # kind...
+  local tools=$root/build/tools name
+  for name in $(packages_of_kinds "$@"); do
+    [[ ! -e $tools/$name ]] || continue
+    phase_begin tools
+    mkdir -p "$tools/download"
+    if (cd "$tools/download" && apt-get download "$name" && dpkg -x "$name"_*.deb "$tools" &&
+      rm -f "$name"_*.deb && touch "$tools/$name") >"$root/build/tools.log" 2>&1 </dev/null; then
+      phase_end "$name unpacked"
+    else
+      phase_end "no $name, some tests skip"
+    fi
+  done
+  PATH=$PATH:$tools/usr/bin
+}
+
 # As many compilers as there are cores and 1.5 GB of memory for each.
 compile_jobs() {
   local cores memory
