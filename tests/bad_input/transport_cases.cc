@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
+#include "common/rpc/channel.h"
 #include "proto/drover/v1/job.pb.h"
 #include "proto/drover/v1/worker.pb.h"
 #include "tests/bad_input/control_server.h"
@@ -254,7 +255,7 @@ void LengthOfFourGigabytes(World& world) {
                        Http2Frame(kData, 0, 1, GrpcPrefix(0, 0xffffffff)));
   }
   const Client client = world.coordinator().As(Role::kViewer, "large");
-  EXPECT_EQ(client.Call(kListJobs, std::string(4 << 20, 'x')).status.code(),
+  EXPECT_EQ(client.Call(kListJobs, std::string(kControlMessageBytesMax + 1, 'x')).status.code(),
             Code::kResourceExhausted);
   for (Http2Client& one : silent) {
     EXPECT_NE(one.Await(1, std::chrono::milliseconds(100)).kind, Ending::kStatus);

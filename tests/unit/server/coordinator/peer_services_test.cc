@@ -75,6 +75,15 @@ class PeerServicesTest : public ::testing::Test {
     return message;
   }
 
+  // Whether the message left, and if not, how the stream ended.
+  template <typename Stream, typename Message>
+  static ::testing::AssertionResult Sent(Stream* stream, const Message& message) {
+    if (stream->Write(message)) return ::testing::AssertionSuccess();
+    const grpc::Status status = stream->Finish();
+    return ::testing::AssertionFailure() << "the stream ended with code " << status.error_code()
+                                         << ": " << status.error_message();
+  }
+
   // What the server says to a stream whose first message is this one.
   grpc::Status StatusAfter(const v1::WorkerMessage& first) {
     grpc::ClientContext context;
@@ -108,7 +117,7 @@ class PeerServicesTest : public ::testing::Test {
 TEST_F(PeerServicesTest, AWorkersStreamBecomesEvents) {
   grpc::ClientContext context;
   const auto stream = worker_stub_->Session(&context);
-  ASSERT_TRUE(stream->Write(Worker("w0")));
+  ASSERT_TRUE(Sent(stream.get(), Worker("w0")));
   const WorkerJoined joined = sink_.Await<WorkerJoined>();
   EXPECT_EQ(joined.name, "w0");
   EXPECT_EQ(joined.lanes, 2u);
@@ -117,7 +126,7 @@ TEST_F(PeerServicesTest, AWorkersStreamBecomesEvents) {
   request.mutable_work_request()->set_job(1);
   request.mutable_work_request()->set_epoch(2);
   request.mutable_work_request()->set_version(3);
-  ASSERT_TRUE(stream->Write(request));
+  ASSERT_TRUE(Sent(stream.get(), request));
   const WorkRequested requested = sink_.Await<WorkRequested>();
   EXPECT_EQ(requested.session, joined.session);
   EXPECT_EQ(requested.fence, (Fence{1, 2, 3}));
@@ -131,7 +140,7 @@ TEST_F(PeerServicesTest, AWorkersStreamBecomesEvents) {
 TEST_F(PeerServicesTest, OrdersReachTheWorkerOfTheSession) {
   grpc::ClientContext context;
   const auto stream = worker_stub_->Session(&context);
-  ASSERT_TRUE(stream->Write(Worker("w0")));
+  ASSERT_TRUE(Sent(stream.get(), Worker("w0")));
   const SessionId session = sink_.Await<WorkerJoined>().session;
 
   v1::WorkerOrder order;
@@ -146,7 +155,7 @@ TEST_F(PeerServicesTest, OrdersReachTheWorkerOfTheSession) {
 TEST_F(PeerServicesTest, AShardsStreamBecomesEvents) {
   grpc::ClientContext context;
   const auto stream = shard_stub_->Session(&context);
-  ASSERT_TRUE(stream->Write(Shard("s0", "127.0.0.1:50051")));
+  ASSERT_TRUE(Sent(stream.get(), Shard("s0", "127.0.0.1:50051")));
   const ShardJoined joined = sink_.Await<ShardJoined>();
   EXPECT_EQ(joined.name, "s0");
   EXPECT_EQ(joined.address, "127.0.0.1:50051");
@@ -156,7 +165,7 @@ TEST_F(PeerServicesTest, AShardsStreamBecomesEvents) {
   applied.mutable_applied()->set_job(1);
   applied.mutable_applied()->set_epoch(2);
   applied.mutable_applied()->set_step(3);
-  ASSERT_TRUE(stream->Write(applied));
+  ASSERT_TRUE(Sent(stream.get(), applied));
   const ShardReplied replied = sink_.Await<ShardReplied>();
   EXPECT_EQ(std::get<AppliedReply>(replied.reply).fence, (Fence{1, 2, 3}));
 
@@ -171,7 +180,7 @@ TEST_F(PeerServicesTest, AShardsStreamBecomesEvents) {
 TEST_F(PeerServicesTest, AKilledPeerLeavesAtOnce) {
   grpc::ClientContext context;
   const auto stream = worker_stub_->Session(&context);
-  ASSERT_TRUE(stream->Write(Worker("w0")));
+  ASSERT_TRUE(Sent(stream.get(), Worker("w0")));
   const SessionId session = sink_.Await<WorkerJoined>().session;
 
   context.TryCancel();
@@ -182,7 +191,7 @@ TEST_F(PeerServicesTest, AKilledPeerLeavesAtOnce) {
 TEST_F(PeerServicesTest, AClosedSessionSaysWhyItLeft) {
   grpc::ClientContext context;
   const auto stream = worker_stub_->Session(&context);
-  ASSERT_TRUE(stream->Write(Worker("w0")));
+  ASSERT_TRUE(Sent(stream.get(), Worker("w0")));
   const SessionId session = sink_.Await<WorkerJoined>().session;
 
   sessions_.Close(session, "replaced by a newcomer of the same name");
@@ -195,10 +204,10 @@ TEST_F(PeerServicesTest, AClosedSessionSaysWhyItLeft) {
 TEST_F(PeerServicesTest, AMessageOutOfBoundsEndsTheStreamWithItsReason) {
   grpc::ClientContext context;
   const auto stream = worker_stub_->Session(&context);
-  ASSERT_TRUE(stream->Write(Worker("w0")));
+  ASSERT_TRUE(Sent(stream.get(), Worker("w0")));
   sink_.Await<WorkerJoined>();
 
-  ASSERT_TRUE(stream->Write(Worker("w0")));
+  ASSERT_TRUE(Sent(stream.get(), Worker("w0")));
 
   EXPECT_THAT(sink_.Await<WorkerLeft>().reason, HasSubstr("a second RegisterWorker"));
   const grpc::Status status = stream->Finish();
@@ -245,16 +254,16 @@ TEST_F(PeerServicesTest, WhoDoesNotSayWhoItIsIsClosed) {
 TEST_F(PeerServicesTest, AShardThatFallsSilentIsGone) {
   grpc::ClientContext context;
   const auto stream = shard_stub_->Session(&context);
-  ASSERT_TRUE(stream->Write(Shard("s0", "127.0.0.1:50051")));
+  ASSERT_TRUE(Sent(stream.get(), Shard("s0", "127.0.0.1:50051")));
   const SessionId session = sink_.Await<ShardJoined>().session;
   clock_.Advance(4'000);
   v1::ShardMessage heartbeat;
   heartbeat.mutable_heartbeat();
-  ASSERT_TRUE(stream->Write(heartbeat));
+  ASSERT_TRUE(Sent(stream.get(), heartbeat));
   v1::ShardMessage applied;
   applied.mutable_applied()->set_job(1);
   applied.mutable_applied()->set_epoch(2);
-  ASSERT_TRUE(stream->Write(applied));
+  ASSERT_TRUE(Sent(stream.get(), applied));
   sink_.Await<ShardReplied>();  // A heartbeat is no event.
   for (int i = 0; i < 4; ++i) {
     clock_.Advance(1'000);
