@@ -16,6 +16,7 @@
 #include "common/base/mutex.h"
 #include "common/base/thread.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/server_metrics.h"
 #include "common/rpc/tensor_stream.h"
 #include "common/rpc/transport.h"
 #include "server/cli/wire_tls.h"
@@ -180,6 +181,7 @@ class GrpcTransport : public WireTransport {
     builder.AddListeningPort(
         "127.0.0.1:0", (tls == nullptr ? plain : tls->shard()).MakeServerCredentials({}), &port);
     builder.RegisterService(&service_);
+    CountCalls(&registry_, &builder);  // As a shard does.
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) return;
     const std::string address = "127.0.0.1:" + std::to_string(port);
@@ -222,6 +224,7 @@ class GrpcTransport : public WireTransport {
 
  private:
   const WireLoad& load_;
+  MetricRegistry registry_{MetricRole::kShard};
   std::unique_ptr<Accumulator> accumulator_;
   FloatBuffer pulled_;
   BenchService service_;
