@@ -20,6 +20,7 @@
 #include "common/base/clock.h"
 #include "common/base/logging.h"
 #include "common/base/mutex.h"
+#include "common/base/quote.h"
 #include "common/base/status.h"
 #include "common/base/thread.h"
 #include "common/rpc/channel.h"
@@ -70,7 +71,18 @@ struct PeerHost {
   RefusalLog* refusals = nullptr;                         // May be null.
   std::function<void(AuthFailure)> on_refused = nullptr;  // May be empty.
   std::function<void()> on_malformed = nullptr;  // A message broke its rules. May be empty.
+  std::string release = {};                      // Ours: peers of another one are refused.
 };
+
+// Two releases may read one message in two ways and round one number in two ways.
+inline Status CheckRelease(const PeerHost& host, const char* role, const std::string& name,
+                           const std::string& release) {
+  if (release == host.release) return Status();
+  return Status(Code::kFailedPrecondition,
+                fmt::format("{} {} is of release {}, the coordinator of {}: run the same release "
+                            "everywhere",
+                            role, name, Quote(release), Quote(host.release)));
+}
 
 // With TLS a peer's name is the one in its certificate, or begins with it: kPermissionDenied that
 // names both. Without TLS every name will do.
@@ -96,6 +108,7 @@ template <typename Message, typename Joined>
 struct PeerProtocol {
   const char* role;
   Result<Joined> (*read_joined)(SessionId, const Message&);
+  const std::string& (*release_of)(const Message&);  // Of what read_joined has accepted.
   Result<std::optional<CoordinatorEvent>> (*read_event)(SessionId, const Message&);
   bool (*is_farewell)(const Message&);  // Whether its process has been told to end.
 };
@@ -148,6 +161,12 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
   }
   const Status named = CheckCertificateName(host, *context, protocol.role, joined.value().name);
   if (!named.ok()) return ToGrpc(named);
+  const Status matching =
+      CheckRelease(host, protocol.role, joined.value().name, protocol.release_of(first));
+  if (!matching.ok()) {
+    LogWarning("refused peer={} reason=\"{}\"", context->peer(), matching.message());
+    return ToGrpc(matching);
+  }
   const LogPlace place = PlaceOf(protocol.role, joined.value().name);
   bool farewell = false;
   LogInfo(place, "joined session={} peer={}", session.id(), context->peer());

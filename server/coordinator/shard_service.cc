@@ -45,6 +45,10 @@ Result<ShardJoined> ReadJoined(SessionId session, const v1::ShardMessage& messag
                      {joined.jobs().begin(), joined.jobs().end()}};
 }
 
+const std::string& ReleaseOfShard(const v1::ShardMessage& message) {
+  return message.register_().version();
+}
+
 bool IsShardFarewell(const v1::ShardMessage& message) { return message.has_leaving(); }
 
 Result<std::optional<CoordinatorEvent>> ReadEvent(SessionId session,
@@ -56,7 +60,7 @@ Result<std::optional<CoordinatorEvent>> ReadEvent(SessionId session,
 }
 
 constexpr PeerProtocol<v1::ShardMessage, ShardJoined> kShardProtocol = {
-    "shard", &ReadJoined, &ReadEvent, &IsShardFarewell};
+    "shard", &ReadJoined, &ReleaseOfShard, &ReadEvent, &IsShardFarewell};
 
 }  // namespace
 

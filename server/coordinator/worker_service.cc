@@ -5,10 +5,14 @@
 namespace drover {
 namespace {
 
+const std::string& ReleaseOfWorker(const v1::WorkerMessage& message) {
+  return message.register_().version();
+}
+
 bool IsWorkerFarewell(const v1::WorkerMessage& message) { return message.has_leaving(); }
 
 constexpr PeerProtocol<v1::WorkerMessage, WorkerJoined> kWorkerProtocol = {
-    "worker", &JoinedFromProto, &WorkerEventFromProto, &IsWorkerFarewell};
+    "worker", &JoinedFromProto, &ReleaseOfWorker, &WorkerEventFromProto, &IsWorkerFarewell};
 
 }  // namespace
 

@@ -65,6 +65,7 @@ class PeerServicesTest : public ::testing::Test {
     v1::WorkerMessage message;
     message.mutable_register_()->set_name(name);
     message.mutable_register_()->set_lanes(2);
+    message.mutable_register_()->set_version("0.7.0");
     return message;
   }
   static v1::ShardMessage Shard(const std::string& name, const std::string& address) {
@@ -72,6 +73,7 @@ class PeerServicesTest : public ::testing::Test {
     message.mutable_register_()->set_name(name);
     message.mutable_register_()->set_address(address);
     message.mutable_register_()->set_incarnation(11);
+    message.mutable_register_()->set_version("0.7.0");
     return message;
   }
 
@@ -105,7 +107,8 @@ class PeerServicesTest : public ::testing::Test {
   StillClock clock_;
   ScriptedSink sink_;
   PeerSessions sessions_;
-  const PeerHost host_{&sink_, &sessions_, &clock_};
+  const PeerHost host_{
+      .sink = &sink_, .sessions = &sessions_, .clock = &clock_, .release = "0.7.0"};
   WorkerService workers_{host_};
   ShardService shards_{host_};
   std::unique_ptr<grpc::Server> server_;
@@ -227,6 +230,24 @@ TEST_F(PeerServicesTest, WhoDoesNotRegisterProperlyIsTurnedAway) {
         StatusAfter(Shard("s", ":1")), StatusAfter(Shard("s", "dns:///a,b:1"))}) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
   }
+  EXPECT_TRUE(sink_.empty());
+}
+
+TEST_F(PeerServicesTest, PeersOfAnotherReleaseAreRefused) {
+  v1::WorkerMessage worker = Worker("w0");
+  worker.mutable_register_()->set_version("0.8.0");
+  v1::ShardMessage shard = Shard("s0", "127.0.0.1:50051");
+  shard.mutable_register_()->clear_version();
+
+  const grpc::Status newer = StatusAfter(worker);
+  const grpc::Status unknown = StatusAfter(shard);
+
+  EXPECT_EQ(newer.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(newer.error_message(),
+            "worker w0 is of release \"0.8.0\", the coordinator of \"0.7.0\": run the same release "
+            "everywhere");
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(unknown.error_message(), HasSubstr("shard s0 is of release \"\""));
   EXPECT_TRUE(sink_.empty());
 }
 
