@@ -7,6 +7,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -235,8 +236,8 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store, EndSig
   const auto count_malformed = [&registry] {
     registry.CounterOf(Metric::kRefusedMessagesTotal, {"unknown", "malformed"}).Increment();
   };
-  const PeerHost host = {&runtime,  &sessions,     &Clock::Real(),
-                         &refusals, count_refusal, count_malformed};
+  const PeerHost host = {&runtime,      &sessions,       &Clock::Real(), &refusals,
+                         count_refusal, count_malformed, DROVER_VERSION};
   WorkerService workers(host);
   ShardService shards(host);
   int port = 0;
@@ -286,6 +287,7 @@ int RunUntilSignal(const Flags& flags, const Gate& gate, JobStore* store, EndSig
 }
 
 int Run(Flags flags) {
+  umask(0077);  // Weights and job files are for our user only.
   InitLogging("coordinator", flags.log);
   EndSignals signals;  // Before gRPC starts threads for the certificates.
   const Result<Gate> gate = OpenGate(flags);

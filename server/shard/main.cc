@@ -7,6 +7,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -156,6 +157,7 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
 }
 
 int Run(Flags flags) {
+  umask(0077);  // Weights and job files are for our user only.
   InitLogging(flags.name.empty() ? "shard" : "shard/" + flags.name, flags.log);
   EndSignals signals;  // Before gRPC starts threads for the certificates.
   const Result<Transport> transport = OpenTransport(flags);

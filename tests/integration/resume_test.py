@@ -46,8 +46,16 @@ class ResumeTest(cluster.TestCase):
             result = run.finish()
             self.assertEqual(result.code, 130, run.report())
 
+    def expect_private(self):
+        """Files of coordinator and shards: other users have no rights, whatever the umask."""
+        made = [path for role in ("coordinator", "shard-0", "shard-1")
+                for path in (self.folder / "run" / role).rglob("*")]
+        self.assertGreater(len(made), 5)
+        self.assertEqual([path for path in made if path.stat().st_mode & 0o077], [])
+
     def test_suspended_with_two_shards_goes_on_with_three(self):
         self.suspend_after(60)
+        self.expect_private()
         self.resume(shards=3)
 
     def test_suspended_with_three_shards_goes_on_with_one(self):
