@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -52,6 +53,7 @@ struct Flags {
   TlsFlags tls;
   uint32_t lanes = static_cast<uint32_t>(CoreCount());
   std::string memory_of;
+  int64_t gpu_memory = 0;  // 0: of this machine's GPUs.
   LogOptions log;
 };
 
@@ -155,7 +157,7 @@ int Run(const Flags& flags, const Transport& transport, FileSystem* files, EndSi
   return 0;
 }
 
-// Prints what the job in flags.memory_of needs of the first GPU's memory.
+// Prints what the job in flags.memory_of needs of a GPU's memory.
 int PrintMemory(const Flags& flags) {
   const Result<std::string> text = FileSystem::Real().ReadUserFile(flags.memory_of, kSpecBytesMax);
   v1::JobSpec spec;
@@ -164,13 +166,15 @@ int PrintMemory(const Flags& flags) {
                text.ok() ? "no JobSpec in protobuf's binary form" : text.status().message());
     return kExitConfiguration;
   }
-  const Result<std::string> report = FirstGpuMemoryReport(spec);
+  std::optional<size_t> free_bytes;
+  if (flags.gpu_memory > 0) free_bytes = static_cast<size_t>(flags.gpu_memory);
+  const Result<GpuMemoryReport> report = ReportGpuMemoryHere(spec, free_bytes);
   if (!report.ok()) {
     fmt::print(stderr, "--memory-of {}: {}\n", flags.memory_of, report.status().message());
     return 1;
   }
-  fmt::print("{}\n", report.value());
-  return 0;
+  fmt::print("{}\n", report.value().text);
+  return report.value().fits ? 0 : kExitTooLittleMemory;
 }
 
 int Main(int argc, char** argv) {
@@ -191,8 +195,12 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
   app.add_option("--memory-of", flags.memory_of,
-                 "Print what a job needs of this machine's first GPU, the largest micro-batch that "
-                 "fits, and end: a JobSpec, every default written out, in protobuf's binary form");
+                 "Print what a job needs of a GPU, the largest micro-batch that fits, and end, "
+                 "with 3 if the job does not fit: a JobSpec, every default written out, in "
+                 "protobuf's binary form; \"drover doctor --job\" asks so")
+      ->type_name("FILE");
+  AddGpuMemoryFlag(&app, "With --memory-of: of each GPU [what is free on this machine's]",
+                   &flags.gpu_memory);
   const bool asks_only = std::any_of(argv, argv + argc, [](const char* argument) {
     return std::string_view(argument).starts_with("--memory-of");
   });

@@ -74,6 +74,22 @@ void AddNameFlag(CLI::App* app, std::string* name) {
       ->check(NameProblem);
 }
 
+void AddGpuMemoryFlag(CLI::App* app, const std::string& help, int64_t* bytes) {
+  app->add_option_function<std::string>(
+         "--gpu-memory",
+         [bytes](const std::string& text) {
+           const Result<int64_t> parsed = ParseBytes(text);
+           if (parsed.ok()) *bytes = parsed.value();
+         },
+         help)
+      ->type_name("SIZE")
+      ->check([](const std::string& text) {
+        const Result<int64_t> parsed = ParseBytes(text);
+        if (!parsed.ok()) return parsed.status().message();
+        return parsed.value() > 0 ? std::string() : Quote(text) + ": expected more than 0 bytes";
+      });
+}
+
 void AddTlsFlags(CLI::App* app, TlsFlags* flags) {
   app->add_option("--tls-cert", flags->certificate,
                   "Certificate to show (PEM); \"drover certs init\" makes one per role")

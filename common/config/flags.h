@@ -4,6 +4,7 @@
 #ifndef DROVER_COMMON_CONFIG_FLAGS_H_
 #define DROVER_COMMON_CONFIG_FLAGS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,8 @@ namespace drover {
 
 // Exit code of a daemon that cannot start as configured: supervisors must not retry it.
 inline constexpr int kExitConfiguration = 78;
+// Of `drover-worker --memory-of`: the job was understood and does not fit.
+inline constexpr int kExitTooLittleMemory = 3;
 
 // Each adds a flag to `app` with *value as its default. *value must live until the parse; a bad
 // value is a parse error that names the flag.
@@ -26,6 +29,8 @@ void AddListenFlag(CLI::App* app, std::string* address);       // --listen HOST:
 void AddCoordinatorFlag(CLI::App* app, std::string* address);  // --coordinator HOST:PORT, required
 void AddMetricsFlag(CLI::App* app, std::string* address);      // --metrics HOST:PORT, "" = off
 void AddNameFlag(CLI::App* app, std::string* name);            // --name, of worker or shard
+// --gpu-memory SIZE, in bytes: what `help` says; not 0 once it was given.
+void AddGpuMemoryFlag(CLI::App* app, const std::string& help, int64_t* bytes);
 // --tls-cert FILE, --tls-key FILE, --tls-ca FILE, --insecure. Whether they fit each other is
 // checked when the files are read (common/tls/tls_flags.h).
 void AddTlsFlags(CLI::App* app, TlsFlags* flags);

@@ -14,6 +14,7 @@
 #include "server/cli/doctor_gather.h"
 #include "server/cli/doctor_server.h"
 #include "server/cli/exit_code.h"
+#include "server/cli/gpu_needs.h"
 #include "server/cli/job_input.h"
 #include "server/cli/job_needs.h"
 #include "server/cli/local_cluster.h"
@@ -45,7 +46,7 @@ int64_t VocabularyOf(const v1::JobSpec& spec) {
   return vocabulary.ok() ? static_cast<int64_t>(vocabulary.value().size()) : 0;
 }
 
-JobNeeds GatherJob(const std::string& path) {
+JobNeeds GatherJob(const std::string& path, int64_t gpu_memory_bytes, const DoctorFacts& facts) {
   JobNeeds needs;
   const Result<JobFile> file = ReadCheckedJobFile(path, {});
   if (!file.ok()) {
@@ -62,6 +63,7 @@ JobNeeds GatherJob(const std::string& path) {
   needs = NeedsOf(spec, plan.value(), VocabularyOf(spec), CoreCount());
   const Status data = CheckLocalDataset(file.value());
   if (!data.ok()) needs.data_problem = data.message();
+  needs.gpu = GatherGpuNeeds(spec, facts.program_directory, facts.machine.gpus, gpu_memory_bytes);
   return needs;
 }
 
@@ -78,7 +80,9 @@ DoctorFacts Gather(const GlobalOptions& global, const DoctorOptions& options) {
   facts.ports = GatherPorts();
   facts.credentials = GatherCredentials(options.tls, options.token_file);
   GatherServer(global, options, &facts);
-  if (!options.job_file.empty()) facts.job = GatherJob(options.job_file);
+  if (!options.job_file.empty()) {
+    facts.job = GatherJob(options.job_file, options.gpu_memory_bytes, facts);
+  }
   return facts;
 }
 

@@ -4,6 +4,7 @@
 #ifndef DROVER_SERVER_CLI_DOCTOR_H_
 #define DROVER_SERVER_CLI_DOCTOR_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace drover {
 
 struct DoctorOptions {
   std::string state_dir = "/tmp";
-  std::string job_file;  // Empty: none.
+  std::string job_file;          // Empty: none.
+  int64_t gpu_memory_bytes = 0;  // Of a GPU the job is meant for; 0: this machine's.
   // As given, whether or not they can be used.
   TlsFlags tls;
   std::string token_file;

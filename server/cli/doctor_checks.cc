@@ -92,6 +92,9 @@ constexpr auto kChecks = std::to_array<DoctorCheck>({
      "start more shards, on other machines: each holds its part only", &JudgeShardMemory},
     {"worker memory", "a worker has too little memory for the job",
      "not even one sample fits: a machine with more memory, or fewer --lanes", &JudgeWorkerMemory},
+    {"GPU memory", "a GPU has too little memory for the job's micro_batch",
+     "a smaller micro_batch, numerics.recompute: true, precision: bf16, or a larger GPU",
+     &JudgeGpuMemory},
 });
 
 }  // namespace

@@ -112,6 +112,13 @@ struct JobFacts {
   int64_t create_time_unix_s = 0;
 };
 
+// What drover-worker says of the job on a GPU; both texts empty: it was not asked.
+struct GpuNeeds {
+  std::string text;
+  bool fits = true;
+  std::string problem;  // Why it cannot say.
+};
+
 // Of `drover doctor --job FILE`.
 struct JobNeeds {
   std::string problem;       // The file has errors.
@@ -123,6 +130,7 @@ struct JobNeeds {
   int64_t micro_batch = 0;
   int64_t leaf_samples = 0;
   int64_t lanes = 1;  // On this machine.
+  GpuNeeds gpu;
 };
 
 struct DoctorFacts {

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +33,7 @@
 #include "common/tls/handshake.h"
 #include "common/tls/secret_file.h"
 #include "server/cli/format.h"
+#include "server/cli/program_answer.h"
 
 namespace drover {
 namespace {
@@ -137,29 +137,6 @@ void GatherGpus(MachineFacts* machine) {
                            : nccl.status();
   machine->has_nccl = asked.ok();
   machine->nccl_text = asked.ok() ? NcclVersionName(version) : asked.message();
-}
-
-// The first line that a program prints, or nothing.
-std::string FirstLineOf(const std::string& program, const char* argument) {
-  std::array<int, 2> ends = {};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) return "";
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(ends[1], STDOUT_FILENO);
-    execl(program.c_str(), program.c_str(), argument, nullptr);
-    _exit(127);
-  }
-  close(ends[1]);
-  std::string text;
-  std::array<char, 256> buffer;
-  ssize_t size = 0;
-  while (child > 0 && (size = read(ends[0], buffer.data(), buffer.size())) > 0) {
-    text.append(buffer.data(), static_cast<size_t>(size));
-  }
-  close(ends[0]);
-  int status = 0;
-  if (child > 0) waitpid(child, &status, 0);
-  return text.substr(0, text.find('\n'));
 }
 
 // The lock that somebody holds in a state directory of a shard, of `drover run`, of a coordinator.
@@ -266,7 +243,7 @@ std::vector<ProgramFacts> GatherPrograms(const std::string& directory) {
     const std::string path = directory + "/" + name;
     program.found = access(path.c_str(), X_OK) == 0;
     if (program.found) {
-      const std::string line = FirstLineOf(path, "--version");
+      const std::string line = AskProgram({path, "--version"}).line;
       if (line.starts_with(program.name + " ")) {
         program.version = line.substr(program.name.size() + 1);
       }

@@ -48,6 +48,7 @@ Verdict JudgeJobFile(const DoctorFacts& facts);
 Verdict JudgeData(const DoctorFacts& facts);
 Verdict JudgeShardMemory(const DoctorFacts& facts);
 Verdict JudgeWorkerMemory(const DoctorFacts& facts);
+Verdict JudgeGpuMemory(const DoctorFacts& facts);
 
 // doctor_judges_peer.cc: what this call shows, the coordinator, its cluster.
 Verdict JudgeTlsFiles(const DoctorFacts& facts);

@@ -226,4 +226,12 @@ Verdict JudgeWorkerMemory(const DoctorFacts& facts) {
                                  : "");
 }
 
+Verdict JudgeGpuMemory(const DoctorFacts& facts) {
+  if (!facts.job.has_value()) return std::nullopt;
+  const GpuNeeds& gpu = facts.job->gpu;
+  if (!gpu.problem.empty()) return Warn("cannot be told", gpu.problem);
+  if (gpu.text.empty()) return std::nullopt;
+  return gpu.fits ? Ok(gpu.text) : Fail(gpu.text);
+}
+
 }  // namespace drover

@@ -306,6 +306,9 @@ void AddTools(CLI::App* app, CommandLine* line) {
       ->add_option("--job", line->doctor.job_file,
                    "Also whether this job's data and memory are here")
       ->type_name("FILE");
+  AddGpuMemoryFlag(doctor,
+                   "With --job: of the GPUs it is meant for [what is free on this machine's]",
+                   &line->doctor.gpu_memory_bytes);
   doctor->add_option("--probe", line->name, "Instead: one health call to a daemon")
       ->type_name("HOST:PORT");
   AddVerb(app, line, "version", "Print the version", [] {

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.request
 
 import cluster
 
@@ -126,17 +125,12 @@ class PlaceTest(cluster.TestCase):
 
 
 class MetricsTest(cluster.TestCase):
-    def scrape(self, run, role):
-        url = f"http://127.0.0.1:{run.metrics_port(role)}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.read().decode()
-
     def test_figures_of_a_running_job(self):
         fields = cluster.on_pictures(steps=2000, evaluation__every_steps=20)
         with cluster.Run(self.folder / "run", fields) as run:
             run.wait_for_step(40)
-            coordinator, shard = self.scrape(run, "coordinator"), self.scrape(run, "shard-0")
-            worker = self.scrape(run, "worker-0")
+            coordinator, shard = run.scrape("coordinator"), run.scrape("shard-0")
+            worker = run.scrape("worker-0")
         for name in ("drover_loss{", "drover_samples_total{", "drover_steps_total{",
                      "drover_step_duration_seconds_bucket{", "drover_gradient_norm{",
                      "drover_trust_ratio_bucket{", 'drover_tensor_trust_ratio{',

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 import pictures
 
@@ -138,6 +139,11 @@ class Run:
 
     def metrics_port(self, role):
         return int(re.findall(r"metrics_port=(\d+)", self.log(role))[-1])
+
+    def scrape(self, role):
+        url = f"http://127.0.0.1:{self.metrics_port(role)}/metrics"
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            return answer.read().decode()
 
     def finish(self, timeout=PATIENCE_S):
         try:

@@ -8,8 +8,11 @@ Where BIN_DIR/../tests holds the worker that was linked with the emulator of CUD
 elsewhere, as in the bundle for a GPU machine, the real one.
 """
 
+import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import unittest
 
@@ -22,12 +25,26 @@ def worker_on_gpu(folder, gpus=1):
     return emulated if emulated.exists() else folder / "drover-worker"
 
 
+def link(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # Another file system.
+        shutil.copy(source, target)
+
+
+def figure(metrics, pattern):
+    """The sum of all samples whose names and labels match."""
+    return sum(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines()
+               if re.match(pattern, line))
+
+
 def fields(**more):
-    return cluster.on_pictures(model__mlp__hidden="[12]", batch=256, micro_batch=8, steps=4,
-                               evaluation__every_steps=2, checkpoint__every_steps=2, **more)
+    common = {"model__mlp__hidden": "[12]", "batch": 256, "micro_batch": 8, "steps": 4,
+              "evaluation__every_steps": 2, "checkpoint__every_steps": 2}
+    return cluster.on_pictures(**common | more)
 
 
-class GpuWorkerTest(cluster.TestCase):
+class GpuWorkers(cluster.TestCase):
     def setUp(self):
         super().setUp()
         self.cpu_bin = cluster.BIN
@@ -37,13 +54,16 @@ class GpuWorkerTest(cluster.TestCase):
         super().tearDown()
 
     def use_gpu_workers(self, gpus=1):
+        """`gpus`: emulated ones; a real worker has those of its machine."""
         folder = self.folder / f"bin-{gpus}"
         folder.mkdir()
         for program in ("drover", "drover-coordinator", "drover-shard"):
-            os.link(self.cpu_bin / program, folder / program)
-        os.link(worker_on_gpu(self.cpu_bin, gpus), folder / "drover-worker")
+            link(self.cpu_bin / program, folder / program)
+        link(worker_on_gpu(self.cpu_bin, gpus), folder / "drover-worker")
         cluster.BIN = folder
 
+
+class GpuWorkerTest(GpuWorkers):
     def test_one_digest_and_the_results_of_the_cpu(self):
         cpu = self.run_to_end("cpu", fields(device="cpu"))
         self.use_gpu_workers()
@@ -85,6 +105,71 @@ class GpuWorkerTest(cluster.TestCase):
         for precision in ("bf16", "tf32"):
             result = self.run_to_end(precision, fields(precision=precision))
             self.assertLess(result.summary["evaluation_loss"], 2.3, precision)
+
+
+class WireTest(GpuWorkers):
+    def test_weights_cross_the_network_once_however_many_gpus_a_host_has(self):
+        if not worker_on_gpu(self.cpu_bin).name.endswith("emulated"):
+            self.skipTest("as many GPUs as this machine has")
+        self.use_gpu_workers(gpus=2)
+        with cluster.Run(self.folder / "run", fields(steps=5000), workers=1) as run:
+            run.wait_for_step(6)
+            metrics = run.scrape("worker-0")
+            self.assertIn("adding up 2 GPUs", run.log("worker-0"))
+        received = figure(metrics, r'drover_wire_bytes_total\{.*direction="received".*kind="weight"')
+        pulls = figure(metrics, r'drover_worker_phase_duration_seconds_count\{.*phase="pull"')
+        self.assertGreaterEqual(pulls, 6)
+        weights = 784 * 12 + 12 + 12 * 10 + 10
+        # One more may be on its way, and tensors are padded.
+        self.assertGreaterEqual(received, pulls * 4 * weights)
+        self.assertLess(received, 1.5 * pulls * 4 * weights)
+
+
+class DoctorTest(GpuWorkers):
+    """`drover doctor --job` asks the worker beside it; --gpu-memory needs no GPU."""
+
+    def examine(self, *flags):
+        """Verdict, what was found, hint."""
+        job = self.folder / "job.yaml"
+        job.write_text(f"""
+name: examined
+model: {{mlp: {{hidden: [12]}}}}
+dataset: {{idx: {{path: {cluster.picture_folder()}}}}}
+batch: 512
+leaves: 4
+micro_batch: 64
+steps: 1
+optimizer: sgd
+schedule: {{peak: 0.1}}
+device: cuda
+""")
+        done = cluster.drover("doctor", "-o", "json", "--state-dir", self.folder, "--job", job,
+                              *flags)
+        for finding in json.loads(done.stdout):
+            if finding["subject"] == "GPU memory":
+                return finding["verdict"], finding["found"], finding["hint"]
+        return None
+
+    def test_names_the_largest_micro_batch_or_what_is_missing(self):
+        self.use_gpu_workers()
+        verdict, found, _ = self.examine("--gpu-memory", "1GiB")
+        self.assertEqual(verdict, "ok", found)
+        self.assertRegex(found, r"^micro_batch=64 needs .* of 1024\.0 MiB; "
+                                r"the largest that fits is 128$")
+        verdict, found, hint = self.examine("--gpu-memory", "300KiB")
+        self.assertEqual(verdict, "fail")
+        self.assertRegex(found, r" of 0\.3 MiB: [0-9.]+ MiB are missing; the largest that fits is 8$")
+        self.assertIn("numerics.recompute", hint)
+        # This machine's: the emulator's or a real one's.
+        verdict, found, _ = self.examine()
+        if not worker_on_gpu(self.cpu_bin).name.endswith("emulated"):
+            self.assertEqual(verdict, "ok", found)
+            self.assertIn("the largest that fits is 128", found)
+
+    def test_a_size_that_is_none_is_refused(self):
+        done = cluster.drover("doctor", "--gpu-memory", "lots")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--gpu-memory", done.stderr)
 
 
 class MemoryOfTest(cluster.TestCase):

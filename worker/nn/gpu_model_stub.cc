@@ -13,8 +13,8 @@ Status NoCuda() {
 
 }  // namespace
 
-Result<GpuMemoryNeeds> GpuMemoryNeedsOf(const NetworkSpec&, const LayerSetting&, int64_t, size_t,
-                                        bool) {
+Result<GpuMemoryNeeds> GpuMemoryNeedsOf(const NetworkSpec&, const LayerSetting&, int64_t,
+                                        const GpuRoom&, bool) {
   return NoCuda();
 }
 

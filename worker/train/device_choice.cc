@@ -63,9 +63,9 @@ Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, const GpuChoice& 
     device.lanes.push_back(LaneOf(gpu, choice, inlet));
     device.inlets.push_back(std::move(inlet));
   }
-  device.memory_report = [free = static_cast<size_t>(first.free_bytes)](const JobSetup& setup) {
-    const Result<std::string> report = GpuMemoryReport(setup, free);
-    return report.ok() ? report.value() : report.status().message();
+  device.memory_report = [room = RoomOf(gpus)](const JobSetup& setup) {
+    const Result<GpuMemoryReport> report = ReportGpuMemory(setup, room);
+    return report.ok() ? report.value().text : report.status().message();
   };
   if (gpus.size() > 1) {
     std::vector<int> devices;

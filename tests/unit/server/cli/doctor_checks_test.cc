@@ -70,6 +70,7 @@ DoctorFacts Fine() {
   job.micro_batch = 64;
   job.leaf_samples = 1024;
   job.lanes = 8;
+  job.gpu.text = "micro_batch=64 needs 1.0 MiB; the largest that fits is 1024";
   facts.job = job;
   return facts;
 }
@@ -196,6 +197,13 @@ const Mistake kMistakes[] = {
      "1,073,741,824 parameters need 24.0 GiB"},
     {"worker memory", Health::kFail, [](DoctorFacts* f) { f->job->sample_bytes = 64 << 20; },
      "up to 16 would fit"},
+    {"GPU memory", Health::kFail,
+     [](DoctorFacts* f) {
+       f->job->gpu = {"micro_batch=64: 8.0 MiB are missing", /*fits=*/false, ""};
+     },
+     "8.0 MiB are missing"},
+    {"GPU memory", Health::kWarn,
+     [](DoctorFacts* f) { f->job->gpu.problem = "this build has no CUDA"; }, "cannot be told"},
 };
 
 const Finding* Find(const std::vector<Finding>& findings, const std::string& check) {

@@ -71,5 +71,12 @@ TEST_F(DoctorCommandTest, AJobIsExaminedToo) {
   EXPECT_THAT(FoundBy(Examine(1), "job file"), HasSubstr("/nonexistent.yaml"));
 }
 
+// No worker lies beside this test.
+TEST_F(DoctorCommandTest, WithoutAWorkerNobodyKnowsAboutGpus) {
+  options_.job_file = DROVER_SOURCE_DIR "/docs/examples/quickstart.yaml";
+  options_.gpu_memory_bytes = int64_t{1} << 30;
+  EXPECT_EQ(FoundBy(Examine(0), "GPU memory"), "warn: cannot be told");
+}
+
 }  // namespace
 }  // namespace drover
