@@ -36,37 +36,37 @@ TEST(NcclTest, TheInstalledLibraryIsOneThatDroverCanUse) {
   EXPECT_EQ(version / 10000, 2) << version;
 }
 
-TEST(NcclTest, AWorldOfOneReducesAndSpreads) {
+TEST(NcclTest, AWorldOfOneReducesAndGathers) {
   DROVER_REQUIRE_GPU();
   Result<NcclApi> nccl = LoadNccl();
   if (!nccl.ok()) GTEST_SKIP() << nccl.status().message();
   const Layout layout = Layout::Make({{"a", {3 * kBlockElements + 1}, {}}, {"b", {7}, {}}}).value();
   auto communicator = NcclCommunicator::Make(std::move(nccl).value(), {0}).value();
   auto reduce = LocalReduce::Make(LocalSlices(layout, layout.Chunks(layout.all_blocks()), 1),
-                                  std::move(communicator), seconds(60))
+                                  communicator.get(), seconds(60))
                     .value();
   std::vector<int64_t> sums(reduce->slices().padded_elements());
   std::iota(sums.begin(), sums.end(), int64_t{-1} << 50);
-  const GpuStream& stream = reduce->communicator().stream(0);
+  const GpuStream& stream = communicator->stream(0);
   ASSERT_TRUE(CopyToDevice<int64_t>(stream, sums, reduce->sums(0)).ok());
 
-  const Status reduced = reduce->Reduce();
+  std::vector<int64_t> space(layout.SpanElements(layout.all_blocks()));
+
+  const Status reduced = reduce->ReduceTo(space.data());
 
   ASSERT_TRUE(reduced.ok()) << reduced.message();
-  for (size_t chunk = 0; chunk < reduce->slices().chunks().size(); ++chunk) {
-    const std::span<const int64_t> got = reduce->ChunkSums(chunk);
-    const auto begin =
-        sums.begin() + static_cast<std::ptrdiff_t>(reduce->slices().PaddedOffset(chunk));
-    EXPECT_TRUE(std::equal(got.begin(), got.end(), begin));
-  }
+  EXPECT_TRUE(std::equal(space.begin(), space.end(), sums.begin()));  // One slice is all of it.
 
-  std::vector<std::byte> weights(reduce->span_elements() * 4);
+  std::vector<std::byte> weights(space.size() * 4);
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<std::byte>(i * 7);
   const DeviceBuffer<std::byte> device = DeviceBuffer<std::byte>::Make(0, weights.size()).value();
   std::byte* const pointer = device.data();
-  const Status spread = reduce->Spread(weights, 4, {&pointer, 1});
+  ASSERT_TRUE(CopyBytesToDevice(stream, pointer, weights.data(), weights.size()).ok());
+  const LocalCommunicator::Part part = {0, weights.size()};
+  const Status gathered = communicator->AllGather({&pointer, 1}, {&part, 1});
 
-  ASSERT_TRUE(spread.ok()) << spread.message();
+  ASSERT_TRUE(gathered.ok()) << gathered.message();
+  ASSERT_TRUE(communicator->Wait(seconds(60)).ok());
   std::vector<std::byte> back(weights.size());
   ASSERT_TRUE(CopyToHost<std::byte>(stream, pointer, back).ok());
   ASSERT_TRUE(stream.Wait().ok());
@@ -85,7 +85,7 @@ TEST(NcclTest, AllGpusOfThisHostGiveTheSumsOfAPlainLoop) {
   std::iota(devices.begin(), devices.end(), 0);
   auto communicator = NcclCommunicator::Make(std::move(nccl).value(), devices).value();
   auto reduce = LocalReduce::Make(LocalSlices(layout, layout.Chunks(layout.all_blocks()), ranks),
-                                  std::move(communicator), seconds(60))
+                                  communicator.get(), seconds(60))
                     .value();
   const uint64_t elements = reduce->slices().padded_elements();
   std::vector<std::vector<int64_t>> sums(devices.size(), std::vector<int64_t>(elements));
@@ -93,22 +93,60 @@ TEST(NcclTest, AllGpusOfThisHostGiveTheSumsOfAPlainLoop) {
     for (uint64_t i = 0; i < elements; ++i) {
       sums[rank][i] = static_cast<int64_t>((i + 1) * (rank + 1) * 0x9e3779b97f4a7c15u);
     }
-    ASSERT_TRUE(CopyToDevice<int64_t>(reduce->communicator().stream(static_cast<int>(rank)),
-                                      sums[rank], reduce->sums(static_cast<int>(rank)))
+    ASSERT_TRUE(CopyToDevice<int64_t>(communicator->stream(static_cast<int>(rank)), sums[rank],
+                                      reduce->sums(static_cast<int>(rank)))
                     .ok());
   }
 
-  const Status reduced = reduce->Reduce();
+  std::vector<int64_t> space(layout.SpanElements(layout.all_blocks()));
+  const Status reduced = reduce->ReduceTo(space.data());
 
   ASSERT_TRUE(reduced.ok()) << reduced.message();
   for (size_t chunk = 0; chunk < reduce->slices().chunks().size(); ++chunk) {
-    const std::span<const int64_t> got = reduce->ChunkSums(chunk);
+    const int64_t* const got = space.data() + layout.SpanOffset(reduce->slices().chunks()[chunk]);
     const uint64_t begin = reduce->slices().PaddedOffset(chunk);
-    for (uint64_t i = 0; i < got.size(); ++i) {
+    for (uint64_t i = 0; i < reduce->slices().ChunkElements(chunk); ++i) {
       uint64_t sum = 0;
       for (const std::vector<int64_t>& rank : sums) sum += static_cast<uint64_t>(rank[begin + i]);
       ASSERT_EQ(got[i], static_cast<int64_t>(sum)) << "chunk " << chunk << ", element " << i;
     }
+  }
+}
+
+TEST(NcclTest, AllGpusOfThisHostGetWhatEachHas) {
+  DROVER_REQUIRE_GPU();
+  const int ranks = static_cast<int>(ListGpus().value().size());
+  if (ranks < 2) GTEST_SKIP() << "only one GPU here";
+  Result<NcclApi> nccl = LoadNccl();
+  if (!nccl.ok()) GTEST_SKIP() << nccl.status().message();
+  constexpr size_t kBytesOfRank = 1 << 20;
+  std::vector<int> devices(static_cast<size_t>(ranks));
+  std::iota(devices.begin(), devices.end(), 0);
+  auto communicator = NcclCommunicator::Make(std::move(nccl).value(), devices).value();
+  std::vector<std::byte> weights(kBytesOfRank * devices.size());
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<std::byte>(i * 131 >> 3);
+  std::vector<DeviceBuffer<std::byte>> buffers;
+  std::vector<std::byte*> pointers;
+  std::vector<LocalCommunicator::Part> parts;
+  for (size_t rank = 0; rank < devices.size(); ++rank) {
+    buffers.push_back(DeviceBuffer<std::byte>::Make(devices[rank], weights.size()).value());
+    pointers.push_back(buffers.back().data());
+    parts.push_back({rank * kBytesOfRank, kBytesOfRank});
+    ASSERT_TRUE(CopyBytesToDevice(communicator->stream(devices[rank]),
+                                  pointers[rank] + parts[rank].offset,
+                                  weights.data() + parts[rank].offset, kBytesOfRank)
+                    .ok());
+  }
+
+  ASSERT_TRUE(communicator->AllGather(pointers, parts).ok());
+  ASSERT_TRUE(communicator->Wait(seconds(60)).ok());
+
+  for (size_t rank = 0; rank < devices.size(); ++rank) {
+    std::vector<std::byte> back(weights.size());
+    const GpuStream& stream = communicator->stream(devices[rank]);
+    ASSERT_TRUE(CopyToHost<std::byte>(stream, pointers[rank], back).ok());
+    ASSERT_TRUE(stream.Wait().ok());
+    EXPECT_TRUE(back == weights) << "GPU " << rank;
   }
 }
 

@@ -54,6 +54,8 @@ class GpuModel : public LeafModel {
   Status TensorFinal(size_t tensor);
   // Of what TensorFinal has enqueued.
   Status BringTensor(size_t tensor);
+  // To whoever waits for it, when it has been brought.
+  Status PassOn(size_t tensor);
   Result<std::optional<BadElement>> FirstBad();
   ConstGpuValues InputOf(const Batch& batch) const;
   Result<std::vector<BatchResult>> Results();
@@ -324,6 +326,19 @@ Status GpuModel::BringTensor(size_t tensor) {
                     std::span(work_.sums->sums + offset, size));
 }
 
+Status GpuModel::PassOn(size_t tensor) {
+  if (!work_.sums) {
+    if (work_.on_final) work_.on_final(tensor);
+    return Status();
+  }
+  if (device_.bad_on_host.data()[tensor] != kNoBadElement) return Status();
+  if (work_.sums->deposit) {
+    return work_.sums->deposit(tensor, device_.downloads, At<int64_t>(plan_.sums));
+  }
+  if (work_.sums->on_final) work_.sums->on_final(tensor);
+  return Status();
+}
+
 Result<std::optional<BadElement>> GpuModel::FirstBad() {
   if (!work_.sums) return std::optional<BadElement>();
   for (const size_t tensor : finals_) {
@@ -343,20 +358,15 @@ Result<LeafResult> GpuModel::EndLeaf() {
   for (const size_t tensor : finals_) {
     DROVER_RETURN_IF_ERROR(device_.tensors[tensor].Hold(device_.downloads));
     DROVER_RETURN_IF_ERROR(BringTensor(tensor));
-    if (work_.sums && (!work_.sums->last || work_.sums->deposit)) continue;
+    if (work_.sums && !work_.sums->last) continue;
     DROVER_RETURN_IF_ERROR(device_.downloads.Wait());
-    if (!work_.sums && work_.on_final) work_.on_final(tensor);
-    if (!work_.sums || !work_.sums->on_final) continue;
-    if (device_.bad_on_host.data()[tensor] == kNoBadElement) work_.sums->on_final(tensor);
+    DROVER_RETURN_IF_ERROR(PassOn(tensor));
   }
   DROVER_RETURN_IF_ERROR(device_.downloads.Wait());
   Result<std::vector<BatchResult>> results = Results();
   if (!results.ok()) return results.status();
   const Result<std::optional<BadElement>> bad = FirstBad();
   if (!bad.ok()) return bad.status();
-  if (work_.sums && work_.sums->last && work_.sums->deposit && !bad.value()) {
-    DROVER_RETURN_IF_ERROR(work_.sums->deposit(device_.compute, At<int64_t>(plan_.sums)));
-  }
   return LeafResult{std::move(results).value(), bad.value()};
 }
 

@@ -39,10 +39,11 @@ struct LeafSums {
   // Called once per tensor of the last leaf, last layer first, as soon as its sum is whole in
   // `sums`; not for one whose gradient is bad.
   std::function<void(size_t tensor)> on_final = {};
-  // Instead of `sums` and `on_final`, of the last leaf on a GPU, unless its gradient is bad: takes
-  // the sums where they are, in memory of the device, at layout offsets with zeros between tensors.
-  // They are whole when `stream` has passed, and stay until it returns.
-  std::function<Status(const GpuStream& stream, const int64_t* sums)> deposit = {};
+  // Instead of `sums` and `on_final`, of the last leaf on a GPU: called where on_final would be,
+  // takes the tensor's sum where it is, in memory of the device: `sums` has all tensors at layout
+  // offsets with zeros between them. This one and those before are whole when `stream` has passed,
+  // and stay until EndLeaf has returned. An error ends the leaf.
+  std::function<Status(size_t tensor, const GpuStream& stream, const int64_t* sums)> deposit = {};
 };
 
 // The first element of a leaf's gradient that fixed point cannot hold.

@@ -9,6 +9,11 @@
 #include <utility>
 
 namespace drover {
+namespace {
+
+bool Overlap(BlockRange a, BlockRange b) { return a.begin < b.end && b.begin < a.end; }
+
+}  // namespace
 
 LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
                    std::shared_ptr<const Weights> weights)
@@ -23,6 +28,8 @@ LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
       next_leaf_(order.leaves.begin),
       tensors_(context_.layout->tensors().size()),
       tensors_missing_(context_.chunks->chunks.size()),
+      segments_missing_(context_.reduce != nullptr ? context_.chunks->chunks.size() : 0),
+      leaves_left_out_(context_.reduce != nullptr ? context_.reduce->segments().blocks.size() : 0),
       leaves_missing_(order.leaves.size()),
       acknowledged_(context_.chunks->chunks.size() + context_.chunks->chunks_in_part.size(), false),
       acks_missing_(acknowledged_.size()) {
@@ -38,6 +45,14 @@ LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
   for (size_t i = 0; i < tensors_missing_.size(); ++i) {
     tensors_missing_[i].store(context_.chunks->chunks[i].tensors, std::memory_order_relaxed);
   }
+  for (size_t i = 0; i < segments_missing_.size(); ++i) {
+    const BlockRange chunk = context_.chunks->chunks[i].blocks;
+    const std::vector<BlockRange>& segments = context_.reduce->segments().blocks;
+    const auto count = std::count_if(segments.begin(), segments.end(),
+                                     [&](BlockRange segment) { return Overlap(segment, chunk); });
+    segments_missing_[i].store(static_cast<uint32_t>(count), std::memory_order_relaxed);
+  }
+  for (std::atomic<uint32_t>& leaves : leaves_left_out_) leaves.store(order_.leaves.size());
 }
 
 // ---- Lanes.
@@ -73,10 +88,11 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
     next = NextLeaf();
     ++begun;
     const bool shared = !next && begun < order_.leaves.size();
-    std::function<Status(const GpuStream&, const int64_t*)> deposit;
+    std::function<Status(size_t, const GpuStream&, const int64_t*)> deposit;
     if (shared && context_.reduce != nullptr) {
-      deposit = [this](const GpuStream& stream, const int64_t* on_device) {
-        return context_.reduce->Deposit(reduction_, stream, on_device);
+      deposit = [&, missing = context_.reduce->segments().tensors](
+                    size_t tensor, const GpuStream& stream, const int64_t* on_device) mutable {
+        return TensorDeposited(begun, tensor, stream, on_device, &missing);
       };
     } else if (shared) {
       own = context_.sums->Take();
@@ -104,21 +120,30 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
     }
     context_.metrics->CountLeaf(added.value().stats.samples, times);
     LeafFinal(added.value().stats, kUnknownSquareTotal);
-    if (deposit) Deposited(begun);
   }
 }
 
-// The lane that leaves the last leaves adds all of them up; the others may begin another lease.
-void LeaseRun::Deposited(uint32_t leaves) {
-  {
-    MutexLock lock(&mutex_);
-    leaves_deposited_ += leaves;
-    if (leaves_deposited_ < order_.leaves.size()) return;
+Status LeaseRun::TensorDeposited(uint32_t leaves, size_t tensor, const GpuStream& stream,
+                                 const int64_t* sums, std::vector<uint32_t>* missing) {
+  for (const size_t segment : context_.reduce->segments().of_tensor[tensor]) {
+    if (--(*missing)[segment] > 0) continue;
+    DROVER_RETURN_IF_ERROR(context_.reduce->Deposit(reduction_, segment, stream, sums));
+    if (leaves_left_out_[segment].fetch_sub(leaves) == leaves) {
+      DROVER_RETURN_IF_ERROR(FinishSegment(segment));
+    }
   }
-  const Status reduced = context_.reduce->Finish(reduction_, sums_->data());
-  if (reduced.code() == Code::kCancelled || cancelled_.load()) return;
-  if (!reduced.ok()) return End(Outcome::kBroken, {order_.leaves.begin, "", reduced.ToString()});
-  for (size_t chunk = context_.chunks->chunks.size(); chunk-- > 0;) PushChunk(chunk);
+  return Status();
+}
+
+// By the lane that comes last, whose GPU goes on with the layers before.
+Status LeaseRun::FinishSegment(size_t segment) {
+  DROVER_RETURN_IF_ERROR(context_.reduce->Finish(reduction_, segment, sums_->data()));
+  const BlockRange blocks = context_.reduce->segments().blocks[segment];
+  for (size_t chunk = segments_missing_.size(); chunk-- > 0;) {
+    if (!Overlap(context_.chunks->chunks[chunk].blocks, blocks)) continue;
+    if (segments_missing_[chunk].fetch_sub(1) == 1 && !cancelled_.load()) PushChunk(chunk);
+  }
+  return Status();
 }
 
 std::optional<uint32_t> LeaseRun::NextLeaf() {

@@ -111,8 +111,12 @@ class LeaseRun : public LaneWork, public AckReceiver {
  private:
   // RunOn for a device that adds leaves up by itself.
   void AddLeavesOn(LeafRunner* runner);
-  // So many leaves of a lane lie in context_.reduce.
-  void Deposited(uint32_t leaves);
+  // Of a lane's leaves, so many, this tensor's sum is whole on its GPU. `missing`: the lane's, per
+  // segment: tensors that are not yet.
+  Status TensorDeposited(uint32_t leaves, size_t tensor, const GpuStream& stream,
+                         const int64_t* sums, std::vector<uint32_t>* missing);
+  // All lanes have left it; errors as of HostReduce::Finish.
+  Status FinishSegment(size_t segment);
   void EndAsBad(uint32_t leaf, size_t tensor, uint64_t element, float value);
   void TensorIsWhole(size_t tensor);
   void PushChunk(size_t chunk);
@@ -143,11 +147,13 @@ class LeaseRun : public LaneWork, public AckReceiver {
   };
   std::vector<TensorState> tensors_;
   std::vector<std::atomic<uint32_t>> tensors_missing_;  // Per chunk.
+  // With context_.reduce, else empty. Chunks are of shards, segments of the host's GPUs.
+  std::vector<std::atomic<uint32_t>> segments_missing_;  // Per chunk, instead of the tensors.
+  std::vector<std::atomic<uint32_t>> leaves_left_out_;   // Per segment: not deposited yet.
 
   mutable Mutex mutex_;
   StepStats stats_ DROVER_GUARDED_BY(mutex_);
   uint32_t leaves_missing_ DROVER_GUARDED_BY(mutex_);
-  uint32_t leaves_deposited_ DROVER_GUARDED_BY(mutex_) = 0;
   // Which chunks, then which parts' statistics, the shards have: a late answer to an earlier lease
   // of the same leaves is as good as one to this.
   std::vector<bool> acknowledged_ DROVER_GUARDED_BY(mutex_);

@@ -127,24 +127,24 @@ TEST_P(LocalReduceTest, SumsAreThoseOfOnePlainLoopForAnyNumberOfRanks) {
   const Layout layout = LayoutOf(layout_case());
   Host host(backend(), ranks());
   auto reduce = LocalReduce::Make(LocalSlices(layout, Chunks(layout), ranks()),
-                                  std::move(host.communicator), seconds(10))
+                                  host.communicator.get(), seconds(10))
                     .value();
   const std::vector<std::vector<int64_t>> sums = SumsOfRanks(layout, reduce->slices());
   emulator::ForEachSeed(4, [&](uint64_t seed) {
     for (int rank = 0; rank < ranks(); ++rank) {
-      ASSERT_TRUE(CopyToDevice<int64_t>(reduce->communicator().stream(rank),
+      ASSERT_TRUE(CopyToDevice<int64_t>(host.communicator->stream(rank),
                                         sums[static_cast<size_t>(rank)], reduce->sums(rank))
                       .ok());
     }
 
-    ASSERT_TRUE(reduce->Reduce().ok());
+    std::vector<int64_t> space(layout.SpanElements(layout.all_blocks()), 0);
+    ASSERT_TRUE(reduce->ReduceTo(space.data()).ok());
 
-    for (size_t chunk = 0; chunk < reduce->slices().chunks().size(); ++chunk) {
-      const std::span<const int64_t> got = reduce->ChunkSums(chunk);
-      const std::vector<int64_t> expected = ExpectedSums(layout, reduce->slices().chunks()[chunk]);
-      ASSERT_EQ(got.size(), expected.size());
-      EXPECT_TRUE(std::equal(got.begin(), got.end(), expected.begin()))
-          << "chunk " << chunk << ", seed " << seed;
+    for (const BlockRange& chunk : reduce->slices().chunks()) {
+      const std::vector<int64_t> expected = ExpectedSums(layout, chunk);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
+                             space.begin() + static_cast<ptrdiff_t>(layout.SpanOffset(chunk))))
+          << "block " << chunk.begin << ", seed " << seed;
     }
   });
   EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
@@ -154,46 +154,16 @@ TEST_P(LocalReduceTest, ClearForgetsTheLeaseBefore) {
   const Layout layout = LayoutOf(layout_case());
   Host host(backend(), ranks());
   auto reduce = LocalReduce::Make(LocalSlices(layout, Chunks(layout), ranks()),
-                                  std::move(host.communicator), seconds(10))
+                                  host.communicator.get(), seconds(10))
                     .value();
   const std::vector<int64_t> ones(reduce->slices().padded_elements(), 1);
-  ASSERT_TRUE(CopyToDevice<int64_t>(reduce->communicator().stream(0), ones, reduce->sums(0)).ok());
+  ASSERT_TRUE(CopyToDevice<int64_t>(host.communicator->stream(0), ones, reduce->sums(0)).ok());
 
   ASSERT_TRUE(reduce->Clear().ok());
-  ASSERT_TRUE(reduce->Reduce().ok());
+  std::vector<int64_t> space(layout.SpanElements(layout.all_blocks()), 0);
+  ASSERT_TRUE(reduce->ReduceTo(space.data()).ok());
 
-  for (size_t chunk = 0; chunk < reduce->slices().chunks().size(); ++chunk) {
-    EXPECT_THAT(reduce->ChunkSums(chunk), ::testing::Each(0));
-  }
-}
-
-TEST_P(LocalReduceTest, WeightsArriveWholeOnEveryRank) {
-  const Layout layout = LayoutOf(layout_case());
-  Host host(backend(), ranks());
-  auto reduce = LocalReduce::Make(LocalSlices(layout, Chunks(layout), ranks()),
-                                  std::move(host.communicator), seconds(10))
-                    .value();
-  for (const size_t element_bytes : {size_t{2}, size_t{4}}) {
-    const size_t bytes = layout.SpanElements(layout.all_blocks()) * element_bytes;
-    std::vector<std::byte> weights(bytes);
-    for (size_t i = 0; i < bytes; ++i) weights[i] = static_cast<std::byte>(i * 131 >> 3);
-    std::vector<DeviceBuffer<std::byte>> buffers;
-    std::vector<std::byte*> pointers;
-    for (int rank = 0; rank < ranks(); ++rank) {
-      buffers.push_back(DeviceBuffer<std::byte>::Make(rank, bytes).value());
-      pointers.push_back(buffers.back().data());
-    }
-
-    ASSERT_TRUE(reduce->Spread(weights, element_bytes, pointers).ok());
-
-    for (int rank = 0; rank < ranks(); ++rank) {
-      std::vector<std::byte> back(bytes);
-      const GpuStream& stream = reduce->communicator().stream(rank);
-      ASSERT_TRUE(CopyToHost<std::byte>(stream, pointers[static_cast<size_t>(rank)], back).ok());
-      ASSERT_TRUE(stream.Wait().ok());
-      EXPECT_TRUE(back == weights) << "rank " << rank;
-    }
-  }
+  EXPECT_THAT(space, ::testing::Each(0));
 }
 
 std::string NameOf(const ::testing::TestParamInfo<LocalReduceTest::ParamType>& param) {
@@ -219,12 +189,11 @@ TEST_F(LocalReduceOnEightTest, NoChunksNeedNoReduction) {
   for (const Backend backend : {Backend::kFake, Backend::kNccl}) {
     Host host(backend, 4);
     auto reduce =
-        LocalReduce::Make(LocalSlices(layout, {}, 4), std::move(host.communicator), seconds(10))
-            .value();
+        LocalReduce::Make(LocalSlices(layout, {}, 4), host.communicator.get(), seconds(10)).value();
 
-    EXPECT_TRUE(reduce->Reduce().ok());
-    std::vector<std::byte*> nothing(4, nullptr);
-    EXPECT_TRUE(reduce->Spread({}, 4, nothing).ok());
+    int64_t nothing = 5;
+    EXPECT_TRUE(reduce->ReduceTo(&nothing).ok());
+    EXPECT_EQ(nothing, 5);
   }
 }
 
@@ -233,29 +202,15 @@ TEST_F(LocalReduceOnEightTest, AnErrorOfOneRankIsReportedAndSticks) {
   auto fake = std::make_unique<FakeCommunicator>(4, /*seed=*/1);
   fake->Fail(2, Status(Code::kInternal, "fell off the bus"));
   auto reduce =
-      LocalReduce::Make(LocalSlices(layout, Chunks(layout), 4), std::move(fake), seconds(10))
-          .value();
+      LocalReduce::Make(LocalSlices(layout, Chunks(layout), 4), fake.get(), seconds(10)).value();
+  std::vector<int64_t> space(layout.SpanElements(layout.all_blocks()), 0);
 
-  const Status first = reduce->Reduce();
-  const Status second = reduce->Reduce();
+  const Status first = reduce->ReduceTo(space.data());
+  const Status second = reduce->ReduceTo(space.data());
 
   EXPECT_EQ(first.code(), Code::kInternal);
   EXPECT_THAT(first.message(), HasSubstr("rank 2: fell off the bus"));
   EXPECT_EQ(second.message(), first.message());
-}
-
-TEST_F(LocalReduceOnEightTest, RefusesWeightsOfAnotherLength) {
-  const Layout layout = LayoutOf(kCases[2]);
-  auto reduce = LocalReduce::Make(LocalSlices(layout, Chunks(layout), 2),
-                                  std::make_unique<FakeCommunicator>(2, /*seed=*/1), seconds(10))
-                    .value();
-  const std::vector<std::byte> host(8);
-  std::vector<std::byte*> weights(2, nullptr);
-
-  const Status status = reduce->Spread(host, 4, weights);
-
-  EXPECT_EQ(status.code(), Code::kInvalidArgument);
-  EXPECT_EQ(status.message(), "weights for the GPUs: 8 bytes, expected 1 elements of 4 bytes");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tests/support/cuda_emulator/emulator.h"
@@ -78,6 +79,58 @@ TEST(GpuModelWaitsTest, NothingIsAllocatedAndNoStreamIsWaitedForBetweenMicroBatc
     EXPECT_LE(waits.events, kMicroBatches);
     EXPECT_EQ(emulator::TakeHostWaits().pageable_bytes, 0) << "the sums";
   }
+}
+
+// What adds up the GPUs of a host can begin with the last layer while the first one is still in its
+// backward pass, and has the same sums whatever it sees of the others.
+TEST(GpuModelWaitsTest, TheLastLayersSumIsHandedOverBeforeTheFirstOneIsComputed) {
+  NetworkSpec network;
+  network.input = {6};
+  network.layers = {{.name = "first", .kind = DenseSpec{.size = 5}},
+                    {.name = "second", .kind = DenseSpec{.size = 3}}};
+  network.head.kind = SoftmaxCrossEntropySpec{.classes = 3};
+  const std::vector<float> inputs(4 * 6, 0.5f);
+  const std::vector<int32_t> labels = {0, 1, 2, 0};
+  const Batch batch = {.inputs = inputs.data(), .labels = labels.data(), .samples = 4};
+  int early = 0;
+  std::vector<int64_t> sums_of_first_seed;
+  emulator::ForEachSeed(20, [&](uint64_t) {
+    const auto model =
+        MakeGpuLeafModel(0, std::make_unique<PlainProducts>(), network, {.micro_batch = 4}).value();
+    const Layout& layout = model->layout();
+    const uint64_t elements = layout.SpanElements(layout.all_blocks());
+    const std::vector<float> weights(elements, 0.25f);
+    const auto seen = PinnedBuffer<int64_t>::Make(0, elements).value();
+    std::vector<int64_t> at_first;  // What lay where the first layer's sum will be.
+    std::vector<int64_t> sums(elements, 0);
+    const auto deposit = [&](size_t tensor, const GpuStream& stream, const int64_t* on_device) {
+      DROVER_RETURN_IF_ERROR(CopyToHost(stream, on_device, seen.span()));
+      DROVER_RETURN_IF_ERROR(stream.Wait());
+      const auto copy = [&](size_t from, std::vector<int64_t>* to) {
+        const auto begin = seen.span().begin() + static_cast<ptrdiff_t>(layout.tensor_offset(from));
+        to->assign(begin, begin + static_cast<ptrdiff_t>(layout.tensor_size(from)));
+      };
+      if (at_first.empty()) copy(0, &at_first);
+      std::vector<int64_t> own;
+      copy(tensor, &own);
+      std::copy(own.begin(), own.end(),
+                sums.begin() + static_cast<ptrdiff_t>(layout.tensor_offset(tensor)));
+      if (tensor == 0 && own != at_first) ++early;
+      return Status();
+    };
+    ASSERT_TRUE(
+        model
+            ->BeginLeaf({.version = 1,
+                         .weights = weights.data(),
+                         .sums = LeafSums{.scale = 0x1p40, .limit = 100.0f, .deposit = deposit}})
+            .ok());
+    ASSERT_TRUE(model->Add(batch, /*last=*/true).ok());
+    ASSERT_TRUE(model->EndLeaf().ok());
+    if (sums_of_first_seed.empty()) sums_of_first_seed = sums;
+    EXPECT_EQ(sums, sums_of_first_seed);
+  });
+  EXPECT_GT(early, 0);
+  EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
 }
 
 }  // namespace

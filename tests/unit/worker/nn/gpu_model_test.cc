@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/gpu/device.h"
 #include "common/tensor/fixed_point.h"
 #include "tests/support/cuda_emulator/emulator.h"
 #include "tests/unit/worker/nn/layer_probe.h"
@@ -100,6 +103,22 @@ class GpuModelTest : public testing::Test {
     return model->EndLeaf().value();
   }
 
+  // All of a leaf but its end.
+  void DepositLeaf(
+      LeafModel* model, float limit,
+      std::function<Status(size_t tensor, const GpuStream& stream, const int64_t* sums)> deposit) {
+    EXPECT_TRUE(
+        model
+            ->BeginLeaf(
+                {.version = 0,
+                 .weights = weights_.data(),
+                 .sums = LeafSums{.scale = 0x1p40, .limit = limit, .deposit = std::move(deposit)}})
+            .ok());
+    for (int64_t m = 0; m < 3; ++m) {
+      EXPECT_TRUE(model->Add(samples_.MicroBatch(m), /*last=*/m == 2).ok());
+    }
+  }
+
   // Gaps between tensors are nobody's.
   void ExpectClose(const Leaf& gpu, const Leaf& cpu, double tolerance) {
     EXPECT_EQ(gpu.finals, cpu.finals);
@@ -179,6 +198,53 @@ TEST_F(GpuModelTest, AddsLeavesAsFixedPointOnTheDevice) {
     EXPECT_EQ(finals, (std::vector<size_t>{3, 2, 1, 0}));
     EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
   });
+}
+
+// Last layer first; what is not whole yet may be anything.
+TEST_F(GpuModelTest, HandsOverEachSumOnTheDeviceWhenItIsWhole) {
+  std::vector<int64_t> expected(weights_.size(), 0);
+  std::vector<size_t> finals;
+  (void)AddLeaf(OnGpu().get(), /*first=*/true, /*last=*/true, &expected, &finals);
+  emulator::ForEachSeed(5, [&](uint64_t seed) {
+    SCOPED_TRACE(seed);
+    std::vector<int64_t> sums(weights_.size(), 0);
+    std::vector<size_t> deposited;
+    const std::unique_ptr<LeafModel> model = OnGpu();
+    DepositLeaf(model.get(), 100.0f,
+                [&](size_t tensor, const GpuStream& stream, const int64_t* on_device) {
+                  deposited.push_back(tensor);
+                  const uint64_t offset = layout_.tensor_offset(tensor);
+                  DROVER_RETURN_IF_ERROR(
+                      CopyToHost(stream, on_device + offset,
+                                 std::span(sums).subspan(offset, layout_.tensor_size(tensor))));
+                  return stream.Wait();
+                });
+    EXPECT_TRUE(model->EndLeaf().ok());
+    EXPECT_EQ(deposited, finals);
+    EXPECT_EQ(sums, expected);
+  });
+  EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
+}
+
+TEST_F(GpuModelTest, HandsOverNothingThatFixedPointCannotHold) {
+  const std::unique_ptr<LeafModel> model = OnGpu();
+  int deposited = 0;
+  DepositLeaf(model.get(), 0x1p-100f, [&](size_t, const GpuStream&, const int64_t*) {
+    ++deposited;
+    return Status();
+  });
+
+  EXPECT_TRUE(model->EndLeaf().value().bad.has_value());
+  EXPECT_EQ(deposited, 0);
+}
+
+TEST_F(GpuModelTest, WhoeverTakesTheSumsCanEndTheLeaf) {
+  const std::unique_ptr<LeafModel> model = OnGpu();
+  DepositLeaf(model.get(), 100.0f, [&](size_t, const GpuStream&, const int64_t*) {
+    return Status(Code::kCancelled, "the lease is void");
+  });
+
+  EXPECT_EQ(model->EndLeaf().status().code(), Code::kCancelled);
 }
 
 TEST_F(GpuModelTest, NamesTheElementThatFixedPointCannotHold) {

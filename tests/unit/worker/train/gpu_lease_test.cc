@@ -6,6 +6,8 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <numeric>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,8 +27,9 @@ class GpuLeaseTest : public testing::Test {
  protected:
   ~GpuLeaseTest() override { emulator::SetDeviceCount(1); }
 
-  // The gradient frames of a lease of all four leaves, by lanes on so many GPUs.
-  Frames Push(int gpus, bool reduces) {
+  // The gradient frames of a lease of all four leaves, by lanes on so many GPUs, which add up at
+  // least `segment` elements at once, or with 0 do not: the host does.
+  Frames Push(int gpus, uint64_t segment) {
     emulator::SetDeviceCount(gpus);
     v1::JobSpec spec;
     spec.set_device(v1::JobSpec::DEVICE_CUDA);
@@ -40,8 +43,9 @@ class GpuLeaseTest : public testing::Test {
     context.leaf_samples = 8;
     context.fraction_bits = 40;
     context.layout = layout;
-    context.chunks =
-        std::make_shared<const ChunkMap>(*layout, std::vector<BlockRange>{layout->all_blocks()});
+    // Two shards: one has a single block.
+    context.chunks = std::make_shared<const ChunkMap>(
+        *layout, std::vector<BlockRange>{{0, 1}, {1, layout->block_count()}});
     context.push = [this](size_t, const FrameHeader& header, const grpc::ByteBuffer& frame) {
       const ReceivedFrame received = ParseFrame(frame).value();
       const std::string bytes = received.PayloadText();
@@ -57,14 +61,16 @@ class GpuLeaseTest : public testing::Test {
     };
     context.floats = MakeBufferPool<float>(*layout, device.host_memory);
     context.sums = MakeBufferPool<int64_t>(*layout, device.host_memory);
-    if (reduces) context.reduce = device.make_reduce(*layout).value();
+    std::vector<int> indices(static_cast<size_t>(gpus));
+    std::iota(indices.begin(), indices.end(), 0);
+    if (segment > 0) context.reduce = MakeHostReduce(indices, *layout, segment).value();
     context.on_change = [] {};
     context.metrics = &metrics_;
     const auto run =
         std::make_shared<LeaseRun>(LeaseRun::Order{1, 6, {0, 4}}, context, WeightsOf(*layout, 6));
     lanes->Start(run);
     MutexLock lock(&mutex_);
-    while (frames_.size() < context.chunks->chunks.size() || stats_ == 0) changed_.Wait(&mutex_);
+    while (frames_.size() < context.chunks->chunks.size() || stats_ < 2) changed_.Wait(&mutex_);
     EXPECT_EQ(run->outcome(), LeaseRun::Outcome::kOpen);  // Nobody has acknowledged anything.
     stats_ = 0;
     return std::exchange(frames_, {});
@@ -79,13 +85,18 @@ class GpuLeaseTest : public testing::Test {
 };
 
 TEST_F(GpuLeaseTest, PushesTheSameSumsHoweverManyGpusThereAreAndWhoeverAddsThemUp) {
-  const Frames one = Push(1, /*reduces=*/false);
-  ASSERT_FALSE(one.empty());
-  EXPECT_EQ(Push(2, /*reduces=*/false), one);
-  for (int times = 0; times < 3; ++times) {  // Lanes race for leaves.
-    EXPECT_EQ(Push(2, /*reduces=*/true), one);
-    EXPECT_EQ(Push(3, /*reduces=*/true), one);
+  const Frames one = Push(1, 0);
+  ASSERT_EQ(one.size(), 2u);
+  EXPECT_EQ(Push(2, 0), one);
+  // Segments of a block, of two or three, and all at once; chunks have one or several, and some
+  // share one.
+  for (const uint64_t segment : {uint64_t{1}, uint64_t{20}, kReduceSegmentElements}) {
+    emulator::ForEachSeed(4, [&](uint64_t seed) {  // Lanes race for leaves as well.
+      EXPECT_EQ(Push(2, segment), one) << "segment " << segment << ", seed " << seed;
+      EXPECT_EQ(Push(3, segment), one) << "segment " << segment << ", seed " << seed;
+    });
   }
+  EXPECT_EQ(emulator::TakeErrors(), std::vector<std::string>());
 }
 
 }  // namespace
