@@ -60,13 +60,23 @@ void GpuWeightsInlet::Arrived(int64_t version, const ArrivedWeights& chunk) {
   broken_ = Copy(chunk);
 }
 
+Status GpuWeightsInlet::Touch() {
+  return std::exchange(untouched_, false) ? landing_->handed.Hold(landing_->copies) : Status();
+}
+
 Status GpuWeightsInlet::Copy(const ArrivedWeights& chunk) {
-  if (std::exchange(untouched_, false)) {
-    DROVER_RETURN_IF_ERROR(landing_->handed.Hold(landing_->copies));
-  }
+  DROVER_RETURN_IF_ERROR(Touch());
   return CopyBytesToDevice(landing_->copies,
                            landing_->memory.data() + DeviceBytes(chunk.elements.begin, takes_bf16_),
                            chunk.values, DeviceBytes(chunk.elements.size(), takes_bf16_));
+}
+
+std::optional<GpuWeightsInlet::Landed> GpuWeightsInlet::LandedOf(int64_t version) {
+  MutexLock lock(&mutex_);
+  if (landing_ == nullptr || version_ != version || missed_ || !broken_.ok()) return std::nullopt;
+  broken_ = Touch();
+  if (!broken_.ok()) return std::nullopt;
+  return Landed{&landing_->copies, landing_->memory.data(), takes_bf16_};
 }
 
 void GpuWeightsInlet::Complete(int64_t version) {

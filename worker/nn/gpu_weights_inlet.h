@@ -49,6 +49,16 @@ class GpuWeightsInlet : public WeightsInlet {
   void Arrived(int64_t version, const ArrivedWeights& chunk) override DROVER_EXCLUDES(mutex_);
   void Complete(int64_t version) override DROVER_EXCLUDES(mutex_);
 
+  // For whoever brings a part of the weights here by another way, before Complete. Behind `stream`
+  // the landing place may be written and what has arrived is there. Nothing when another version is
+  // expected, chunks were not kept, or a copy has failed. Valid until Open of another kind.
+  struct Landed {
+    const GpuStream* stream;
+    std::byte* memory;  // Of all elements.
+    bool is_bf16;       // Else float32.
+  };
+  std::optional<Landed> LandedOf(int64_t version) DROVER_EXCLUDES(mutex_);
+
   // Enqueues in `compute`, behind all copies, what brings `version` to `to`. False when it is not
   // here, or not whole: then it must come from the host's memory. Errors are of the copies too.
   Result<bool> Hand(int64_t version, const WeightsOnGpu& to, const GpuStream& compute)
@@ -62,6 +72,8 @@ class GpuWeightsInlet : public WeightsInlet {
     GpuEvent handed;   // In the model's stream: the landing place may be written again.
   };
   static Result<Landing> Make(int device, size_t bytes);
+  // The landing place is written from here on: behind what still reads it.
+  Status Touch() DROVER_REQUIRES(mutex_);
   Status Copy(const ArrivedWeights& chunk) DROVER_REQUIRES(mutex_);
   Status Widen(const WeightsOnGpu& to, const GpuStream& compute) DROVER_REQUIRES(mutex_);
 

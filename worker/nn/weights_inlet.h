@@ -28,7 +28,7 @@ class WeightsInlet {
   virtual void Begin(int64_t version) = 0;
   // Only enqueues. Nothing happens unless `version` is the one that was begun.
   virtual void Arrived(int64_t version, const ArrivedWeights& chunk) = 0;
-  // Everything of `version` has arrived.
+  // Everything of `version` has arrived. May wait for the copies, of weights and of nothing else.
   virtual void Complete(int64_t version) = 0;
 };
 

@@ -25,6 +25,10 @@ struct ComputeDevice {
   std::vector<LeafModelMaker> lanes;  // One thread each; at least one.
   // Where weights go as they arrive, one of each GPU; none: lanes read them in the host's memory.
   std::vector<std::shared_ptr<WeightsInlet>> inlets = {};
+  // One in place of all of these, for GPUs that give each other what one of them has; empty: each
+  // GPU takes everything.
+  std::function<std::shared_ptr<WeightsInlet>(std::shared_ptr<HostReduce> host, uint64_t elements)>
+      make_shared_inlet = {};
   HostMemoryMaker host_memory = PlainHostMemory;  // Of weights and gradients.
   // Adds up the lanes' GPUs; empty: the host does.
   std::function<Result<std::shared_ptr<HostReduce>>(const Layout& layout)> make_reduce = {};

@@ -10,6 +10,7 @@
 #include "worker/nn/gpu_model.h"
 #include "worker/nn/products.h"
 #include "worker/train/gpu_memory_report.h"
+#include "worker/train/host_inlet.h"
 
 namespace drover {
 namespace {
@@ -52,6 +53,7 @@ Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, const GpuChoice& 
   device.name = first.name;
   device.numeric_class = fmt::format("cuda {} sm_{}{} {}", first.name, first.compute_major,
                                      first.compute_minor, products.value()->name());
+  std::vector<std::shared_ptr<GpuWeightsInlet>> inlets;
   for (const GpuInfo& gpu : gpus) {
     if (gpu.name != first.name) {
       return Status(Code::kFailedPrecondition,
@@ -61,7 +63,8 @@ Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, const GpuChoice& 
     }
     auto inlet = MakeGpuWeightsInlet(gpu.index);
     device.lanes.push_back(LaneOf(gpu, choice, inlet));
-    device.inlets.push_back(std::move(inlet));
+    device.inlets.push_back(inlet);
+    inlets.push_back(std::move(inlet));
   }
   device.memory_report = [room = RoomOf(gpus)](const JobSetup& setup) {
     const Result<GpuMemoryReport> report = ReportGpuMemory(setup, room);
@@ -72,6 +75,9 @@ Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, const GpuChoice& 
     for (const GpuInfo& gpu : gpus) devices.push_back(gpu.index);
     device.make_reduce = [devices](const Layout& layout) {
       return MakeHostReduce(devices, layout);
+    };
+    device.make_shared_inlet = [inlets](std::shared_ptr<HostReduce> host, uint64_t elements) {
+      return std::make_shared<HostInlet>(inlets, std::move(host), elements);
     };
   }
   device.host_memory = [index = first.index](size_t bytes) { return PinnedMemory(index, bytes); };

@@ -159,6 +159,10 @@ void TrainLoop::OpenReduce() {
   }
   LogInfo("adding up {} GPUs by a reduce-scatter among them", device_.lanes.size());
   reduce_ = std::move(reduce).value();
+  if (device_.make_shared_inlet) {
+    device_.inlets = {
+        device_.make_shared_inlet(reduce_, layout_->SpanElements(layout_->all_blocks()))};
+  }
 }
 
 Status TrainLoop::Connect() {
@@ -249,10 +253,10 @@ void TrainLoop::TakeWeights() {
   Duration duration(0);
   std::shared_ptr<const Weights> arrived = shards_->inbox().Take(&duration);
   if (arrived == nullptr) return;
-  for (const auto& inlet : device_.inlets) inlet->Complete(arrived->version);
   options_.metrics->ObservePull(duration);
   weights_ = std::move(arrived);
   DropWork();  // Version t+1 exists, so step t is closed: what is open of it is of no use any more.
+  for (const auto& inlet : device_.inlets) inlet->Complete(weights_->version);
   AskForWork();
   shards_->Pull(weights_->version + 1);
 }
