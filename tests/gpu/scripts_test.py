@@ -130,6 +130,40 @@ class RunGpuTestsTest(unittest.TestCase):
         self.assertEqual(states[("all", "timing")], "skipped")
         self.assertIn("x.cc:3: Failure", done.stdout)
 
+    def test_what_is_chosen_is_run_and_nothing_else(self):
+        self.sanitizer()
+        self.program("bundle/tests/drover_gpu_b_bench", 'echo "figure copy 1 GB/s"')
+        done, results = self.start("--only", "memcheck,timing")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(set(self.states(results)), {("drover_gpu_a_test", "memcheck"),
+                                                     ("drover_gpu_b_bench", "timing")})
+
+    def test_figures_of_a_timing_that_was_stopped_are_kept(self):
+        self.program("bundle/tests/drover_gpu_b_bench",
+                     'echo "figure copy 3012.5 GB/s"; exec sleep 60')
+        done, results = self.start("--limit", "1")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.states(results)[("drover_gpu_b_bench", "timing")], "failed")
+        self.assertEqual([f["value"] for f in results["figures"]], ["3012.5"])
+
+    def test_nothing_begins_after_the_deadline_and_all_that_was_done_is_kept(self):
+        self.program("bundle/tests/drover_gpu_b_test", "exec sleep 60")
+        self.program("bundle/tests/drover_gpu_c_test", 'echo "[  PASSED  ] 1 test."')
+        done, results = self.start("--only", "correctness", "--deadline", "7")
+        self.assertEqual(done.returncode, 1)
+        states = self.states(results)
+        self.assertEqual(states[("drover_gpu_a_test", "correctness")], "passed")
+        self.assertEqual(states[("drover_gpu_b_test", "correctness")], "failed")
+        self.assertEqual(states[("drover_gpu_c_test", "correctness")], "skipped")
+        self.assertIn("not begun before --deadline 7", done.stdout)
+
+    def test_leaves_two_files(self):
+        """Of what comes back from a machine that is lent, number and size may be limited."""
+        self.start()
+        self.assertEqual(sorted(p.name for p in (self.root / "out").iterdir()),
+                         ["all.log", "results.json"])
+        self.assertIn("==== drover_gpu_a_test: exit code 0", (self.root / "out/all.log").read_text())
+
     def test_a_program_that_hangs_is_stopped(self):
         self.program("bundle/tests/drover_gpu_b_test", "exec sleep 60")
         done, results = self.start("--limit", "1")
@@ -190,7 +224,8 @@ class RunGpuTestsTest(unittest.TestCase):
         self.assertIn("skipped: no PyTorch", done.stdout)
 
     def test_refuses_what_it_does_not_know(self):
-        for arguments in (["--fast"], ["--limit", "soon"], ["--limit"]):
+        for arguments in (["--fast"], ["--limit", "soon"], ["--limit"], ["--deadline", "0"],
+                          ["--only", "speed"]):
             self.assertEqual(run(HERE / "run_gpu_tests", *arguments).returncode, 2)
         self.assertEqual(self.start("--bundle", self.root)[0].returncode, 2)
 
