@@ -255,6 +255,27 @@ class StepBenchTest(unittest.TestCase):
         self.assertEqual(run(sys.executable, HERE / "step_bench.py", "nowhere").returncode, 77)
 
 
+class LargeBatchBenchTest(unittest.TestCase):
+    def test_tiny_ones_end_in_figures_and_have_one_digest_each(self):
+        if OPTIONS.build_dir is None:
+            self.skipTest("needs a build: give --build-dir DIR")
+        sys.path.insert(0, str(HERE.parent / "integration"))
+        import pictures  # pylint: disable=import-outside-toplevel
+        with tempfile.TemporaryDirectory() as folder:
+            pictures.write(pathlib.Path(folder))
+            done = run(sys.executable, HERE / "large_batch_bench.py", OPTIONS.build_dir / "bin",
+                       "--tiny", "--data", folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for name in ("cnn_lamb", "bi_lstm_lamb"):
+            self.assertRegex(done.stdout, rf"(?m)^figure {name}_accuracy [\d.]+ %, MNIST, digest ")
+
+    def test_skips_itself_without_a_gpu(self):
+        if os.path.exists("/dev/nvidia0"):
+            self.skipTest("this machine has a GPU")
+        self.assertEqual(run(sys.executable, HERE / "large_batch_bench.py", "nowhere").returncode,
+                         77)
+
+
 class BundleTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
