@@ -114,7 +114,7 @@ std::vector<std::string> ProxyVariables() {
 }
 
 void GatherGpus(MachineFacts* machine) {
-  machine->has_gpu_file = FileSystem::Real().Exists("/dev/nvidia0");
+  machine->has_gpu_file = FileSystem::Real().Exists("/dev/nvidiactl");
   const Result<std::vector<GpuInfo>> gpus = ListGpus();
   if (!gpus.ok()) {
     machine->gpu_text = gpus.status().message();

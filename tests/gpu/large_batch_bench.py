@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
-    if not options.tiny and not os.path.exists("/dev/nvidia0"):
+    if not options.tiny and not os.path.exists("/dev/nvidiactl"):
         print("skipped: no GPU here")
         return SKIPPED
     fields = TINY if options.tiny else {"device": "cuda"}

@@ -250,7 +250,7 @@ class StepBenchTest(unittest.TestCase):
         self.assertRegex(done.stdout, r"(?m)^figure step_through_shard \S+ s, batch 64$")
 
     def test_skips_itself_without_a_gpu(self):
-        if os.path.exists("/dev/nvidia0"):
+        if os.path.exists("/dev/nvidiactl"):
             self.skipTest("this machine has a GPU")
         self.assertEqual(run(sys.executable, HERE / "step_bench.py", "nowhere").returncode, 77)
 
@@ -270,7 +270,7 @@ class LargeBatchBenchTest(unittest.TestCase):
             self.assertRegex(done.stdout, rf"(?m)^figure {name}_accuracy [\d.]+ %, MNIST, digest ")
 
     def test_skips_itself_without_a_gpu(self):
-        if os.path.exists("/dev/nvidia0"):
+        if os.path.exists("/dev/nvidiactl"):
             self.skipTest("this machine has a GPU")
         self.assertEqual(run(sys.executable, HERE / "large_batch_bench.py", "nowhere").returncode,
                          77)
@@ -313,7 +313,7 @@ class BundleTest(unittest.TestCase):
             self.assertIn("--help", run(program, "--help",
                                         env={"LD_LIBRARY_PATH": str(folder / "lib")}).stdout)
         done, results = start_real(folder, self.empty / "out")
-        if not os.path.exists("/dev/nvidia0"):
+        if not os.path.exists("/dev/nvidiactl"):
             self.assertEqual(done.returncode, 1)
             self.assertIn("no NVIDIA driver", done.stdout)
             self.assertEqual(len(results["gpu"]), 0)

@@ -93,7 +93,7 @@ def main():
     parser.add_argument("bin_dir", type=pathlib.Path)
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
-    if not options.tiny and not os.path.exists("/dev/nvidia0"):
+    if not options.tiny and not os.path.exists("/dev/nvidiactl"):
         print("skipped: no GPU here")
         sys.exit(SKIPPED)
     fields = dict(TINY if options.tiny else LARGE)
