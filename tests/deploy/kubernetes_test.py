@@ -325,4 +325,4 @@ def without_hashes(value):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)

@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ElementTree
 
 FAILED, PASSED, SKIPPED = "failed", "passed", "skipped"
 RANK = {FAILED: 2, PASSED: 1, SKIPPED: 0}
+NO_REASON = "its program keeps the reason to itself: let it call unittest.main(verbosity=2)"
 
 
 def googletest_cases(program, path):
@@ -43,7 +44,7 @@ def python_cases(program, output):
                         re.MULTILINE)
     skipped = re.findall(r"\.\.\. skipped (['\"])(.*)\1$", output, re.MULTILINE)
     failed += [("?", "")] * (counts.get("failures", 0) + counts.get("errors", 0) - len(failed))
-    skipped += [("", "no reason given")] * (counts.get("skipped", 0) - len(skipped))
+    skipped += [("", NO_REASON)] * (counts.get("skipped", 0) - len(skipped))
     cases = [(f"{program}: {name}", FAILED, re.split(r"(?m)^\w*Error: ?", trace)[-1].strip())
              for name, trace in failed]
     cases += [(f"{program}: skipped #{i}", SKIPPED, why) for i, (_, why) in enumerate(skipped)]

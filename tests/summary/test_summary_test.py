@@ -104,6 +104,13 @@ class TestSummaryTest(unittest.TestCase):
             "failed    a_test: test_c: [tidy] 1 != 2",
             "skipped   a_test: skipped #0: no clang-format", "1 passed, 1 failed, 1 skipped"])
 
+    def test_python_program_that_tells_no_reasons_is_told_how_to(self):
+        self.phase("unit", "run", output="----------\nRan 2 tests in 0.1s\nOK (skipped=1)\n")
+
+        self.assertEqual(self.summary()[1], [
+            "skipped   a_test: skipped #0: " + test_summary.NO_REASON,
+            "1 passed, 0 failed, 1 skipped"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
