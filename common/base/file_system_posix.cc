@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "common/base/beneath.h"
+#include "common/base/descriptor.h"
 #include "common/base/file_system.h"
 #include "common/base/quote.h"
 
@@ -76,23 +77,6 @@ auto RetryOnInterrupt(Call call) {
   while (result == -1 && errno == EINTR) result = call();
   return result;
 }
-
-// An open file descriptor; closes it. Movable.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  Descriptor(Descriptor&& other) : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-
-  int number() const { return number_; }
-  int Release() { return std::exchange(number_, -1); }
-
- private:
-  int number_;
-};
 
 enum class Links { kRefuse, kFollow };  // As the last part of a path.
 

@@ -12,6 +12,8 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/descriptor.h"
+#include "common/base/host_port.h"
 #include "common/base/logging.h"
 #include "common/base/quote.h"
 
@@ -19,20 +21,6 @@ namespace drover {
 namespace {
 
 std::string ErrorText(int error) { return std::generic_category().message(error); }
-
-class Socket {
- public:
-  explicit Socket(int number) : number_(number) {}
-  ~Socket() {
-    if (number_ >= 0) close(number_);
-  }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  int number() const { return number_; }
-
- private:
-  const int number_;
-};
 
 struct AddressList {
   ~AddressList() {
@@ -43,14 +31,9 @@ struct AddressList {
 
 // Where a server that listens on `address` is reached from here.
 Status Resolve(const std::string& address, AddressList* list) {
-  const size_t colon = address.rfind(':');
-  std::string host = address.substr(0, colon == std::string::npos ? 0 : colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
+  auto [host, port] = SplitHostPort(address);
   if (host.empty() || host == "0.0.0.0" || host == "*") host = "127.0.0.1";
   if (host == "::") host = "::1";
-  const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
@@ -60,7 +43,7 @@ Status Resolve(const std::string& address, AddressList* list) {
 }
 
 // Until `events` or an end of the connection; false when the time is up.
-bool Await(const Socket& socket, short events, Instant until) {
+bool Await(const Descriptor& socket, short events, Instant until) {
   for (;;) {
     const Duration left = until - Clock::Real().Now();
     const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
@@ -94,7 +77,7 @@ Status ProbePort(const std::string& address, Duration patience) {
   const Instant until = Clock::Real().Now() + patience;
   AddressList list;
   DROVER_RETURN_IF_ERROR(Resolve(address, &list));
-  const Socket socket(
+  const Descriptor socket(
       ::socket(list.first->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (socket.number() < 0) return Deaf("no socket: " + ErrorText(errno));
   if (connect(socket.number(), list.first->ai_addr, list.first->ai_addrlen) != 0 &&

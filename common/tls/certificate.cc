@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "common/base/quote.h"
+#include "common/tls/openssl_owners.h"
 
 namespace drover {
 namespace {
@@ -27,16 +28,7 @@ constexpr int64_t kDaySeconds = 86400;
 constexpr int kSerialBits = 127;  // At most 20 bytes and positive (RFC 5280, 4.1.2.2).
 constexpr size_t kHostBytesMax = 253;
 
-template <auto kFree>
-struct Freeing {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Freeing<&BIO_free_all>>;
 using Key = std::unique_ptr<EVP_PKEY, Freeing<&EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freeing<&X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freeing<&X509_EXTENSION_free>>;
 using BigNumber = std::unique_ptr<BIGNUM, Freeing<&BN_free>>;
 using Names = std::unique_ptr<GENERAL_NAMES, Freeing<&GENERAL_NAMES_free>>;

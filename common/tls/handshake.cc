@@ -19,7 +19,10 @@
 #include <string_view>
 #include <utility>
 
+#include "common/base/descriptor.h"
+#include "common/base/host_port.h"
 #include "common/tls/certificate.h"
+#include "common/tls/openssl_owners.h"
 
 namespace drover {
 namespace {
@@ -33,51 +36,9 @@ constexpr char kSettings = 4;     // Type of frame, its fourth byte.
 constexpr char kTlsAlert = 0x15;  // RFC 8446: type of record.
 constexpr unsigned char kAlpn[] = {2, 'h', '2'};
 
-template <auto kFree>
-struct Freeing {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
 using Context = std::unique_ptr<SSL_CTX, Freeing<&SSL_CTX_free>>;
 using Connection = std::unique_ptr<SSL, Freeing<&SSL_free>>;
-using Certificate = std::unique_ptr<X509, Freeing<&X509_free>>;
-using Bio = std::unique_ptr<BIO, Freeing<&BIO_free_all>>;
 using Addresses = std::unique_ptr<addrinfo, Freeing<&freeaddrinfo>>;
-
-class Socket {
- public:
-  Socket() = default;
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket& operator=(Socket&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
-
-struct Target {
-  std::string host;  // Without brackets.
-  std::string port;
-};
-
-Target Split(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return {address, ""};
-  Target target{address.substr(0, colon), address.substr(colon + 1)};
-  if (target.host.starts_with('[') && target.host.ends_with(']')) {
-    target.host = target.host.substr(1, target.host.size() - 2);
-  }
-  return target;
-}
 
 // 0, or errno of what went wrong.
 int ConnectWithin(int fd, const addrinfo& address, int timeout_ms) {
@@ -100,7 +61,7 @@ int ConnectWithin(int fd, const addrinfo& address, int timeout_ms) {
 }
 
 // No socket: `found` says why.
-Socket Dial(const Target& target, int timeout_ms, Handshake* found) {
+Descriptor Dial(const HostAndPort& target, int timeout_ms, Handshake* found) {
   addrinfo wanted = {};
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* first = nullptr;
@@ -108,22 +69,22 @@ Socket Dial(const Target& target, int timeout_ms, Handshake* found) {
   if (failed != 0) {
     found->speech = Speech::kUnresolved;
     found->detail = gai_strerror(failed);
-    return Socket();
+    return Descriptor();
   }
   const Addresses addresses(first);
   int error = 0;
   for (const addrinfo* one = first; one != nullptr; one = one->ai_next) {
-    Socket dialled(socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (dialled.fd() < 0) {
+    Descriptor dialled(socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (dialled.number() < 0) {
       error = errno;
       continue;
     }
-    error = ConnectWithin(dialled.fd(), *one, timeout_ms);
+    error = ConnectWithin(dialled.number(), *one, timeout_ms);
     if (error == 0) return dialled;
   }
   found->speech = error == ECONNREFUSED ? Speech::kRefused : Speech::kUnreachable;
   found->detail = strerror(error);
-  return Socket();
+  return Descriptor();
 }
 
 // What comes back for HTTP/2 in plain text.
@@ -159,7 +120,7 @@ bool IsIp(const std::string& host) {
          inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
 }
 
-void ReadPeer(SSL* connection, const Target& target, bool has_authority, Handshake* found) {
+void ReadPeer(SSL* connection, const HostAndPort& target, bool has_authority, Handshake* found) {
   const Certificate peer(SSL_get1_peer_certificate(connection));
   if (peer == nullptr) return;
   found->name_fits = IsIp(target.host)
@@ -204,7 +165,7 @@ bool IsAlertAboutUs(unsigned long error) {
 }
 
 // Whether the other end speaks TLS at all; then `found` holds what came of it.
-bool ShakeHands(int fd, const Target& target, const TlsFlags& flags, Handshake* found) {
+bool ShakeHands(int fd, const HostAndPort& target, const TlsFlags& flags, Handshake* found) {
   ERR_clear_error();
   const Context context(SSL_CTX_new(TLS_client_method()));
   if (context == nullptr) return false;
@@ -234,17 +195,17 @@ bool ShakeHands(int fd, const Target& target, const TlsFlags& flags, Handshake* 
 
 Handshake ProbeServer(const std::string& address, const TlsFlags& flags, int timeout_ms) {
   Handshake found;
-  const Target target = Split(address);
+  const HostAndPort target = SplitHostPort(address);
   {
-    const Socket plain = Dial(target, timeout_ms, &found);
-    if (plain.fd() < 0) return found;
-    found.speech = SpeechInPlainText(plain.fd());
+    const Descriptor plain = Dial(target, timeout_ms, &found);
+    if (plain.number() < 0) return found;
+    found.speech = SpeechInPlainText(plain.number());
   }
   // A TLS server may also hang up without a word.
   if (found.speech != Speech::kTls && found.speech != Speech::kNothing) return found;
-  const Socket secure = Dial(target, timeout_ms, &found);
-  if (secure.fd() < 0) return found;
-  if (ShakeHands(secure.fd(), target, flags, &found)) found.speech = Speech::kTls;
+  const Descriptor secure = Dial(target, timeout_ms, &found);
+  if (secure.number() < 0) return found;
+  if (ShakeHands(secure.number(), target, flags, &found)) found.speech = Speech::kTls;
   return found;
 }
 

@@ -11,6 +11,8 @@
 
 #include <utility>
 
+#include "common/base/descriptor.h"
+
 namespace drover {
 namespace {
 
@@ -50,22 +52,6 @@ Status ErrnoStatus(const std::string& what, int error) {
   _exit(written == sizeof(error) ? 127 : 126);
 }
 
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  ~Fd() { Close(); }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-  void Close() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
-
 }  // namespace
 
 ChildProcess::~ChildProcess() {
@@ -83,14 +69,14 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
 
 Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& arguments,
                                          const std::string& log_path) {
-  const Fd log(open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (log.get() < 0) return ErrnoStatus("opening " + log_path, errno);
-  const Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (null.get() < 0) return ErrnoStatus("opening /dev/null", errno);
+  const Descriptor log(open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (log.number() < 0) return ErrnoStatus("opening " + log_path, errno);
+  const Descriptor null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (null.number() < 0) return ErrnoStatus("opening /dev/null", errno);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus("making a pipe", errno);
-  const Fd read_end(ends[0]);
-  Fd write_end(ends[1]);
+  const Descriptor read_end(ends[0]);
+  Descriptor write_end(ends[1]);
 
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -98,13 +84,13 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& argumen
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) return ErrnoStatus("starting " + arguments[0], errno);
-  if (pid == 0) RunChild(argv.data(), log.get(), null.get(), write_end.get(), parent);
+  if (pid == 0) RunChild(argv.data(), log.number(), null.number(), write_end.number(), parent);
 
   ChildProcess child;
   child.pid_ = pid;
   write_end.Close();
   int error = 0;
-  if (read(read_end.get(), &error, sizeof(error)) == sizeof(error)) {
+  if (read(read_end.number(), &error, sizeof(error)) == sizeof(error)) {
     return ErrnoStatus("starting " + arguments[0], error);
   }
   return child;
