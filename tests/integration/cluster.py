@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -161,39 +160,6 @@ class Run:
         for log in sorted((self.state_dir / "logs").glob("*.log")):
             parts += [f"--- {log.name}", *log.read_text().splitlines()[-25:]]
         return "\n".join(parts)
-
-
-class Daemon:
-    """A daemon started by hand; its log is a file."""
-
-    def __init__(self, folder, name, program, *flags, descriptors=None):
-        self.path = folder / f"{name}.log"
-        limit = descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
-                                                            (descriptors, descriptors)))
-        with open(self.path, "wb") as log:
-            self.process = subprocess.Popen([BIN / program, *map(str, flags)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=limit)
-
-    def log(self):
-        return self.path.read_text(errors="replace")
-
-    def wait_for(self, pattern):
-        def look():
-            found = re.search(pattern, self.log())
-            if found is None and self.process.poll() is not None:
-                raise AssertionError(f"ended before {pattern}:\n{self.log()}")
-            return found
-        return wait_until(pattern, look)
-
-    def end(self):
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 def wait_until(what, condition):

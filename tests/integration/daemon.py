@@ -40,3 +40,12 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class TestCase(cluster.TestCase):
+    """Daemons that a test started end with it."""
+
+    def start(self, name, program, *flags, **options):
+        daemon = Daemon(self.folder, name, program, *flags, **options)
+        self.addCleanup(daemon.end)
+        return daemon

@@ -7,12 +7,13 @@ usage: queue_test.py BIN_DIR [unittest arguments]
 import json
 
 import cluster
+import daemon
 
 # Long enough to be suspended in the middle, and short ones.
 LONGEST, LONG, SHORT = 220, 100, 16
 
 
-class QueueTest(cluster.TestCase):
+class QueueTest(daemon.TestCase):
     def setUp(self):
         super().setUp()
         port_file = self.folder / "port"
@@ -27,11 +28,6 @@ class QueueTest(cluster.TestCase):
         for number in range(3):
             self.start(f"worker-{number}", "drover-worker", "--lanes", 1,
                        *self.node(f"worker-{number}"))
-
-    def start(self, name, program, *flags):
-        daemon = cluster.Daemon(self.folder, name, program, *flags)
-        self.addCleanup(daemon.end)
-        return daemon
 
     def node(self, name):
         return ["--coordinator", self.address, "--name", name]

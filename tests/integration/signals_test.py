@@ -10,17 +10,12 @@ import re
 import signal
 
 import cluster
-from daemon import Daemon
+import daemon
 
 ROLES = ("worker-0", "shard-0", "coordinator")
 
 
-class SignalsTest(cluster.TestCase):
-    def start(self, name, program, *flags):
-        daemon = Daemon(self.folder, name, program, *flags)
-        self.addCleanup(daemon.end)
-        return daemon
-
+class SignalsTest(daemon.TestCase):
     def start_all(self, port="0"):
         """A coordinator, a shard and a worker that know each other; by name."""
         port_file = self.folder / "port"

@@ -18,12 +18,12 @@ import urllib.request
 
 import cluster
 import event_file
-from daemon import Daemon
+import daemon
 
 ANY_PORT = "127.0.0.1:0"
 
 
-class TlsTest(cluster.TestCase):
+class TlsTest(daemon.TestCase):
     def setUp(self):
         super().setUp()
         self.certs = self.folder / "certs"
@@ -34,11 +34,6 @@ class TlsTest(cluster.TestCase):
         folder = folder or self.certs
         return ["--tls-cert", folder / f"{name}.crt", "--tls-key", folder / f"{name}.key",
                 "--tls-ca", folder / "ca.crt"]
-
-    def start(self, name, program, *flags, **options):
-        daemon = cluster.Daemon(self.folder, name, program, *flags, **options)
-        self.addCleanup(daemon.end)
-        return daemon
 
     def start_coordinator(self, *flags):
         """Beyond loopback, which only TLS allows."""
@@ -214,9 +209,9 @@ class TlsTest(cluster.TestCase):
                 ("drover-shard", ["--coordinator", "192.0.2.1:1", "--listen", ANY_PORT]),
                 ("drover-worker", ["--coordinator", "192.0.2.1:1"])):
             with self.subTest(program=program, flags=flags):
-                daemon = self.start("refused", program, *flags)
-                self.assertEqual(daemon.process.wait(cluster.PATIENCE_S), 78)
-                self.assertIn("--tls-cert", daemon.log())
+                refused = self.start("refused", program, *flags)
+                self.assertEqual(refused.process.wait(cluster.PATIENCE_S), 78)
+                self.assertIn("--tls-cert", refused.log())
         insecure = self.start("insecure", "drover-coordinator", "--listen", "0.0.0.0:0",
                               "--metrics", "", "--state-dir", self.folder / "insecure-state",
                               "--insecure")
