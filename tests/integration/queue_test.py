@@ -78,7 +78,7 @@ class QueueTest(daemon.TestCase):
         two = self.submit("two", max_workers=2, **kinds["two"])
         self.wait_for(one, "RUNNING", workers=1)
         self.wait_for(two, "RUNNING", workers=2)
-        late = self.submit("late", min_workers=2, ttl_after_end="5s", **kinds["small"])
+        late = self.submit("late", min_workers=2, ttl_after_end="10s", **kinds["small"])
         soon = self.submit("soon", min_workers=2, priority=1, **kinds["small"])
         table = self.drover("get", "jobs")
         self.assertRegex(table, r"two +RUNNING +2 ")

@@ -6,14 +6,12 @@ usage: status_page_test.py BIN_DIR [unittest arguments]
 """
 
 import json
-import pathlib
-import re
-import subprocess
 import unittest
 import urllib.request
 
 import browser
 import cluster
+import daemon
 
 POINTS = ("(document.querySelector('#chart-{} path:last-of-type')?.getAttribute('d')"
           ".match(/[ML]/g) ?? []).length")
@@ -37,7 +35,7 @@ def hostile_facts(facts, evil):
 
 
 @unittest.skipUnless(browser.program(), "no browser: apt-get install chromium-headless-shell")
-class StatusPageTest(cluster.TestCase):
+class StatusPageTest(daemon.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -146,17 +144,9 @@ class StatusPageTest(cluster.TestCase):
         self.assertIn("Content Security Policy", " ".join(page.errors))
 
     def start_coordinator(self):
-        log = open(self.folder / "coordinator.log", "w+", encoding="utf-8")
-        self.addCleanup(log.close)
-        process = subprocess.Popen(
-            [cluster.BIN / "drover-coordinator", "--listen", "127.0.0.1:0", "--metrics",
-             "127.0.0.1:0", "--state-dir", self.folder / "state"], stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        path = pathlib.Path(log.name)
-        return int(cluster.wait_until("the coordinator's port", lambda: re.search(
-            r"metrics_port=(\d+)", path.read_text(encoding="utf-8")))[1])
+        coordinator = self.start("coordinator", "drover-coordinator", "--listen", "127.0.0.1:0",
+                                 "--metrics", "127.0.0.1:0", "--state-dir", self.folder / "state")
+        return int(coordinator.wait_for(r"metrics_port=(\d+)")[1])
 
 
 if __name__ == "__main__":
