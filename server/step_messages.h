@@ -95,6 +95,18 @@ struct ReleaseOrder {
 using ShardOrder = std::variant<PlaceOrder, MeasureOrder, CommitOrder, StableOrder,
                                 WriteCheckpointOrder, ReleaseOrder>;
 
+inline uint64_t JobOfOrder(const ShardOrder& order) {
+  return std::visit(
+      [](const auto& what) {
+        if constexpr (requires { what.fence; }) {
+          return what.fence.job;
+        } else {
+          return what.job;
+        }
+      },
+      order);
+}
+
 // Shard to coordinator.
 struct PlacedReply {
   Fence fence;  // step: the version held now.

@@ -23,7 +23,7 @@
 #include "common/base/clock.h"
 #include "common/base/cpu_features.h"
 #include "common/base/file_system.h"
-#include "common/base/parse.h"
+#include "common/base/machine_memory.h"
 #include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/gpu/cublaslt.h"
@@ -40,25 +40,6 @@ namespace {
 
 constexpr uint64_t kTlsFileBytesMax = 1 << 20;
 constexpr int kProbeMs = 500;
-
-// The first line of a file of /proc that begins with `key`, without it; such files say that they
-// are empty, so that FileSystem cannot read them.
-std::string ProcLine(const char* path, std::string_view key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key)) return line.substr(key.size());
-  }
-  return "";
-}
-
-// Bytes that new processes can have; -1 when the kernel does not tell.
-int64_t AvailableMemory() {
-  std::string text = ProcLine("/proc/meminfo", "MemAvailable:");
-  std::erase(text, ' ');
-  if (text.ends_with("kB")) text.resize(text.size() - 2);
-  const Result<int64_t> kibi = ParseInt(text);
-  return kibi.ok() ? kibi.value() * 1024 : -1;
-}
 
 int64_t BytesOf(const struct statvfs& disk, fsblkcnt_t blocks) {
   return static_cast<int64_t>(blocks) * static_cast<int64_t>(disk.f_frsize);
@@ -215,7 +196,7 @@ MachineFacts GatherMachine() {
     machine.instruction_sets += IsaName(isa);
   }
   machine.has_avx2 = BestIsa() != Isa::kGeneric;
-  machine.memory_available_bytes = AvailableMemory();
+  machine.memory_available_bytes = ReadMachineMemory().available.value_or(-1);
   rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     machine.files_soft = files.rlim_cur;

@@ -23,6 +23,7 @@
 #include "common/base/end_signals.h"
 #include "common/base/file_system.h"
 #include "common/base/logging.h"
+#include "common/base/machine_memory.h"
 #include "common/base/quote.h"
 #include "common/base/thread.h"
 #include "common/config/flags.h"
@@ -38,7 +39,6 @@
 #include "common/rpc/transport.h"
 #include "server/shard/coordinator_session.h"
 #include "server/shard/gpu_device.h"
-#include "server/shard/range_memory.h"
 #include "server/shard/shard_host.h"
 #include "server/shard/tensor_service.h"
 #include "server/shard/token_gate.h"
@@ -178,7 +178,7 @@ int Run(Flags flags) {
   ShardRuntimeOptions options;
   options.state_dir = flags.state_dir;
   options.threads = CoreCount();
-  options.available_memory = [] { return AvailableMemory(); };
+  options.available_memory = [] { return ReadMachineMemory().available; };
   Result<std::shared_ptr<const ShardDevice>> device =
       OpenShardDevice(flags.device, options.threads);
   if (!device.ok()) return RefuseToStart(device.status().Annotate("--device"));

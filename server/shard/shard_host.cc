@@ -12,22 +12,6 @@
 #include "server/shard/range_memory.h"
 
 namespace drover {
-namespace {
-
-uint64_t JobOf(const ShardOrder& order) {
-  return std::visit(
-      [](const auto& what) {
-        if constexpr (requires { what.fence; }) {
-          return what.fence.job;
-        } else {
-          return what.job;
-        }
-      },
-      order);
-}
-
-}  // namespace
-
 struct ShardHost::OwnedJob {
   explicit OwnedJob(MetricRegistry* registry) : metrics(registry) {}
 
@@ -71,7 +55,7 @@ std::shared_ptr<HostedJob> ShardHost::MakeJob(uint64_t job) {
 }
 
 void ShardHost::Post(ShardOrder order) {
-  const uint64_t job = JobOf(order);
+  const uint64_t job = JobOfOrder(order);
   const auto* place = std::get_if<PlaceOrder>(&order);
   const bool release = std::holds_alternative<ReleaseOrder>(order);
   RemoveReleased();
@@ -80,17 +64,19 @@ void ShardHost::Post(ShardOrder order) {
     LogWarning({.job = job}, "order refused: reason=\"no such job is placed here\"");
     return;
   }
+  // Without the lock, which streams of other jobs want. Nobody else adds jobs meanwhile.
+  if (hosted == nullptr && place != nullptr) {
+    PlacedReply refused;
+    refused.fence = {job, place->epoch, 0};
+    refused.error = RefusalOf(*place, JobCount());
+    if (!refused.error.empty()) return send_(std::move(refused));
+  }
+  if (hosted == nullptr) hosted = MakeJob(job);
   {
     MutexLock lock(&mutex_);
     if (stopped_) return;
-    if (hosted == nullptr && place != nullptr) {
-      PlacedReply refused;
-      refused.fence = {job, place->epoch, 0};
-      refused.error = RefusalOf(*place);
-      if (!refused.error.empty()) return send_(std::move(refused));
-    }
     Slot& slot = slots_[job];
-    if (hosted == nullptr) hosted = slot.hosted = MakeJob(job);
+    slot.hosted = hosted;
     slot.released = release;
     slot.releases += release ? 1 : 0;
   }
@@ -99,18 +85,15 @@ void ShardHost::Post(ShardOrder order) {
 
 // A job that began elsewhere or before is never refused for its size: it fitted then, and an
 // estimate must not end it.
-std::string ShardHost::RefusalOf(const PlaceOrder& place) const {
-  if (slots_.size() >= kJobsMax) {
-    return fmt::format("{} jobs are placed here already", slots_.size());
-  }
+std::string ShardHost::RefusalOf(const PlaceOrder& place, size_t others) const {
+  if (others >= kJobsMax) return fmt::format("{} jobs are placed here already", others);
   const bool begins = place.discard && place.origin.checkpoint.empty();
-  if (!begins || slots_.empty() || options_.available_memory == nullptr) return "";
-  const uint64_t needed = RangeBytes(place);
-  const std::optional<uint64_t> available = options_.available_memory();
+  if (!begins || others == 0 || options_.available_memory == nullptr) return "";
+  const int64_t needed = static_cast<int64_t>(RangeBytes(place));
+  const std::optional<int64_t> available = options_.available_memory();
   if (!available || needed <= *available) return "";
   return fmt::format("the job needs {} MB of memory here, {} MB are left beside {} other job{}",
-                     needed / 1'000'000, *available / 1'000'000, slots_.size(),
-                     slots_.size() == 1 ? "" : "s");
+                     needed / 1'000'000, *available / 1'000'000, others, others == 1 ? "" : "s");
 }
 
 void ShardHost::OnForgotten(uint64_t job) {
@@ -147,6 +130,11 @@ std::shared_ptr<HostedJob> ShardHost::Find(uint64_t job) const {
   MutexLock lock(&mutex_);
   const auto slot = slots_.find(job);
   return slot == slots_.end() ? nullptr : slot->second.hosted;
+}
+
+size_t ShardHost::JobCount() const {
+  MutexLock lock(&mutex_);
+  return slots_.size();
 }
 
 std::vector<uint64_t> ShardHost::Jobs() const {

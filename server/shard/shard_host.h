@@ -72,8 +72,9 @@ class ShardHost {
             std::unique_ptr<ShardStore> store);
 
   std::shared_ptr<HostedJob> MakeJob(uint64_t job);
-  // Why a job that is not here yet cannot be placed; empty when it can.
-  std::string RefusalOf(const PlaceOrder& place) const DROVER_REQUIRES(mutex_);
+  size_t JobCount() const DROVER_EXCLUDES(mutex_);
+  // Why a job that is not here yet cannot be placed beside so many others; empty when it can.
+  std::string RefusalOf(const PlaceOrder& place, size_t others) const;
   void OnForgotten(uint64_t job) DROVER_EXCLUDES(mutex_);
   void RemoveReleased() DROVER_EXCLUDES(mutex_);
 

@@ -42,9 +42,9 @@ struct ShardRuntimeOptions {
   Duration reader_patience = std::chrono::seconds(2);
   // Told on the step thread after each ReleaseOrder. May be empty.
   std::function<void()> on_forgotten = nullptr;
-  // Bytes that the process may still take. May be empty, or not know: then nothing is refused for
-  // its size.
-  std::function<std::optional<uint64_t>()> available_memory = nullptr;
+  // For ShardHost: bytes that the process may still take. May be empty, or not know: then nothing
+  // is refused for its size.
+  std::function<std::optional<int64_t>()> available_memory = nullptr;
 };
 
 class ShardRuntime {

@@ -298,7 +298,7 @@ class Cluster {
     } else if (const auto* send_shard = std::get_if<SendToShard>(&action)) {
       const auto name = NameOf(send_shard->session);
       if (name) {
-        ToShard(*name, JobOf(send_shard->order),
+        ToShard(*name, JobOfOrder(send_shard->order),
                 [order = send_shard->order](SimShard* shard) { shard->Order(order); });
       }
     } else if (const auto* raise = std::get_if<RaiseEpoch>(&action)) {
@@ -329,18 +329,6 @@ class Cluster {
       return store.second.state == JobState::kRunning;
     });
     side_by_side_ |= running > 1;
-  }
-
-  static uint64_t JobOf(const ShardOrder& order) {
-    return std::visit(
-        [](const auto& what) -> uint64_t {
-          if constexpr (requires { what.fence; }) {
-            return what.fence.job;
-          } else {
-            return what.job;
-          }
-        },
-        order);
   }
 
   std::optional<std::string> NameOf(SessionId session) const {

@@ -137,7 +137,7 @@ class ShardHostTest : public testing::Test {
   SlowJob second_{layout_, RuleOf(kSecond)};
   MetricRegistry registry_{MetricRole::kShard};
   BoundedQueue<ShardReply> replies_{100};
-  std::optional<uint64_t> available_;
+  std::optional<int64_t> available_;
   std::unique_ptr<ShardHost> host_;
 };
 
