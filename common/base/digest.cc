@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
-#include <array>
-
 #include "common/base/check.h"
 
 namespace drover {
@@ -25,13 +23,25 @@ void Sha256::Update(const void* data, size_t size) {
   DROVER_CHECK(EVP_DigestUpdate(state_->context, data, size) == 1);
 }
 
-std::string Sha256::HexDigest() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes;
+std::array<unsigned char, Sha256::kBytes> Sha256::Finish() {
+  std::array<unsigned char, kBytes> bytes;
   unsigned int size = 0;
   DROVER_CHECK(EVP_DigestFinal_ex(state_->context, bytes.data(), &size) == 1);
+  DROVER_CHECK(size == bytes.size());
+  return bytes;
+}
+
+std::string Sha256::HexDigest() {
   std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", bytes[i]);
+  for (const unsigned char byte : Finish()) hex += fmt::format("{:02x}", byte);
   return hex;
+}
+
+std::string Sha256::Base64Digest() {
+  const std::array<unsigned char, kBytes> bytes = Finish();
+  std::array<unsigned char, (kBytes + 2) / 3 * 4 + 1> text;  // Ends with a zero.
+  const int size = EVP_EncodeBlock(text.data(), bytes.data(), static_cast<int>(bytes.size()));
+  return std::string(text.begin(), text.begin() + size);
 }
 
 }  // namespace drover

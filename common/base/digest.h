@@ -3,6 +3,7 @@
 #ifndef DROVER_COMMON_BASE_DIGEST_H_
 #define DROVER_COMMON_BASE_DIGEST_H_
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -17,11 +18,14 @@ class Sha256 {
   Sha256& operator=(const Sha256&) = delete;
 
   void Update(const void* data, size_t size);
-  // 64 lower-case hexadecimal digits. Ends the stream: call once.
-  std::string HexDigest();
+  // One of them ends the stream: call once.
+  std::string HexDigest();     // 64 lower-case hexadecimal digits.
+  std::string Base64Digest();  // RFC 4648, section 4: 44 characters.
 
  private:
   struct State;
+  static constexpr size_t kBytes = 32;
+  std::array<unsigned char, kBytes> Finish();
   std::unique_ptr<State> state_;
 };
 

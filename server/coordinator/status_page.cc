@@ -13,24 +13,6 @@ namespace {
 
 constexpr size_t kJobBytesMax = 64;
 
-int HexValue(char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; }
-
-// RFC 4648 section 4, of bytes given as hexadecimal digits.
-std::string Base64OfHex(const std::string& hex) {
-  static constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  // Three digits are twelve bits: two characters.
-  for (size_t i = 0; i < hex.size(); i += 3) {
-    int bits = 0;
-    for (size_t k = i; k < i + 3; ++k) bits = bits * 16 + (k < hex.size() ? HexValue(hex[k]) : 0);
-    text += kAlphabet[static_cast<size_t>(bits >> 6)];
-    if (i + 1 < hex.size()) text += kAlphabet[static_cast<size_t>(bits & 63)];
-  }
-  while (text.size() % 4 != 0) text += '=';
-  return text;
-}
-
 // "'sha256-...'" of what stands between the first <tag> and the </tag> after it.
 std::string HashOf(std::string_view html, const std::string& tag) {
   const std::string open = "<" + tag + ">";
@@ -40,7 +22,7 @@ std::string HashOf(std::string_view html, const std::string& tag) {
   const std::string_view text = rest.substr(0, rest.find("</" + tag + ">"));
   Sha256 digest;
   digest.Update(text.data(), text.size());
-  return fmt::format("'sha256-{}'", Base64OfHex(digest.HexDigest()));
+  return fmt::format("'sha256-{}'", digest.Base64Digest());
 }
 
 bool MayBeInName(char c) {

@@ -37,5 +37,13 @@ TEST(Sha256Test, OfAMillionLettersInPieces) {
   EXPECT_EQ(digest.HexDigest(), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+// By: printf abc | openssl dgst -sha256 -binary | base64
+TEST(Sha256Test, InBase64) {
+  Sha256 digest;
+  digest.Update("abc", 3);
+
+  EXPECT_EQ(digest.Base64Digest(), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+}
+
 }  // namespace
 }  // namespace drover
