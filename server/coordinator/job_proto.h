@@ -13,10 +13,10 @@
 
 namespace drover {
 
-// What users are told of a job beyond the core's record; does not change what the core decides.
 // Who made a job where nobody is asked who he is.
 inline constexpr char kLocalOwner[] = "local";
 
+// What users are told of a job beyond the core's record; does not change what the core decides.
 struct JobFacts {
   v1::JobSpec spec;  // With every default.
   std::string spec_digest;

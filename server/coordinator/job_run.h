@@ -41,7 +41,6 @@ class JobRun {
   JobRun(JobRecord* record, Members* members, uint32_t shards_min,
          const std::string& checkpoint_directory, bool restored, Turn* turn);
 
-  uint64_t job() const { return record_->id; }
   bool IsOn(const std::string& shard) const { return SlotOf(shard).has_value(); }
   bool stopping() const { return stopping_ != Stopping::kNo; }
   Phase phase() const { return phase_; }

@@ -48,7 +48,7 @@ void JobRun::OnWorkerGone(const WorkerMember& worker, const std::string& reason,
 
 void JobRun::OnDescribed(const ModelDescribed& event, Turn* turn) {
   WorkerMember* const found = members_->FindWorker(event.session, record_->id);
-  if (found == nullptr || event.job != record_->id) return;
+  if (found == nullptr) return;
   WorkerMember& worker = *found;
   worker.heard = turn->now;
   if (!event.numeric_class.empty()) worker.numeric_class = event.numeric_class;

@@ -1,6 +1,6 @@
-// The past of jobs for the status page: a thinned row of steps, evaluations and the last lines,
-// read from the events as they come and kept for a few jobs, so that a poll reads only what is new.
-// Thread-safe.
+// The past of jobs for the status page: steps and evaluations, evenly over the job as the desk
+// picks them, and the last lines. Lines are read from the events as they come and kept for a few
+// jobs, so that a poll reads only what is new. Thread-safe.
 
 #ifndef DROVER_SERVER_COORDINATOR_STATUS_HISTORY_H_
 #define DROVER_SERVER_COORDINATOR_STATUS_HISTORY_H_

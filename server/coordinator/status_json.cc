@@ -31,14 +31,20 @@ std::string Dial(const StatusFacts& facts) {
   return facts.server.empty() ? "127.0.0.1:50050" : facts.server;
 }
 
-NextCommand StartShard(const StatusFacts& facts) {
-  return {fmt::format("drover-shard --coordinator {} --listen 127.0.0.1:0", Dial(facts)),
-          fmt::format("{} of {} shards are there", facts.shards_total,
-                      std::max<uint32_t>(1, facts.shards_min))};
-}
-
-NextCommand StartWorker(const StatusFacts& facts) {
-  return {fmt::format("drover-worker --coordinator {}", Dial(facts)), "no worker is there"};
+// The processes without which no job starts.
+std::vector<NextCommand> ForCluster(const StatusFacts& facts) {
+  std::vector<NextCommand> commands;
+  const int64_t shards_wanted = std::max<int64_t>(1, facts.shards_min);
+  if (facts.shards_total < shards_wanted) {
+    commands.push_back(
+        {fmt::format("drover-shard --coordinator {} --listen 127.0.0.1:0", Dial(facts)),
+         fmt::format("{} of {} shards are there", facts.shards_total, shards_wanted)});
+  }
+  if (facts.workers_total == 0) {
+    commands.push_back(
+        {fmt::format("drover-worker --coordinator {}", Dial(facts)), "no worker is there"});
+  }
+  return commands;
 }
 
 const StatusJob* Selected(const StatusFacts& facts) {
@@ -174,24 +180,16 @@ Json ListOf(const std::vector<T>& items, const F& to_json) {
 
 std::vector<NextCommand> NextCommands(const StatusFacts& facts) {
   const StatusJob* job = Selected(facts);
-  if (job != nullptr) {
-    std::vector<NextCommand> commands =
-        ForJob(facts, *job, job->is_newest_of_name ? job->name : job->id);
-    // A job that waits for processes needs these before all else.
-    const bool waits = !IsOver(job->state) && job->state != "SUSPENDED";
-    if (waits && facts.workers_total == 0) commands.insert(commands.begin(), StartWorker(facts));
-    if (waits && facts.shards_total < std::max<int64_t>(1, facts.shards_min)) {
-      commands.insert(commands.begin(), StartShard(facts));
-    }
+  // A job that waits for processes needs these before all else.
+  const bool waits = job == nullptr || (!IsOver(job->state) && job->state != "SUSPENDED");
+  std::vector<NextCommand> commands = waits ? ForCluster(facts) : std::vector<NextCommand>();
+  if (job == nullptr) {
+    commands.push_back({Drover(facts, fmt::format("submit {}", kExample)),
+                        "train the example; your own job file works the same way"});
     return commands;
   }
-  std::vector<NextCommand> commands;
-  if (facts.shards_total < std::max<int64_t>(1, facts.shards_min)) {
-    commands.push_back(StartShard(facts));
-  }
-  if (facts.workers_total == 0) commands.push_back(StartWorker(facts));
-  commands.push_back({Drover(facts, fmt::format("submit {}", kExample)),
-                      "train the example; your own job file works the same way"});
+  const std::string& name = job->is_newest_of_name ? job->name : job->id;
+  for (NextCommand& command : ForJob(facts, *job, name)) commands.push_back(std::move(command));
   return commands;
 }
 
