@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "common/tls/handshake.h"
+
 namespace drover {
 
 struct MachineFacts {
@@ -75,36 +77,17 @@ struct CredentialFacts {
   std::string token_problem;     // Unreadable, open to others, or without TLS.
 };
 
-enum class PeerSpeech {
-  kNothing,      // It takes connections and says nothing, or hangs up.
-  kUnresolved,   // No such name.
-  kRefused,      // Nobody listens.
-  kUnreachable,  // No answer, no route.
-  kHttp1,        // A web server, or /metrics.
-  kPlainGrpc,
-  kTls,
-  kOther,
-};
-
 struct ServerFacts {
   std::string address;
   bool asked_for = false;  // With --server, so that it ought to be there.
-  PeerSpeech speech = PeerSpeech::kNothing;
-  std::string detail;  // errno's text.
-  // With kTls, when we use TLS, too.
-  std::string untrusted;           // Why its certificate is not of our authority.
-  bool name_fits = true;           // Whether it holds the name that we dial.
-  std::vector<std::string> names;  // That it does hold.
-  int64_t not_before_unix_s = 0;
-  int64_t not_after_unix_s = 0;
-  bool turned_us_away = false;  // It wants a certificate, or another one.
+  Handshake found;         // With our certificates, if there are any.
   // Of a call that lists jobs.
   bool answered = false;
   std::string call_problem;
 };
 
 // A job that is not over, as the coordinator tells.
-struct JobFacts {
+struct OpenJob {
   std::string name;
   std::string state;   // "RUNNING"
   std::string reason;  // "WAITING_FOR_WORKERS"
@@ -142,7 +125,7 @@ struct DoctorFacts {
   std::vector<PortFacts> ports;
   CredentialFacts credentials;
   std::optional<ServerFacts> server;
-  std::optional<std::vector<JobFacts>> jobs;  // When the server answered.
+  std::optional<std::vector<OpenJob>> jobs;  // When the server answered.
   std::optional<JobNeeds> job;
 };
 

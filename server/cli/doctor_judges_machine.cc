@@ -19,6 +19,10 @@ constexpr uint64_t kFilesLow = 1024;
 constexpr int64_t kSkewSeconds = 5;
 constexpr int64_t kYear2026 = 1767225600;  // date -u -d 2026-01-01 +%s
 
+bool IsLoopbackAddress(const std::string& address) {
+  return address.starts_with("127.") || address == "::1";
+}
+
 }  // namespace
 
 // ---- The machine.
@@ -89,19 +93,11 @@ Verdict JudgeClock(const DoctorFacts& facts) {
   if (now < kYear2026) return Fail("it is " + FormatTime(now * 1000) + " here");
   int64_t ahead = 0;  // Of the coordinator.
   if (facts.jobs.has_value()) {
-    for (const JobFacts& job : *facts.jobs) ahead = std::max(ahead, job.create_time_unix_s - now);
+    for (const OpenJob& job : *facts.jobs) ahead = std::max(ahead, job.create_time_unix_s - now);
   }
   if (ahead <= kSkewSeconds) return Ok(FormatTime(now * 1000));
   return Warn(fmt::format("the coordinator's is {} s ahead, or more", ahead));
 }
-
-namespace {
-
-bool IsLoopbackAddress(const std::string& address) {
-  return address.starts_with("127.") || address == "::1";
-}
-
-}  // namespace
 
 Verdict JudgeHostName(const DoctorFacts& facts) {
   const MachineFacts& machine = facts.machine;

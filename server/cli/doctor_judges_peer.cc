@@ -10,6 +10,32 @@ namespace {
 constexpr int64_t kDaySeconds = 86400;
 constexpr int64_t kRenewDays = 14;
 
+// Whether there is a certificate to be judged.
+bool HasCertificate(const CredentialFacts& mine) {
+  return mine.tls && !mine.certificate.empty() && mine.not_after_unix_s != 0;
+}
+
+bool TakesConnections(const ServerFacts& server) {
+  return server.found.speech != Handshake::Speech::kUnresolved &&
+         server.found.speech != Handshake::Speech::kRefused &&
+         server.found.speech != Handshake::Speech::kUnreachable;
+}
+
+// Both ends speak TLS.
+bool BothTls(const DoctorFacts& facts) {
+  return facts.server.has_value() && facts.server->found.speech == Handshake::Speech::kTls &&
+         facts.credentials.tls;
+}
+
+// The first job that waits for this `reason`.
+Verdict JudgeReason(const DoctorFacts& facts, const char* reason, const char* fine) {
+  if (!facts.jobs.has_value() || facts.jobs->empty()) return std::nullopt;
+  for (const OpenJob& job : *facts.jobs) {
+    if (job.reason == reason) return Fail(job.name + ": " + job.message);
+  }
+  return Ok(fine);
+}
+
 }  // namespace
 
 // ---- What this call shows of itself.
@@ -21,15 +47,6 @@ Verdict JudgeTlsFiles(const DoctorFacts& facts) {
   if (!mine.unreadable.empty()) return Fail(mine.unreadable);
   return Ok("all readable");
 }
-
-// Whether there is a certificate to be judged.
-namespace {
-
-bool HasCertificate(const CredentialFacts& mine) {
-  return mine.tls && !mine.certificate.empty() && mine.not_after_unix_s != 0;
-}
-
-}  // namespace
 
 Verdict JudgeExpiry(const DoctorFacts& facts) {
   const CredentialFacts& mine = facts.credentials;
@@ -83,54 +100,47 @@ Verdict JudgeToken(const DoctorFacts& facts) {
 Verdict JudgeReach(const DoctorFacts& facts) {
   if (!facts.server.has_value()) return std::nullopt;
   const ServerFacts& server = *facts.server;
-  switch (server.speech) {
-    case PeerSpeech::kUnresolved:
-      return Fail(fmt::format("{}: no such name ({})", server.address, server.detail));
-    case PeerSpeech::kRefused:
+  switch (server.found.speech) {
+    case Handshake::Speech::kUnresolved:
+      return Fail(fmt::format("{}: no such name ({})", server.address, server.found.detail));
+    case Handshake::Speech::kRefused:
       if (!server.asked_for) return Ok("none at " + server.address);
       return Fail("nobody listens on " + server.address);
-    case PeerSpeech::kUnreachable:
-      return Fail(fmt::format("{} does not answer ({})", server.address, server.detail),
+    case Handshake::Speech::kUnreachable:
+      return Fail(fmt::format("{} does not answer ({})", server.address, server.found.detail),
                   "a firewall, a wrong address, or a machine that is down");
-    case PeerSpeech::kNothing:
-    case PeerSpeech::kHttp1:
-    case PeerSpeech::kPlainGrpc:
-    case PeerSpeech::kTls:
-    case PeerSpeech::kOther:
+    case Handshake::Speech::kNothing:
+    case Handshake::Speech::kHttp1:
+    case Handshake::Speech::kHttp2:
+    case Handshake::Speech::kTls:
+    case Handshake::Speech::kOther:
       return Ok(server.address + " takes connections");
   }
   return std::nullopt;
 }
 
-namespace {
-
-bool TakesConnections(const ServerFacts& server) {
-  return server.speech != PeerSpeech::kUnresolved && server.speech != PeerSpeech::kRefused &&
-         server.speech != PeerSpeech::kUnreachable;
-}
-
-}  // namespace
-
 Verdict JudgePort(const DoctorFacts& facts) {
   if (!facts.server.has_value() || !TakesConnections(*facts.server)) return std::nullopt;
   const ServerFacts& server = *facts.server;
-  if (server.speech == PeerSpeech::kHttp1) return Fail(server.address + " speaks HTTP/1");
-  if (server.speech == PeerSpeech::kOther) return Fail(server.address + " speaks something else");
-  if (server.speech == PeerSpeech::kNothing) {
+  if (server.found.speech == Handshake::Speech::kHttp1)
+    return Fail(server.address + " speaks HTTP/1");
+  if (server.found.speech == Handshake::Speech::kOther)
+    return Fail(server.address + " speaks something else");
+  if (server.found.speech == Handshake::Speech::kNothing) {
     return Fail(server.address + " takes connections and says nothing");
   }
-  return Ok(server.speech == PeerSpeech::kTls ? "TLS" : "gRPC in plain text");
+  return Ok(server.found.speech == Handshake::Speech::kTls ? "TLS" : "gRPC in plain text");
 }
 
 Verdict JudgeTlsMatch(const DoctorFacts& facts) {
   if (!facts.server.has_value()) return std::nullopt;
   const ServerFacts& server = *facts.server;
   const bool tls = facts.credentials.tls;
-  if (server.speech == PeerSpeech::kTls && !tls) {
+  if (server.found.speech == Handshake::Speech::kTls && !tls) {
     return Fail("the coordinator speaks TLS, this call plain text",
                 "give --tls-ca, and --tls-cert with --tls-key or --token-file");
   }
-  if (server.speech == PeerSpeech::kPlainGrpc && tls) {
+  if (server.found.speech == Handshake::Speech::kHttp2 && tls) {
     return Fail(
         "the coordinator speaks plain text, this call TLS",
         "leave out --tls-..., or start the coordinator with --tls-cert, --tls-key, --tls-ca");
@@ -138,46 +148,37 @@ Verdict JudgeTlsMatch(const DoctorFacts& facts) {
   return std::nullopt;
 }
 
-// Both ends speak TLS.
-namespace {
-
-bool BothTls(const DoctorFacts& facts) {
-  return facts.server.has_value() && facts.server->speech == PeerSpeech::kTls &&
-         facts.credentials.tls;
-}
-
-}  // namespace
-
 Verdict JudgeServerTrust(const DoctorFacts& facts) {
   if (!BothTls(facts)) return std::nullopt;
   const ServerFacts& server = *facts.server;
-  return server.untrusted.empty() ? Ok("signed by --tls-ca") : Fail(server.untrusted);
+  return server.found.untrusted.empty() ? Ok("signed by --tls-ca") : Fail(server.found.untrusted);
 }
 
 Verdict JudgeServerTime(const DoctorFacts& facts) {
-  if (!BothTls(facts) || facts.server->not_after_unix_s == 0) return std::nullopt;
+  if (!BothTls(facts) || facts.server->found.not_after_unix_s == 0) return std::nullopt;
   const ServerFacts& server = *facts.server;
   const int64_t now = facts.machine.now_unix_s;
-  const std::string until = FormatTime(server.not_after_unix_s * 1000);
-  if (now < server.not_before_unix_s) {
-    return Fail("good only from " + FormatTime(server.not_before_unix_s * 1000),
+  const std::string until = FormatTime(server.found.not_after_unix_s * 1000);
+  if (now < server.found.not_before_unix_s) {
+    return Fail("good only from " + FormatTime(server.found.not_before_unix_s * 1000),
                 "set the clocks of both machines");
   }
-  if (now >= server.not_after_unix_s) return Fail("ran out on " + until);
-  return server.not_after_unix_s - now < kRenewDays * kDaySeconds ? Warn("runs out on " + until)
-                                                                  : Ok("good until " + until);
+  if (now >= server.found.not_after_unix_s) return Fail("ran out on " + until);
+  return server.found.not_after_unix_s - now < kRenewDays * kDaySeconds
+             ? Warn("runs out on " + until)
+             : Ok("good until " + until);
 }
 
 Verdict JudgeServerName(const DoctorFacts& facts) {
-  if (!BothTls(facts) || facts.server->names.empty()) return std::nullopt;
+  if (!BothTls(facts) || facts.server->found.names.empty()) return std::nullopt;
   const ServerFacts& server = *facts.server;
-  const std::string names = fmt::format("{}", fmt::join(server.names, ", "));
-  if (server.name_fits) return Ok(names);
+  const std::string names = fmt::format("{}", fmt::join(server.found.names, ", "));
+  if (server.found.name_fits) return Ok(names);
   return Fail(fmt::format("{} is not among its names: {}", server.address, names));
 }
 
 Verdict JudgeTurnedAway(const DoctorFacts& facts) {
-  if (!BothTls(facts) || !facts.server->turned_us_away) return std::nullopt;
+  if (!BothTls(facts) || !facts.server->found.turned_away) return std::nullopt;
   return Fail(facts.credentials.certificate.empty()
                   ? "it asks for a certificate, and none was given"
                   : "it does not accept --tls-cert");
@@ -192,18 +193,6 @@ Verdict JudgeCall(const DoctorFacts& facts) {
 }
 
 // ---- The cluster.
-
-namespace {
-
-Verdict JudgeReason(const DoctorFacts& facts, const char* reason, const char* fine) {
-  if (!facts.jobs.has_value() || facts.jobs->empty()) return std::nullopt;
-  for (const JobFacts& job : *facts.jobs) {
-    if (job.reason == reason) return Fail(job.name + ": " + job.message);
-  }
-  return Ok(fine);
-}
-
-}  // namespace
 
 Verdict JudgeShards(const DoctorFacts& facts) {
   return JudgeReason(facts, "WAITING_FOR_SHARDS", "no job waits for one");

@@ -55,10 +55,10 @@ DoctorFacts Fine() {
   ServerFacts server;
   server.address = "coordinator.example:50050";
   server.asked_for = true;
-  server.speech = PeerSpeech::kTls;
-  server.names = {"coordinator.example"};
-  server.not_before_unix_s = kNow - kDay;
-  server.not_after_unix_s = kNow + 100 * kDay;
+  server.found.speech = Handshake::Speech::kTls;
+  server.found.names = {"coordinator.example"};
+  server.found.not_before_unix_s = kNow - kDay;
+  server.found.not_after_unix_s = kNow + 100 * kDay;
   server.answered = true;
   facts.server = server;
   facts.jobs = {{"digits", "RUNNING", "", "", kNow - 60}};
@@ -144,34 +144,37 @@ const Mistake kMistakes[] = {
      [](DoctorFacts* f) { f->credentials.key_mode_problem = "mode 0644"; }, "0644"},
     {"token", Health::kFail, [](DoctorFacts* f) { f->credentials.token_problem = "mode 0644"; },
      "0644"},
-    {"coordinator", Health::kFail, [](DoctorFacts* f) { f->server->speech = PeerSpeech::kRefused; },
+    {"coordinator", Health::kFail,
+     [](DoctorFacts* f) { f->server->found.speech = Handshake::Speech::kRefused; },
      "nobody listens"},
     {"coordinator", Health::kFail,
-     [](DoctorFacts* f) { f->server->speech = PeerSpeech::kUnresolved; }, "no such name"},
+     [](DoctorFacts* f) { f->server->found.speech = Handshake::Speech::kUnresolved; },
+     "no such name"},
     {"coordinator", Health::kFail,
-     [](DoctorFacts* f) { f->server->speech = PeerSpeech::kUnreachable; }, "does not answer"},
-    {"its port", Health::kFail, [](DoctorFacts* f) { f->server->speech = PeerSpeech::kHttp1; },
-     "speaks HTTP/1"},
-    {"its port", Health::kFail, [](DoctorFacts* f) { f->server->speech = PeerSpeech::kOther; },
-     "something else"},
-    {"its port", Health::kFail, [](DoctorFacts* f) { f->server->speech = PeerSpeech::kNothing; },
-     "says nothing"},
+     [](DoctorFacts* f) { f->server->found.speech = Handshake::Speech::kUnreachable; },
+     "does not answer"},
+    {"its port", Health::kFail,
+     [](DoctorFacts* f) { f->server->found.speech = Handshake::Speech::kHttp1; }, "speaks HTTP/1"},
+    {"its port", Health::kFail,
+     [](DoctorFacts* f) { f->server->found.speech = Handshake::Speech::kOther; }, "something else"},
+    {"its port", Health::kFail,
+     [](DoctorFacts* f) { f->server->found.speech = Handshake::Speech::kNothing; }, "says nothing"},
     {"plain or TLS", Health::kFail, [](DoctorFacts* f) { f->credentials = {}; },
      "speaks TLS, this call plain text"},
     {"plain or TLS", Health::kFail,
-     [](DoctorFacts* f) { f->server->speech = PeerSpeech::kPlainGrpc; },
+     [](DoctorFacts* f) { f->server->found.speech = Handshake::Speech::kHttp2; },
      "speaks plain text, this call TLS"},
     {"its authority", Health::kFail,
-     [](DoctorFacts* f) { f->server->untrusted = "self-signed certificate"; }, "self-signed"},
-    {"its date", Health::kFail, [](DoctorFacts* f) { f->server->not_after_unix_s = kNow - 1; },
-     "ran out on"},
-    {"its date", Health::kFail, [](DoctorFacts* f) { f->server->not_before_unix_s = kNow + kDay; },
-     "good only from"},
-    {"its date", Health::kWarn, [](DoctorFacts* f) { f->server->not_after_unix_s = kNow + kDay; },
-     "runs out on"},
-    {"its name", Health::kFail, [](DoctorFacts* f) { f->server->name_fits = false; },
+     [](DoctorFacts* f) { f->server->found.untrusted = "self-signed certificate"; }, "self-signed"},
+    {"its date", Health::kFail,
+     [](DoctorFacts* f) { f->server->found.not_after_unix_s = kNow - 1; }, "ran out on"},
+    {"its date", Health::kFail,
+     [](DoctorFacts* f) { f->server->found.not_before_unix_s = kNow + kDay; }, "good only from"},
+    {"its date", Health::kWarn,
+     [](DoctorFacts* f) { f->server->found.not_after_unix_s = kNow + kDay; }, "runs out on"},
+    {"its name", Health::kFail, [](DoctorFacts* f) { f->server->found.name_fits = false; },
      "is not among its names: coordinator.example"},
-    {"its answer", Health::kFail, [](DoctorFacts* f) { f->server->turned_us_away = true; },
+    {"its answer", Health::kFail, [](DoctorFacts* f) { f->server->found.turned_away = true; },
      "does not accept --tls-cert"},
     {"a call", Health::kFail,
      [](DoctorFacts* f) {
@@ -255,7 +258,7 @@ TEST(DoctorChecksTest, EveryCheckThatCanFindAMistakeHasOneHere) {
 TEST(DoctorChecksTest, ACoordinatorThatNobodyAskedForMayBeAbsent) {
   DoctorFacts facts = Fine();
   facts.server->asked_for = false;
-  facts.server->speech = PeerSpeech::kRefused;
+  facts.server->found.speech = Handshake::Speech::kRefused;
   EXPECT_EQ(Find(Judge(facts), "coordinator")->verdict, Health::kOk);
 }
 
