@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "common/base/crc32c.h"
+#include "server/bytes.h"
 
 namespace drover {
 namespace {
@@ -12,13 +13,6 @@ constexpr uint32_t kVarint = 0;
 constexpr uint32_t kFixed64 = 1;
 constexpr uint32_t kBytes = 2;
 constexpr uint32_t kFixed32 = 5;
-
-template <typename Integer>
-void AppendFixed(Integer value, std::string* out) {
-  for (size_t i = 0; i < sizeof(Integer); ++i) {
-    out->push_back(static_cast<char>((value >> (8 * i)) & 0xff));
-  }
-}
 
 void AppendVarint(uint64_t value, std::string* out) {
   for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>((value & 0x7f) | 0x80));
@@ -38,7 +32,7 @@ void AppendBytes(uint32_t field, std::string_view bytes, std::string* out) {
 std::string EventHead(double unix_seconds) {
   std::string event;
   AppendTag(1, kFixed64, &event);
-  AppendFixed(std::bit_cast<uint64_t>(unix_seconds), &event);
+  AppendInteger(std::bit_cast<uint64_t>(unix_seconds), &event);
   return event;
 }
 
@@ -60,7 +54,7 @@ void EventFile::Add(double unix_seconds, int64_t step, const std::vector<Scalar>
     std::string value;
     AppendBytes(1, tag, &value);
     AppendTag(2, kFixed32, &value);
-    AppendFixed(std::bit_cast<uint32_t>(number), &value);
+    AppendInteger(std::bit_cast<uint32_t>(number), &value);
     AppendBytes(1, value, &summary);
   }
   std::string event = EventHead(unix_seconds);
@@ -91,11 +85,11 @@ void EventFile::Add(const std::vector<MetricsRow>& rows) {
 
 void EventFile::AddRecord(std::string_view event) {
   std::string length;
-  AppendFixed(uint64_t{event.size()}, &length);
+  AppendInteger(uint64_t{event.size()}, &length);
   bytes_ += length;
-  AppendFixed(MaskedCrc(length), &bytes_);
+  AppendInteger(MaskedCrc(length), &bytes_);
   bytes_ += event;
-  AppendFixed(MaskedCrc(event), &bytes_);
+  AppendInteger(MaskedCrc(event), &bytes_);
 }
 
 }  // namespace drover

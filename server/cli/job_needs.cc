@@ -12,7 +12,6 @@ constexpr int64_t kPixels = 28 * 28;
 constexpr int64_t kClasses = 10;
 constexpr int64_t kSides = 2;  // An activation and its gradient.
 constexpr int64_t kSegments = 2;
-constexpr int64_t kSequenceLengthDefault = 128;
 
 int64_t Dense(int64_t inputs, int64_t outputs) { return inputs * outputs + outputs; }
 
@@ -66,18 +65,15 @@ ModelSize SizeOfBert(const v1::Bert& bert, int64_t vocabulary, int64_t length) {
   return size;
 }
 
-int64_t SequenceLengthOf(const v1::JobSpec& spec) {
-  const int64_t length = spec.dataset().text().sequence_length();
-  return length == 0 ? kSequenceLengthDefault : length;
-}
-
 }  // namespace
 
 ModelSize SizeOf(const v1::JobSpec& spec, int64_t vocabulary) {
   const v1::ModelSpec& model = spec.model();
   if (model.has_mlp()) return SizeOfMlp(model.mlp());
   if (model.has_cnn()) return SizeOfCnn();
-  if (model.has_bert()) return SizeOfBert(model.bert(), vocabulary, SequenceLengthOf(spec));
+  if (model.has_bert()) {
+    return SizeOfBert(model.bert(), vocabulary, spec.dataset().text().sequence_length());
+  }
   return {};
 }
 
