@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "server/coordinator/coordinator.h"
-#include "server/optim/rule.h"
+#include "tests/unit/server/coordinator/toy_record.h"
 
 namespace drover {
 namespace {
@@ -25,18 +25,7 @@ std::shared_ptr<const Layout> SmallLayout() {
 }
 
 JobRecord JobOf(uint64_t id, uint32_t min_workers, uint32_t max_workers, int64_t priority = 0) {
-  JobRecord record;
-  record.id = id;
-  record.order = static_cast<int64_t>(id);
-  PhasePlan phase;
-  phase.steps = 3;
-  phase.batch = 8;
-  phase.leaves = 2;
-  phase.micro_batch = 4;
-  record.plan.phases = {phase};
-  record.plan.steps = 3;
-  record.plan.fraction_bits = 40;
-  record.plan.optimizer = DefaultSettings(Rule::kAdamW);
+  JobRecord record = ToyRecord(id);
   record.plan.min_workers = min_workers;
   record.plan.max_workers = max_workers;
   record.plan.priority = priority;

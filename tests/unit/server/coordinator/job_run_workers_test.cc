@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "server/coordinator/coordinator.h"
-#include "server/optim/rule.h"
+#include "tests/unit/server/coordinator/toy_record.h"
 
 namespace drover {
 namespace {
@@ -26,24 +26,8 @@ std::shared_ptr<const Layout> LayoutOf(int64_t width) {
 
 class JobRunWorkersTest : public testing::Test {
  protected:
-  static JobRecord NewJob() {
-    JobRecord record;
-    record.id = kJob;
-    record.plan.name = "toy";
-    PhasePlan phase;
-    phase.steps = 3;
-    phase.batch = 8;
-    phase.leaves = 2;
-    phase.micro_batch = 4;
-    record.plan.phases = {phase};
-    record.plan.steps = 3;
-    record.plan.fraction_bits = 40;
-    record.plan.optimizer = DefaultSettings(Rule::kAdamW);
-    return record;
-  }
-
   JobRunWorkersTest() {
-    Tell(JobAdded{NewJob(), false});
+    Tell(JobAdded{ToyRecord(kJob), false});
     Tell(ShardJoined{kShard, "shard-0", 11, "here"});
   }
 
@@ -75,7 +59,7 @@ class JobRunWorkersTest : public testing::Test {
 };
 
 TEST_F(JobRunWorkersTest, AGroupThatMatchesNoTensorFailsTheJob) {
-  JobRecord record = NewJob();
+  JobRecord record = ToyRecord(kJob);
   record.plan.optimizer.groups = {{NamePattern::Compile("bias").value(), false, {}, {}, 1.0}};
   Coordinator core{{1, "/ckpt"}};
   core.Handle(JobAdded{record, false}, now_);
@@ -112,7 +96,7 @@ TEST_F(JobRunWorkersTest, TheFirstWorkersDeviceDecidesTheNumericClass) {
 TEST_F(JobRunWorkersTest, NumbersThatFloat32CannotHoldFailTheJob) {
   for (const Rule rule : {Rule::kAdaBound, Rule::kLamb, Rule::kSgd}) {
     SCOPED_TRACE(InfoOf(rule).name);
-    JobRecord record = NewJob();
+    JobRecord record = ToyRecord(kJob);
     record.plan.optimizer = DefaultSettings(rule);
     record.plan.optimizer.weight_decay = rule == Rule::kLamb ? 1e300 : 0.0;
     record.plan.optimizer.final_lr = 1e30;
@@ -230,18 +214,12 @@ class LeaseSizeTest : public testing::Test {
  protected:
   // 32 leaves of 10 samples; `workers` with a lane each ask for work one after the other.
   explicit LeaseSizeTest(int workers = 1) {
-    JobRecord record;
-    record.id = kJob;
-    record.plan.name = "toy";
-    PhasePlan phase;
-    phase.steps = 3;
+    JobRecord record = ToyRecord(kJob);
+    PhasePlan& phase = record.plan.phases.front();
     phase.batch = 320;
     phase.leaves = 32;
     phase.micro_batch = 10;
-    record.plan.phases = {phase};
-    record.plan.steps = 3;
     record.plan.fraction_bits = 39;
-    record.plan.optimizer = DefaultSettings(Rule::kAdamW);
     core_.Handle(JobAdded{record, false}, now_);
     core_.Handle(ShardJoined{kShard, "shard-0", 11, "here"}, now_);
     for (int worker = 0; worker < workers; ++worker) {
