@@ -55,6 +55,8 @@ inline constexpr int64_t kPositionsMax = 4096;
 inline constexpr int64_t kMultipleMax = 1024;  // That a vocabulary is rounded up to.
 
 // Tokens of a sample of a text, with the default.
+inline constexpr int64_t kSequenceLengthMin = 8;  // As worker/data/sentence_pairs.h.
+inline constexpr int64_t kSequenceLengthMax = 4096;
 inline constexpr int64_t kSequenceLengthDefault = 128;
 inline int64_t SequenceLength(const v1::TextDataset& text) {
   return text.has_sequence_length() ? text.sequence_length() : kSequenceLengthDefault;
@@ -66,6 +68,10 @@ void CheckLayers(const v1::ModelSpec& model, const v1::DatasetSpec& dataset, Spe
 void CheckLayerShapes(const v1::ModelSpec& model, const v1::DatasetSpec& dataset,
                       SpecChecker* checker);
 void WriteLayers(const v1::DatasetSpec& dataset, v1::ModelSpec* model);
+
+// The phases of the job, one if it names none, and its steps; and every field of them set.
+void ReadPhases(const v1::JobSpec& spec, JobPlan* plan, SpecChecker* checker);
+void WritePhases(const JobPlan& plan, v1::JobSpec* spec);
 
 // The schedule of a job or phase of `steps` steps of `batch` samples, both in range. `path` of the
 // message, such as "schedule". And what the defaults are, back into the message.

@@ -13,35 +13,10 @@
 #include <utility>
 
 #include "server/coordinator/job_store_schema.h"
+#include "tests/unit/server/coordinator/job_store_fixture.h"
 
 namespace drover {
 namespace {
-
-class JobStoreTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    directory_ = ::testing::TempDir() + "job_store_test_" + std::to_string(getpid());
-    std::filesystem::remove_all(directory_);
-    std::filesystem::create_directories(directory_);
-    path_ = directory_ + "/jobs.db";
-    Reopen();
-  }
-  void TearDown() override {
-    store_.reset();
-    std::filesystem::remove_all(directory_);
-  }
-
-  void Reopen() {
-    store_.reset();
-    Result<std::unique_ptr<JobStore>> store = JobStore::Open(path_);
-    ASSERT_TRUE(store.ok()) << store.status().ToString();
-    store_ = std::move(store).value();
-  }
-
-  std::string directory_;
-  std::string path_;
-  std::unique_ptr<JobStore> store_;
-};
 
 constexpr uint64_t kId = 0x8123456789abcdef;  // The top bit is set: ids are not signed.
 
@@ -77,34 +52,10 @@ JobRow FullRow() {
   job.weights_digest = "7c41e09ab2d3";
   job.weights_digest_step = 15;
   job.consecutive_skips = 4;
-  job.run_ms = 123456;
-  job.consecutive_skips = 4;
   job.run_ms = 12345;
   job.last_eval = "eval";
   job.schedule = "schedule";
   return job;
-}
-
-JobRow NewRow(uint64_t id) {
-  JobRow job;
-  job.id = id;
-  job.name = fmt::format("job-{}", id);
-  job.epoch = 1;
-  return job;
-}
-
-EventRow Event(int64_t sequence) {
-  return {sequence, 1000 + sequence, fmt::format("event {}", sequence)};
-}
-
-// Commits step `step` of a job whose steps are all applied, with one event.
-Status CommitOne(JobStore& store, JobRow job, int64_t step) {
-  job.step = step + 1;
-  job.applied = step + 1;
-  job.ledger.leaves_counted = 32 * (step + 1);
-  const CommitRow commit = {step, step + 1, false, fmt::format("commit {}", step),
-                            fmt::format("report {}", step)};
-  return store.CommitStep(job, commit, {Event(step + 1)});
 }
 
 TEST_F(JobStoreTest, EveryFieldSurvivesReopening) {
@@ -306,14 +257,6 @@ TEST_F(JobStoreTest, ASecondCoordinatorIsToldWhy) {
   EXPECT_TRUE(store_->CreateJob(NewRow(1), {}).ok());
 }
 
-// Runs SQL on the closed store.
-void RunSql(const std::string& path, const char* sql) {
-  sqlite3* db = nullptr;
-  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
-  sqlite3_close(db);
-}
-
 TEST_F(JobStoreTest, ANewerSchemaIsRefused) {
   store_.reset();
   RunSql(path_, fmt::format("PRAGMA user_version = {}", kJobStoreSchemaVersion + 1).c_str());
@@ -448,131 +391,6 @@ TEST_F(JobStoreTest, KeepsABoundedNumberOfCommits) {
 
   EXPECT_EQ(store_->GetCommit(1, 0).status().code(), Code::kNotFound);
   EXPECT_TRUE(store_->GetCommit(1, 1).ok());
-}
-
-// As after so many steps, all applied, whose commits are forgotten.
-std::string PretendSteps(int64_t steps) {
-  return fmt::format("UPDATE jobs SET step = {0}, applied = {0}; DELETE FROM commits", steps);
-}
-
-std::vector<int64_t> NumbersOf(const Result<std::vector<ReportRow>>& rows) {
-  EXPECT_TRUE(rows.ok()) << rows.status().ToString();
-  std::vector<int64_t> numbers;
-  for (const ReportRow& row : rows.value()) numbers.push_back(row.at);
-  return numbers;
-}
-
-TEST_F(JobStoreTest, TheHistoryIsReadInPages) {
-  ASSERT_TRUE(store_->CreateJob(NewRow(1), {}).ok());
-  for (int64_t step = 0; step < 5; ++step) ASSERT_TRUE(CommitOne(*store_, NewRow(1), step).ok());
-
-  EXPECT_EQ(store_->ReadSteps(1, 0, 2).value(),
-            (std::vector<ReportRow>{{0, "report 0"}, {1, "report 1"}}));
-  EXPECT_EQ(NumbersOf(store_->ReadSteps(1, 3, 100)), (std::vector<int64_t>{3, 4}));
-  EXPECT_EQ(NumbersOf(store_->SampleSteps(1, 3)), (std::vector<int64_t>{0, 2, 4}));
-  EXPECT_EQ(NumbersOf(store_->SampleSteps(1, 100)), (std::vector<int64_t>{0, 1, 2, 3, 4}));
-  EXPECT_EQ(NumbersOf(store_->SampleSteps(2, 100)), std::vector<int64_t>());
-}
-
-TEST_F(JobStoreTest, AReportOutlivesItsCommit) {
-  ASSERT_TRUE(store_->CreateJob(NewRow(1), {}).ok());
-  ASSERT_TRUE(CommitOne(*store_, NewRow(1), 0).ok());
-  ASSERT_TRUE(CommitOne(*store_, NewRow(1), 1).ok());
-  store_.reset();
-  RunSql(path_, fmt::format("UPDATE jobs SET step = {0}, applied = {0}; DELETE FROM events",
-                            JobStore::kCommitsKept)
-                    .c_str());
-  Reopen();
-  JobRow later = NewRow(1);
-  later.step = later.applied = JobStore::kCommitsKept + 1;
-  ASSERT_TRUE(store_->CommitStep(later, {later.step - 1, later.applied, false, "c", "r"}, {}).ok());
-
-  EXPECT_EQ(
-      store_->ReadSteps(1, 0, 100).value(),
-      (std::vector<ReportRow>{{0, "report 0"}, {1, "report 1"}, {JobStore::kCommitsKept, "r"}}));
-  later.step = later.applied = 0;
-  ASSERT_TRUE(store_->RollBack(later, {}).ok());
-  EXPECT_EQ(NumbersOf(store_->ReadSteps(1, 0, 100)), std::vector<int64_t>());
-}
-
-// Written out: the first stride that leaves at most 4 of the steps from 0.
-TEST(HistoryStrideTest, DoublesAsTheJobGrows) {
-  const int64_t expected[] = {1, 1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4, 8};
-  for (int64_t step = 0; step < 17; ++step) EXPECT_EQ(HistoryStride(step, 4), expected[step]);
-  EXPECT_EQ(HistoryStride(1'000'000, JobStore::kHistoryKept), 64);
-}
-
-TEST_F(JobStoreTest, TheHistoryIsThinnedWhenItsStrideDoubles) {
-  ASSERT_TRUE(store_->CreateJob(NewRow(1), {}).ok());
-  store_.reset();
-  const int64_t edge = JobStore::kHistoryKept;  // The first step with a stride of 2.
-  const int64_t first_open = edge + JobStore::kCommitsKept;
-  RunSql(path_, (PretendSteps(first_open) +
-                 fmt::format("; WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s "
-                             "WHERE i < {}) INSERT INTO history SELECT '{:016x}', i, x'00' FROM s;"
-                             "WITH RECURSIVE s(i) AS (SELECT {} UNION ALL SELECT i + 1 FROM s "
-                             "WHERE i < {}) INSERT INTO commits SELECT '{:016x}', i, i, 0, x'00', "
-                             "x'00' FROM s",
-                             edge - 1, 1, edge, first_open - 1, 1))
-                    .c_str());
-  Reopen();
-
-  for (int64_t step = first_open; step < first_open + 3; ++step) {
-    JobRow job = NewRow(1);
-    job.step = job.applied = step + 1;
-    ASSERT_TRUE(store_->CommitStep(job, {step, step + 1, false, "c", "r"}, {}).ok());
-  }
-
-  const std::vector<int64_t> kept = NumbersOf(store_->ReadSteps(1, 0, 1'000'000));
-  std::vector<int64_t> expected;
-  for (int64_t step = 0; step <= edge + 2; step += 2) expected.push_back(step);
-  for (int64_t step = edge + 3; step < first_open + 3; ++step) expected.push_back(step);
-  EXPECT_EQ(kept, expected);
-}
-
-TEST_F(JobStoreTest, EvaluationsAreKeptUntilTheyAreRolledBack) {
-  ASSERT_TRUE(store_->CreateJob(NewRow(1), {}).ok());
-  for (int64_t step = 0; step < 6; ++step) ASSERT_TRUE(CommitOne(*store_, NewRow(1), step).ok());
-  const auto evaluate = [this](int64_t sequence, int64_t version, const std::string& report) {
-    EventRow event = Event(sequence);
-    event.evaluated_version = version;
-    event.evaluation = report;
-    return store_->AppendEvents(1, {event});
-  };
-  ASSERT_TRUE(evaluate(7, 2, "two").ok());
-  ASSERT_TRUE(evaluate(8, 4, "four").ok());
-  ASSERT_TRUE(evaluate(9, 6, "six").ok());
-  ASSERT_TRUE(evaluate(10, 6, "six again").ok());
-
-  EXPECT_EQ(store_->ReadEvaluations(1, 3, 100).value(),
-            (std::vector<ReportRow>{{4, "four"}, {6, "six again"}}));
-  EXPECT_EQ(NumbersOf(store_->SampleEvaluations(1, 2)), (std::vector<int64_t>{2, 6}));
-
-  JobRow back = NewRow(1);
-  back.step = back.applied = 4;
-  ASSERT_TRUE(store_->RollBack(back, {}).ok());
-  EXPECT_EQ(NumbersOf(store_->ReadEvaluations(1, 0, 100)), (std::vector<int64_t>{2, 4}));
-  ASSERT_TRUE(store_->DeleteJob(1).ok());
-  EXPECT_EQ(NumbersOf(store_->ReadEvaluations(1, 0, 100)), std::vector<int64_t>());
-}
-
-TEST_F(JobStoreTest, TooManyEvaluationsAreThinnedFromTheNewest) {
-  ASSERT_TRUE(store_->CreateJob(NewRow(1), {}).ok());
-  store_.reset();
-  RunSql(path_, fmt::format("WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE "
-                            "i < {}) INSERT INTO evaluations SELECT '{:016x}', i, x'00' FROM s",
-                            JobStore::kEvaluationsKept, 1)
-                    .c_str());
-  Reopen();
-  EventRow event = Event(1);
-  event.evaluated_version = JobStore::kEvaluationsKept + 1;
-  event.evaluation = "new";
-
-  ASSERT_TRUE(store_->AppendEvents(1, {event}).ok());
-
-  const std::vector<int64_t> kept = NumbersOf(store_->ReadEvaluations(1, 0, 1'000'000));
-  ASSERT_EQ(kept.size(), size_t{JobStore::kEvaluationsKept / 2 + 1});
-  for (size_t i = 0; i < kept.size(); ++i) EXPECT_EQ(kept[i], 2 * static_cast<int64_t>(i) + 1);
 }
 
 TEST_F(JobStoreTest, AStoreOfSchemaThreeGoesOnWithItsCommitsAsHistory) {
