@@ -97,18 +97,6 @@ Status WriteDurably(FileSystem& fs, const std::string& path, const std::string& 
   return file.value()->Close();
 }
 
-// Moves a bad checkpoint out of the way, for people to look at. The new name.
-Result<std::string> Quarantine(FileSystem& fs, const std::string& path) {
-  for (int attempt = 1; attempt < 1000; ++attempt) {
-    const std::string bad = attempt == 1 ? path + ".bad" : fmt::format("{}.bad{}", path, attempt);
-    if (fs.Exists(bad)) continue;
-    DROVER_RETURN_IF_ERROR(fs.Rename(path, bad));
-    return bad;
-  }
-  return Status(Code::kFailedPrecondition,
-                fmt::format("{}: 999 bad ones already: remove some", Quote(path)));
-}
-
 // What a pruning that was killed has left.
 Status RemoveDoomed(FileSystem& fs, const std::string& root) {
   const Result<std::vector<std::string>> names = fs.List(root);
@@ -208,35 +196,6 @@ Result<Manifest> VerifyCheckpoint(FileSystem& fs, const std::string& directory) 
   }
   return Status(Code::kDataLoss,
                 fmt::format("checkpoint {}: {}", Quote(directory), fmt::join(faults, "; ")));
-}
-
-Result<FoundCheckpoint> FindNewestCheckpoint(FileSystem& fs, const std::string& root) {
-  const Result<std::vector<NamedCheckpoint>> names = ListCheckpointNames(fs, root);
-  if (!names.ok()) return names.status();
-  FoundCheckpoint found;
-  for (const NamedCheckpoint& named : names.value()) {
-    found.directory = root + "/" + named.name;
-    Result<Manifest> manifest = VerifyCheckpoint(fs, found.directory);
-    Status status = manifest.status();
-    if (status.ok() &&
-        (manifest.value().version != named.version || manifest.value().epoch != named.epoch)) {
-      status = Status(Code::kDataLoss, fmt::format("checkpoint {} holds version {} of epoch {}",
-                                                   Quote(found.directory), manifest.value().version,
-                                                   manifest.value().epoch));
-    }
-    if (status.ok()) {
-      found.manifest = std::move(manifest).value();
-      return found;
-    }
-    if (status.code() != Code::kDataLoss) return status;
-    const Result<std::string> bad = Quarantine(fs, found.directory);
-    found.quarantined.push_back(fmt::format(
-        "{} ({})", status.message(),
-        bad.ok() ? "renamed to " + Quote(bad.value()) : "not renamed: " + bad.status().message()));
-  }
-  return Status(Code::kNotFound, fmt::format("no checkpoint under {}{}{}", Quote(root),
-                                             found.quarantined.empty() ? "" : "; ",
-                                             fmt::join(found.quarantined, "; ")));
 }
 
 Result<std::vector<std::string>> PruneCheckpoints(FileSystem& fs, const std::string& root,

@@ -47,18 +47,6 @@ Status ReadCheckpointRange(FileSystem& fs, const std::string& directory, const M
 // most 20); other codes when the disk could not be asked or a newer program wrote it.
 Result<Manifest> VerifyCheckpoint(FileSystem& fs, const std::string& directory);
 
-struct FoundCheckpoint {
-  std::string directory;
-  Manifest manifest;
-  // One line for each newer directory that did not verify, renamed to NAME.bad; for the log.
-  std::vector<std::string> quarantined;
-};
-
-// The newest checkpoint under `root` that verifies. kNotFound when there is none, with the faults
-// of those that did not. Stops with an error, and sets nothing aside, when the disk fails to answer
-// or a newer program wrote the newest one.
-Result<FoundCheckpoint> FindNewestCheckpoint(FileSystem& fs, const std::string& root);
-
 // Removes the oldest checkpoints under `root` until `keep` (at least 1) remain, but none unless a
 // newer one has just been verified. The names removed.
 Result<std::vector<std::string>> PruneCheckpoints(FileSystem& fs, const std::string& root,

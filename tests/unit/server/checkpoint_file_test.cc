@@ -20,7 +20,10 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class CheckpointFileTest : public CheckpointFixture {};
+class CheckpointFileTest : public CheckpointFixture {
+ protected:
+  std::string PathOf(int64_t version) const { return root_ + "/" + CheckpointName(version, 3); }
+};
 
 // A slow obvious digest, as docs/formats.md words it.
 std::string DigestByHand(const TestJob& job) {
@@ -120,31 +123,17 @@ TEST_F(CheckpointFileTest, ReadingARangeVerifiesWhatItReads) {
                   .ok());
 }
 
-TEST_F(CheckpointFileTest, EveryCaseOfTheCatalogueIsNamedAndQuarantined) {
+TEST_F(CheckpointFileTest, EveryCaseOfTheCatalogueIsNamed) {
   const TestJob job = SmallJob();
   for (const BadCheckpoint& bad : BadCheckpoints()) {
     SCOPED_TRACE(bad.name);
     Clear();
-    const std::string good = Commit(job, 2, /*version=*/49);
     const std::string spoilt = Commit(job, 2);
     bad.spoil(spoilt);
 
     const Status status = VerifyCheckpoint(fs_, spoilt).status();
     EXPECT_EQ(status.code(), bad.code) << status.ToString();
     EXPECT_THAT(status.message(), ::testing::ContainsRegex(bad.fault));
-
-    const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
-    if (bad.code != Code::kDataLoss) {
-      // Nothing is wrong with it: an older program must not set it aside.
-      EXPECT_EQ(found.status().code(), bad.code);
-      EXPECT_TRUE(std::filesystem::exists(spoilt));
-      continue;
-    }
-    ASSERT_TRUE(found.ok()) << found.status().ToString();
-    EXPECT_EQ(found.value().directory, good);
-    ASSERT_EQ(found.value().quarantined.size(), 1u);
-    EXPECT_THAT(found.value().quarantined[0], ::testing::ContainsRegex(bad.fault));
-    EXPECT_TRUE(std::filesystem::exists(spoilt + ".bad"));
   }
 }
 
@@ -248,15 +237,11 @@ TEST_F(CheckpointFileTest, AFailureAtAnyOperationLeavesTheOldCheckpointOrTheNew)
         ASSERT_TRUE(fs.LoseUnsynced().ok());
       }
 
-      const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
-
-      ASSERT_TRUE(found.ok()) << found.status().ToString() << " at " << points + 1;
-      EXPECT_THAT(found.value().quarantined, IsEmpty()) << "at " << points + 1;
-      if (committed.ok()) {
-        EXPECT_EQ(found.value().directory, new_directory);
-      } else if (found.value().directory != new_directory) {
-        EXPECT_EQ(found.value().directory, old_directory);
-      }
+      EXPECT_TRUE(VerifyCheckpoint(fs_, old_directory).ok()) << "at " << points + 1;
+      const bool is_there = std::filesystem::exists(new_directory);
+      EXPECT_TRUE(is_there || !committed.ok()) << "at " << points + 1;
+      // Whatever has a final name is complete.
+      EXPECT_TRUE(!is_there || VerifyCheckpoint(fs_, new_directory).ok()) << "at " << points + 1;
     }
     EXPECT_GT(points, 7);
   }
@@ -287,54 +272,29 @@ TEST_F(CheckpointFileTest, ACommitNeitherOverwritesNorAcceptsNonsense) {
   EXPECT_TRUE(VerifyCheckpoint(fs_, directory).ok());
 }
 
-TEST_F(CheckpointFileTest, FindsTheNewestByVersionThenEpochAndIgnoresOtherNames) {
+TEST_F(CheckpointFileTest, ADiskThatDoesNotAnswerIsNoFaultOfTheCheckpoint) {
+  const std::string directory = Commit(SmallJob(), 1);
+  ClosedDisk disk(fs_, Code::kUnavailable);
+
+  EXPECT_EQ(VerifyCheckpoint(disk, directory).status().code(), Code::kUnavailable);
+}
+
+TEST_F(CheckpointFileTest, PruningGoesByVersionThenEpochAndLeavesOtherNames) {
   const TestJob job = SmallJob();
   Commit(job, 1, 100, 9);
   Commit(job, 1, 200, 2);
   const std::string newest = Commit(job, 2, 200, 10);
   std::filesystem::create_directories(root_ + "/.tmp-300");
-  std::filesystem::create_directories(root_ + "/0000000000000300-1.bad");
   std::filesystem::create_directories(root_ + "/300-1");
   WriteFile(root_ + "/notes", "");
 
-  const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
+  EXPECT_THAT(PruneCheckpoints(fs_, root_, 1).value(),
+              ElementsAre(CheckpointName(200, 2), CheckpointName(100, 9)));
 
-  ASSERT_TRUE(found.ok()) << found.status().ToString();
-  EXPECT_EQ(found.value().directory, newest);
-  EXPECT_EQ(found.value().manifest.version, 200);
-  EXPECT_THAT(found.value().quarantined, IsEmpty());
-}
-
-TEST_F(CheckpointFileTest, NothingToFindIsNotFoundAndSaysWhy) {
-  EXPECT_EQ(FindNewestCheckpoint(fs_, root_ + "/none").status().code(), Code::kNotFound);
-  EXPECT_EQ(FindNewestCheckpoint(fs_, root_).status().code(), Code::kNotFound);
-  // The highest name, and nothing inside.
-  std::filesystem::create_directories(root_ + "/0000000000000300-1");
-
-  const Status status = FindNewestCheckpoint(fs_, root_).status();
-
-  EXPECT_EQ(status.code(), Code::kNotFound);
-  EXPECT_THAT(status.message(), HasSubstr("MANIFEST"));
-  EXPECT_THAT(status.message(), HasSubstr("0000000000000300-1.bad"));
-}
-
-TEST_F(CheckpointFileTest, ACheckpointUnderAnotherName) {
-  const TestJob job = SmallJob();
-  const std::string good = Commit(job, 1, 49);
-  std::filesystem::rename(Commit(job, 1), root_ + "/" + CheckpointName(999, 3));
-
-  const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
-
-  EXPECT_EQ(found.value().directory, good);
-  EXPECT_THAT(found.value().quarantined[0], HasSubstr("holds version 50"));
-}
-
-TEST_F(CheckpointFileTest, ADiskThatDoesNotAnswerQuarantinesNothing) {
-  const std::string directory = Commit(SmallJob(), 1);
-  ClosedDisk disk(fs_, Code::kUnavailable);
-
-  EXPECT_EQ(FindNewestCheckpoint(disk, root_).status().code(), Code::kUnavailable);
-  EXPECT_TRUE(std::filesystem::exists(directory));
+  EXPECT_TRUE(VerifyCheckpoint(fs_, newest).ok());
+  for (const char* other : {".tmp-300", "300-1", "notes"}) {
+    EXPECT_TRUE(std::filesystem::exists(root_ + "/" + other)) << other;
+  }
 }
 
 TEST_F(CheckpointFileTest, PruningKeepsTheNewest) {
@@ -355,7 +315,7 @@ TEST_F(CheckpointFileTest, PruningNeverRemovesTheNewestVerifiedOne) {
   Flip(root_ + "/0000000000000070-3/MANIFEST", 5);
 
   EXPECT_THAT(PruneCheckpoints(fs_, root_, 1).value(), ElementsAre("0000000000000050-3"));
-  EXPECT_EQ(FindNewestCheckpoint(fs_, root_).value().manifest.version, 60);
+  EXPECT_TRUE(VerifyCheckpoint(fs_, PathOf(60)).ok());
 
   Clear();
   for (const int64_t version : {50, 60}) {
@@ -373,9 +333,7 @@ TEST_F(CheckpointFileTest, PruningStoppedAnywhereLeavesNoHalfCheckpoint) {
     fs.BreakAt(point, FaultyFileSystem::Fault::kCrash);
     (void)PruneCheckpoints(fs, root_, 1).ok();
 
-    const Result<FoundCheckpoint> found = FindNewestCheckpoint(fs_, root_);
-
-    EXPECT_EQ(found.value().manifest.version, 70);
+    EXPECT_TRUE(VerifyCheckpoint(fs_, PathOf(70)).ok());
     EXPECT_TRUE(PruneCheckpoints(fs_, root_, 1).ok());
     EXPECT_THAT(fs_.List(root_).value(), ElementsAre("0000000000000070-3"));
   }
