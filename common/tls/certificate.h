@@ -20,6 +20,8 @@ struct KeyPair {
 };
 
 inline constexpr int kCertificateDaysMax = 3650;
+// Of a file with a certificate or key; more is none.
+inline constexpr uint64_t kPemFileBytesMax = 1 << 20;
 
 // A certificate that signs itself and others. `days` in 1 to kCertificateDaysMax.
 Result<KeyPair> MakeAuthority(int days, int64_t now_unix_s);

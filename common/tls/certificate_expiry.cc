@@ -8,12 +8,10 @@
 namespace drover {
 namespace {
 
-constexpr uint64_t kCertificateBytesMax = 1 << 20;
-
 void AddExpiry(const char* certificate, const std::string& path,
                std::vector<CertificateExpiry>* all) {
   if (path.empty()) return;
-  const Result<std::string> text = FileSystem::Real().ReadUserFile(path, kCertificateBytesMax);
+  const Result<std::string> text = FileSystem::Real().ReadUserFile(path, kPemFileBytesMax);
   if (!text.ok()) return;
   const Result<CertificateFacts> facts = ReadCertificate(text.value());
   if (facts.ok()) all->push_back({certificate, facts.value().not_after_unix_s});

@@ -12,7 +12,6 @@
 namespace drover {
 namespace {
 
-constexpr uint64_t kFileBytesMax = 1 << 20;
 constexpr char kMakeThem[] = "\"drover certs init DIR\" makes all files";
 
 Status Missing(const char* flag, const std::string& why) {
@@ -41,7 +40,7 @@ Status CheckComplete(const TlsFlags& flags, const TlsNeeds& needs) {
 }
 
 Result<std::string> ReadFlagFile(const char* flag, const std::string& path) {
-  Result<std::string> text = FileSystem::Real().ReadUserFile(path, kFileBytesMax);
+  Result<std::string> text = FileSystem::Real().ReadUserFile(path, kPemFileBytesMax);
   if (!text.ok()) return text.status().Annotate(flag);
   return text;
 }

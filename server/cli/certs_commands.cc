@@ -17,7 +17,6 @@ namespace {
 
 constexpr unsigned kPublicMode = 0644;
 constexpr unsigned kSecretMode = 0600;
-constexpr uint64_t kFileBytesMax = 1 << 20;
 constexpr char kNeverOverwritten[] =
     "certificates are never overwritten: choose another folder, or move these away";
 
@@ -80,9 +79,10 @@ Result<std::vector<NewFile>> MakeAll(const CertsOptions& options) {
 
 Result<KeyPair> ReadAuthority(const std::string& directory) {
   Result<std::string> certificate =
-      FileSystem::Real().ReadUserFile(directory + "/ca.crt", kFileBytesMax);
+      FileSystem::Real().ReadUserFile(directory + "/ca.crt", kPemFileBytesMax);
   if (!certificate.ok()) return certificate.status();
-  Result<std::string> key = FileSystem::Real().ReadUserFile(directory + "/ca.key", kFileBytesMax);
+  Result<std::string> key =
+      FileSystem::Real().ReadUserFile(directory + "/ca.key", kPemFileBytesMax);
   if (!key.ok()) return key.status();
   return KeyPair{std::move(certificate).value(), std::move(key).value()};
 }

@@ -38,7 +38,6 @@
 namespace drover {
 namespace {
 
-constexpr uint64_t kTlsFileBytesMax = 1 << 20;
 constexpr int kProbeMs = 500;
 
 int64_t BytesOf(const struct statvfs& disk, fsblkcnt_t blocks) {
@@ -145,7 +144,7 @@ std::string Problem(const Status& status) { return status.ok() ? "" : status.mes
 void GatherCertificate(const TlsFlags& flags, const std::string& authority,
                        CredentialFacts* facts) {
   const Result<std::string> text =
-      FileSystem::Real().ReadUserFile(flags.certificate, kTlsFileBytesMax);
+      FileSystem::Real().ReadUserFile(flags.certificate, kPemFileBytesMax);
   if (!text.ok()) {
     facts->unreadable = "--tls-cert: " + text.status().message();
     return;
@@ -164,7 +163,7 @@ void GatherCertificate(const TlsFlags& flags, const std::string& authority,
       identity.ok() ? ToString(identity.value()) : identity.status().message();
   if (flags.key.empty()) return;
   facts->key_mode_problem = Problem(CheckSecretMode(flags.key));
-  const Result<std::string> key = FileSystem::Real().ReadUserFile(flags.key, kTlsFileBytesMax);
+  const Result<std::string> key = FileSystem::Real().ReadUserFile(flags.key, kPemFileBytesMax);
   if (key.ok()) {
     facts->key_problem = Problem(CheckKeyFits(text.value(), key.value()));
   } else {
@@ -176,7 +175,7 @@ std::string TokenProblem(const TlsFlags& flags, const std::string& path) {
   if (!flags.tls()) return "--token-file without --tls-ca: a token is never sent in plain text";
   const Status mode = CheckSecretMode(path);
   if (!mode.ok()) return mode.message();
-  const Result<std::string> text = FileSystem::Real().ReadUserFile(path, kTlsFileBytesMax);
+  const Result<std::string> text = FileSystem::Real().ReadUserFile(path, kPemFileBytesMax);
   if (!text.ok()) return text.status().message();
   const std::string& token = text.value();
   const size_t end = token.find_first_of("\r\n");
@@ -283,7 +282,7 @@ CredentialFacts GatherCredentials(const TlsFlags& flags, const std::string& toke
     return facts;
   }
   const Result<std::string> authority =
-      FileSystem::Real().ReadUserFile(flags.authority, kTlsFileBytesMax);
+      FileSystem::Real().ReadUserFile(flags.authority, kPemFileBytesMax);
   if (!authority.ok()) {
     facts.unreadable = "--tls-ca: " + authority.status().message();
     return facts;
