@@ -9,7 +9,7 @@
 namespace drover {
 namespace {
 
-constexpr int64_t kKibi = 1024;
+constexpr int64_t kMeminfoUnit = 1024;  // It writes "kB".
 
 // The number after the word `name`, or the file's first word if that is empty. "max" is none.
 std::optional<int64_t> ReadNumber(const std::string& path, std::string_view name) {
@@ -27,7 +27,7 @@ std::optional<int64_t> ReadNumber(const std::string& path, std::string_view name
 
 std::optional<int64_t> ReadKibibytes(const std::string& path, std::string_view name) {
   std::optional<int64_t> bytes = ReadNumber(path, name);
-  if (bytes) *bytes *= kKibi;
+  if (bytes) *bytes *= kMeminfoUnit;
   return bytes;
 }
 
