@@ -125,5 +125,30 @@ TEST(BertBench, Phase2) {
   PrintPhase("phase2", {512, 80}, micro_batches);
 }
 
+// For profile_bench.py: a micro-batch twice, each the last of its leaf and so without a graph, as a
+// profiler sees kernels.
+void RunForAProfiler(const BertPhase& phase, int64_t micro_batch) {
+  const NetworkSpec network = BertNetwork(BertLargeSizes(), phase.tokens, phase.predictions);
+  Result<std::unique_ptr<LeafModel>> model =
+      MakeGpuLeafModel(0, MakeProducts(0, /*tf32=*/false).value(), network,
+                       {.micro_batch = micro_batch, .precision = Precision::kBf16});
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  const MadeUpText text(BertLargeSizes(), phase, micro_batch);
+  const Result<double> seconds =
+      SecondsOfLeaf(model.value().get(), text.batch(),
+                    /*micro_batches=*/1, Weights(model.value()->layout()));
+  EXPECT_TRUE(seconds.ok()) << seconds.status().ToString();
+}
+
+TEST(BertBench, DISABLED_Phase1ForAProfiler) {
+  DROVER_REQUIRE_GPU();
+  RunForAProfiler({128, 20}, 64);
+}
+
+TEST(BertBench, DISABLED_Phase2ForAProfiler) {
+  DROVER_REQUIRE_GPU();
+  RunForAProfiler({512, 80}, 16);
+}
+
 }  // namespace
 }  // namespace drover

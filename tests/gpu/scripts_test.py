@@ -255,6 +255,44 @@ class StepBenchTest(unittest.TestCase):
         self.assertEqual(run(sys.executable, HERE / "step_bench.py", "nowhere").returncode, 77)
 
 
+# The form of `ncu --csv --page raw`: a row of names, one of units, one per launch.
+NCU = """\
+==PROF== Connected to process 12 (/bundle/tests/drover_gpu_bert_bench)
+[ RUN      ] BertBench.DISABLED_Phase1ForAProfiler
+==PROF== Profiling "LayerNorm" - 0: 0%....50%....100% - 1 pass
+"ID","Process ID","Kernel Name","Context","gpu__time_duration.sum"
+"","","","","ns"
+"0","12","void drover::(anonymous namespace)::LayerNormKernel<unsigned short, 4>(float *)","1","2,000"
+"1","12","sm90_xmma_gemm_bf16bf16","1","6000"
+"2","12","void drover::(anonymous namespace)::LayerNormKernel<unsigned short, 4>(float *)","1","2000"
+"""
+
+
+class ProfileBenchTest(unittest.TestCase):
+    def read(self, text):
+        with tempfile.NamedTemporaryFile("w", suffix=".log") as log:
+            log.write(text)
+            log.flush()
+            return run(sys.executable, HERE / "profile_bench.py", "--log", log.name)
+
+    def test_adds_up_the_launches_of_each_kernel(self):
+        done = self.read(NCU)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines(), [
+            "figure log_kernels 0.01 ms, 3 launches of 2 kernels",
+            "figure log:sm90_xmma_gemm_bf16bf16 60.0 %, 0.006 ms in 1 launches",
+            "figure log:LayerNormKernel_unsigned_short_4 40.0 %, 0.004 ms in 2 launches",
+            "figure log:all_others 0.0 %"])
+
+    def test_what_is_no_report_is_an_error(self):
+        self.assertIn("no kernel", self.read("==ERROR== nothing\n").stderr)
+
+    def test_skips_itself_without_a_gpu(self):
+        if os.path.exists("/dev/nvidiactl"):
+            self.skipTest("this machine has a GPU")
+        self.assertEqual(run(sys.executable, HERE / "profile_bench.py").returncode, 77)
+
+
 class LargeBatchBenchTest(unittest.TestCase):
     def test_tiny_ones_end_in_figures_and_have_one_digest_each(self):
         if OPTIONS.build_dir is None:
