@@ -88,6 +88,7 @@ class GpuWorkerTest(GpuWorkers):
     def test_a_killed_gpu_worker_changes_nothing(self):
         self.use_gpu_workers()
         calm = self.run_to_end("calm", fields())
+        self.use_gpu_workers(gpus=2)
         with cluster.Run(self.folder / "run", fields()) as run:
             run.wait_for_step(2)
             run.kill("worker-1")
@@ -102,9 +103,13 @@ class GpuWorkerTest(GpuWorkers):
 
     def test_bf16_and_tf32_train(self):
         self.use_gpu_workers()
-        for precision in ("bf16", "tf32"):
-            result = self.run_to_end(precision, fields(precision=precision))
-            self.assertLess(result.summary["evaluation_loss"], 2.3, precision)
+        results = {}
+        for precision in ("tf32", "bf16"):
+            results[precision] = self.run_to_end(precision, fields(precision=precision)).summary
+            self.assertLess(results[precision]["evaluation_loss"], 2.3, precision)
+        self.use_gpu_workers(gpus=2)
+        pair = self.run_to_end("pair", fields(precision="bf16"), workers=1)
+        self.assertEqual(pair.summary["weights_digest"], results["bf16"]["weights_digest"])
 
 
 class WireTest(GpuWorkers):
