@@ -44,7 +44,7 @@ int TokenizeCommand(const GlobalOptions& global, TokenizeOptions options) {
   options.interrupted = Interrupted;
   Instant begin = Clock::Real().Now();
   const auto row = [&](const char* name, const std::string& text) {
-    if (!global.json) PrintRow(name, text, &begin);
+    if (!global.json()) PrintRow(name, text, &begin);
   };
   const Result<Vocabulary> vocabulary = PrepareVocabulary(options);
   if (!vocabulary.ok()) return ReportData(vocabulary.status());
@@ -56,7 +56,7 @@ int TokenizeCommand(const GlobalOptions& global, TokenizeOptions options) {
   std::string manifest;
   const Status written = WriteDataset(options, vocabulary.value(), text.value(), &manifest);
   if (!written.ok()) return ReportData(written);
-  if (global.json) fmt::print("{}", manifest);
+  if (global.json()) fmt::print("{}", manifest);
   row(kTrainTokensName, PartRow(text.value().train));
   row(kTestTokensName, PartRow(text.value().test));
   fmt::print(stderr, "hint: in the job file: dataset: {{text: {{path: {}}}}}\n", options.out);

@@ -121,8 +121,8 @@ std::string FindingsToJson(const std::vector<Finding>& findings) {
 int DoctorCommand(const GlobalOptions& global, const DoctorOptions& options) {
   signal(SIGPIPE, SIG_IGN);  // Peers that hang up are part of the examination.
   const std::vector<Finding> findings = Judge(Gather(global, options));
-  fmt::print("{}", global.json ? FindingsToJson(findings)
-                               : FormatFindings(findings, UseColor(global.color, stdout)));
+  fmt::print("{}", global.json() ? FindingsToJson(findings)
+                                 : FormatFindings(findings, UseColor(global.color, stdout)));
   const bool fails = std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
     return finding.verdict == Health::kFail;
   });

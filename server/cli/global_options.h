@@ -14,11 +14,12 @@ namespace drover {
 struct GlobalOptions {
   std::string server = "127.0.0.1:50050";
   ChannelSecurity security;  // From --tls-... and --token-file.
-  bool json = false;         // -o json: data on stdout as the JSON of its proto.
   // The form after -o: table, json or, for metrics only, csv, jsonl, tensorboard.
   std::string output = "table";
   std::chrono::milliseconds timeout{5000};
   ColorMode color = ColorMode::kAuto;
+
+  bool json() const { return output == "json"; }  // Data on stdout as the JSON of its proto.
 };
 
 }  // namespace drover

@@ -44,7 +44,7 @@ int FollowJob(const GlobalOptions& global, JobClient* client, const v1::Job& job
     return kExitInterrupted;
   }
   if (!outcome.status.ok()) return ReportCallError(outcome.status, global.server);
-  fmt::print("{}", global.json
+  fmt::print("{}", global.json()
                        ? SummaryToJson(SummaryOf(outcome.job))
                        : FormatSummary(SummaryOf(outcome.job), UseColor(global.color, stdout)));
   return outcome.job.state() == v1::JOB_STATE_SUCCEEDED ? kExitOk : kExitFailed;
@@ -75,7 +75,7 @@ Result<Target> ReadTarget(const std::vector<std::string>& words) {
 int ListCheckpointsOf(const GlobalOptions& global, JobClient* client, const std::string& job) {
   const Result<std::vector<v1::CheckpointInfo>> checkpoints = client->ListCheckpoints(job);
   if (!checkpoints.ok()) return ReportCallError(checkpoints.status(), global.server);
-  if (global.json) {
+  if (global.json()) {
     v1::ListCheckpointsResponse response;
     response.mutable_checkpoints()->Assign(checkpoints.value().begin(), checkpoints.value().end());
     fmt::print("{}", ToJson(response));
@@ -87,7 +87,7 @@ int ListCheckpointsOf(const GlobalOptions& global, JobClient* client, const std:
 }
 
 void PrintJobs(const GlobalOptions& global, const std::vector<v1::Job>& jobs) {
-  if (global.json) {
+  if (global.json()) {
     v1::ListJobsResponse response;
     response.mutable_jobs()->Assign(jobs.begin(), jobs.end());
     fmt::print("{}", ToJson(response));
@@ -122,12 +122,12 @@ int SubmitCommand(const GlobalOptions& global, const SubmitOptions& options) {
   }
   if (!job.ok()) return ReportCallError(job.status(), global.server);
   if (options.dry_run) {
-    fmt::print("{}", global.json ? ToJson(job.value()) : SpecToYaml(job.value().spec()));
+    fmt::print("{}", global.json() ? ToJson(job.value()) : SpecToYaml(job.value().spec()));
     fmt::print(stderr, "the job is fine; nothing was created\n");
     return kExitOk;
   }
-  if (global.json && !options.watch) fmt::print("{}", ToJson(job.value()));
-  if (!global.json) fmt::print("{}\n", job.value().id());
+  if (global.json() && !options.watch) fmt::print("{}", ToJson(job.value()));
+  if (!global.json()) fmt::print("{}\n", job.value().id());
   std::fflush(stdout);
   if (options.watch) return FollowJob(global, &client, job.value());
   fmt::print(stderr, "next: drover watch {0}  |  drover logs -f {0}  |  drover cancel {0}\n",
@@ -142,7 +142,7 @@ int GetCommand(const GlobalOptions& global, const std::vector<std::string>& word
   if (target.value().kind == "metrics") {
     return MetricsCommand(global, target.value().name, output_dir);
   }
-  if (!output_dir.empty() || (global.output != "table" && !global.json)) {
+  if (!output_dir.empty() || (global.output != "table" && !global.json())) {
     return ReportError(Status(Code::kInvalidArgument,
                               "csv, jsonl, tensorboard and --output-dir are forms of metrics: "
                               "expected drover get metrics JOB"));
@@ -159,7 +159,7 @@ int GetCommand(const GlobalOptions& global, const std::vector<std::string>& word
   }
   const Result<v1::Job> job = client.Get(target.value().name);
   if (!job.ok()) return ReportCallError(job.status(), global.server);
-  if (global.json) {
+  if (global.json()) {
     fmt::print("{}", ToJson(job.value()));
   } else {
     PrintJobs(global, {job.value()});
@@ -176,8 +176,9 @@ int DescribeCommand(const GlobalOptions& global, const std::vector<std::string>&
   JobClient client(global.server, global.timeout, global.security);
   const Result<v1::Job> job = client.Get(target.value().name);
   if (!job.ok()) return ReportCallError(job.status(), global.server);
-  fmt::print("{}", global.json ? ToJson(job.value())
-                               : JobPage(job.value(), NowUnixMs(), UseColor(global.color, stdout)));
+  fmt::print("{}", global.json()
+                       ? ToJson(job.value())
+                       : JobPage(job.value(), NowUnixMs(), UseColor(global.color, stdout)));
   return kExitOk;
 }
 
@@ -227,7 +228,7 @@ int VerbCommand(const GlobalOptions& global, JobVerbName verb, const std::string
                               : verb == JobVerbName::kSuspend ? client.Suspend(name)
                                                               : client.Resume(name);
   if (!job.ok()) return ReportCallError(job.status(), global.server);
-  if (global.json) {
+  if (global.json()) {
     fmt::print("{}", ToJson(job.value()));
   } else {
     fmt::print("{} {}\n", job.value().id(), StateName(job.value().state()));

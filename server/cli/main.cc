@@ -53,13 +53,8 @@ void AddGlobalFlags(CLI::App* app, GlobalOptions* global) {
       ->type_name("HOST:PORT")
       ->check([](const std::string& text) { return CheckAddress(text).message(); })
       ->capture_default_str();
-  app->add_option_function<std::string>(
-         "-o,--output",
-         [global](const std::string& form) {
-           global->output = form;
-           global->json = form == "json";
-         },
-         "Form of the data: table or json; of metrics also csv, jsonl, tensorboard")
+  app->add_option("-o,--output", global->output,
+                  "Form of the data: table or json; of metrics also csv, jsonl, tensorboard")
       ->check(CLI::IsMember({"table", "json", "csv", "jsonl", "tensorboard"}))
       ->type_name("FORM");
   app->add_option_function<std::string>(

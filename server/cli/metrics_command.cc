@@ -53,11 +53,11 @@ int PrintAll(const GlobalOptions& global, JobClient* client, const std::string& 
   const Status status = ForEachPage(client, job, [&](const v1::GetMetricsResponse& page) {
     if (global.output == "csv") fmt::print("{}", CsvOf(RowsOf(page)));
     if (global.output == "jsonl") fmt::print("{}", JsonLinesOf(RowsOf(page)));
-    if (global.json) whole.MergeFrom(page);
+    if (global.json()) whole.MergeFrom(page);
   });
   if (Interrupted()) return kExitInterrupted;
   if (!status.ok()) return ReportCallError(status, global.server);
-  if (global.json) {
+  if (global.json()) {
     whole.clear_next_step();
     fmt::print("{}", ToJson(whole));
   }

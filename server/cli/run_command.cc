@@ -169,8 +169,8 @@ class Run {
     }
     cluster_->Stop();
     fmt::print(stderr, "\n");
-    fmt::print("{}", global_.json ? SummaryToJson(summary)
-                                  : FormatSummary(summary, UseColor(global_.color, stdout)));
+    fmt::print("{}", global_.json() ? SummaryToJson(summary)
+                                    : FormatSummary(summary, UseColor(global_.color, stdout)));
     std::fflush(stdout);
     int exit_code = job.state() == v1::JOB_STATE_SUCCEEDED ? kExitOk : kExitFailed;
     if (!options_.json_path.empty()) {

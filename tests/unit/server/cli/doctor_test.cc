@@ -27,7 +27,7 @@ class DoctorCommandTest : public testing::Test {
   nlohmann::json Examine(int exit_code) {
     GlobalOptions global;
     global.server = "127.0.0.1:1";  // Nobody may listen there.
-    global.json = true;
+    global.output = "json";
     testing::internal::CaptureStdout();
     EXPECT_EQ(DoctorCommand(global, options_), exit_code);
     return nlohmann::json::parse(testing::internal::GetCapturedStdout());

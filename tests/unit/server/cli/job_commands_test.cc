@@ -100,7 +100,7 @@ TEST_F(JobCommandsTest, GetListsOrShowsOneJob) {
   EXPECT_EQ(Capture([&] { return GetCommand(global_, {}); }).out, all.out);
   EXPECT_EQ(Capture([&] { return GetCommand(global_, {"digits-lamb"}); }).out, all.out);
 
-  global_.json = true;
+  global_.output = "json";
   const Outcome one = Capture([&] { return GetCommand(global_, {"job", "digits-lamb"}); });
   EXPECT_EQ(nlohmann::json::parse(one.out)["id"], "00000000000000a7");
   const Outcome checkpoints = Capture([&] { return GetCommand(global_, {"checkpoints"}); });
@@ -114,7 +114,6 @@ TEST_F(JobCommandsTest, MetricsComeInPagesAndFourForms) {
   service_.SetMetrics(metrics, /*page_steps=*/2);
   const auto get = [this](const std::string& form, const std::string& output_dir = "") {
     global_.output = form;
-    global_.json = form == "json";
     return Capture([&] { return GetCommand(global_, {"metrics", "digits-lamb"}, output_dir); });
   };
   const auto count = [](const std::string& text, const std::string& what) {
