@@ -7,8 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -45,17 +49,17 @@ Status Resolve(const std::string& address, AddressList* list) {
 // Until `events` or an end of the connection; false when the time is up.
 bool Await(const Descriptor& socket, short events, Instant until) {
   for (;;) {
-    const Duration left = until - Clock::Real().Now();
+    const Duration left = std::max(until - Clock::Real().Now(), Duration(0));
     const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-    if (milliseconds <= 0) return false;
     pollfd wanted = {socket.number(), events, 0};
     const int ready = poll(&wanted, 1, static_cast<int>(milliseconds));
     if (ready > 0) return true;
-    if (ready < 0 && errno != EINTR) return false;
+    if (ready == 0 || errno != EINTR) return false;
   }
 }
 
-Status Deaf(const std::string& what) { return Status(Code::kUnavailable, what); }
+// So few that the next connections may find none; a process may have a few thousand.
+int64_t Scarce(int64_t limit) { return std::clamp<int64_t>(limit / 64, 2, 64); }
 
 }  // namespace
 
@@ -73,21 +77,50 @@ Result<int64_t> RaiseDescriptorLimit() {
   return static_cast<int64_t>(limit.rlim_cur);
 }
 
-Status ProbePort(const std::string& address, Duration patience) {
-  const Instant until = Clock::Real().Now() + patience;
+bool DescriptorsAreScarce() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  std::error_code error;
+  const std::filesystem::directory_iterator open("/proc/self/fd", error);
+  if (error) return true;  // One is needed to look.
+  const auto count = static_cast<int64_t>(std::distance(begin(open), end(open)));
+  const auto most = static_cast<int64_t>(limit.rlim_cur);
+  return count >= most - Scarce(most);
+}
+
+PortProbe::PortProbe(const std::string& address) {
   AddressList list;
-  DROVER_RETURN_IF_ERROR(Resolve(address, &list));
-  const Descriptor socket(
-      ::socket(list.first->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (socket.number() < 0) return Deaf("no socket: " + ErrorText(errno));
-  if (connect(socket.number(), list.first->ai_addr, list.first->ai_addrlen) != 0 &&
-      errno != EINPROGRESS) {
-    return Deaf("cannot connect: " + ErrorText(errno));
+  const Status resolved = Resolve(address, &list);
+  if (!resolved.ok()) {
+    Fail(resolved.message());
+    return;
   }
-  if (!Await(socket, POLLOUT, until)) return Deaf("no connection");
-  if (shutdown(socket.number(), SHUT_WR) != 0) return Deaf("no connection: " + ErrorText(errno));
-  if (!Await(socket, POLLIN, until)) return Deaf("connected, but nobody takes the connection");
-  return Status();
+  socket_.emplace(::socket(list.first->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (socket_->number() < 0) {
+    Fail("no socket: " + ErrorText(errno));
+  } else if (connect(socket_->number(), list.first->ai_addr, list.first->ai_addrlen) != 0 &&
+             errno != EINPROGRESS) {
+    Fail("cannot connect: " + ErrorText(errno));
+  }
+}
+
+void PortProbe::Fail(const std::string& why) {
+  state_ = State::kFailed;
+  why_ = why;
+}
+
+PortProbe::State PortProbe::Wait(Duration patience) {
+  if (state_ != State::kWaiting) return state_;
+  const Instant until = Clock::Real().Now() + patience;
+  if (!connected_) {
+    if (!Await(*socket_, POLLOUT, until)) return state_;
+    connected_ = true;
+    why_ = "connected, but nobody takes the connection";
+    if (shutdown(socket_->number(), SHUT_WR) != 0) Fail("no connection: " + ErrorText(errno));
+    if (state_ == State::kFailed) return state_;
+  }
+  if (Await(*socket_, POLLIN, until)) state_ = State::kAnswered;
+  return state_;
 }
 
 PortWatchdog::PortWatchdog(Options options)
@@ -112,27 +145,39 @@ bool PortWatchdog::WaitFor(Duration time) {
   return !stopping_;
 }
 
+bool PortWatchdog::stopping() {
+  MutexLock lock(&mutex_);
+  return stopping_;
+}
+
 void PortWatchdog::Run() {
-  int failures = 0;
-  while (WaitFor(failures == 0 ? options_.every : options_.pause)) {
-    const Instant begin = Clock::Real().Now();
-    const Status probed = ProbePort(options_.address, options_.patience);
-    // A process that was stopped, or got no processor, did not answer itself either.
-    const bool awake = Clock::Real().Now() - begin < 2 * options_.patience;
-    failures = probed.ok() || !awake ? 0 : failures + 1;
-    if (failures < options_.failures_max) continue;
-    return options_.on_deaf(fmt::format("{} tries in a row: {}", failures, probed.message()));
+  Deafness deafness(options_.limits);
+  std::optional<PortProbe> probe;
+  while (!stopping()) {
+    // A knock that failed is made again; one that waits goes on waiting, since a slow server
+    // answers it one day.
+    if (!probe) probe.emplace(options_.address);
+    const PortProbe::State state = probe->Wait(options_.look);
+    const bool answered = state == PortProbe::State::kAnswered;
+    const std::optional<std::string> deaf =
+        deafness.Observe({answered, options_.exhausted()}, Clock::Real().Now());
+    if (deaf) return options_.on_deaf(*deaf + ": " + probe->why());
+    if (state == PortProbe::State::kWaiting) continue;
+    probe.reset();
+    if (!WaitFor(answered ? options_.every : options_.look)) return;
   }
 }
 
 std::unique_ptr<PortWatchdog> EndWhenDeaf(const std::string& address) {
   if (address.starts_with("unix:")) return nullptr;
+  ListenToGrpcLog();
   PortWatchdog::Options options;
   options.address = address;
   options.on_deaf = [address](const std::string& why) {
     LogError(
-        "stopping: this process does not answer on its own port {} any more ({}): it may have run "
-        "out of file descriptors; raise the hard limit (ulimit -Hn) or see who connects so often",
+        "stopping: this process does not answer on its own port {} any more ({}); raise the hard "
+        "limit of file descriptors (ulimit -Hn), see who connects so often, or give it more "
+        "processor time",
         address, why);
     // No destructors: what would be waited for may never come.
     std::_Exit(kExitDeaf);

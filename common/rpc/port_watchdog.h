@@ -9,32 +9,56 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/descriptor.h"
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/base/thread.h"
+#include "common/rpc/accept_errors.h"
+#include "common/rpc/deafness.h"
 
 namespace drover {
 
 // Makes room for connections: as many descriptors as the process may have. How many that are.
 Result<int64_t> RaiseDescriptorLimit();
 
-// Connects to the server on `address` (HOST:PORT, as it listens), ends its side at once and waits
-// for the server to do the same or to say something: OK when it did within `patience`. A kernel
-// also completes connections that nobody will ever look at; those do not answer.
-Status ProbePort(const std::string& address, Duration patience);
+// Whether few descriptors are left, so that the next connection may not be taken.
+bool DescriptorsAreScarce();
+
+// One knock at the server on `address` (HOST:PORT, as it listens): connects, ends its side at once
+// and waits for the server to do the same or to say something. A kernel also completes connections
+// that nobody will ever look at; those do not answer. Not thread-safe.
+class PortProbe {
+ public:
+  explicit PortProbe(const std::string& address);
+
+  enum class State { kWaiting, kAnswered, kFailed };
+  // Waits at most `patience` more, or until it is answered or has failed: then it stays so.
+  State Wait(Duration patience);
+  const std::string& why() const { return why_; }  // Not answered.
+
+ private:
+  void Fail(const std::string& why);
+
+  State state_ = State::kWaiting;
+  std::string why_ = "no connection";
+  std::optional<Descriptor> socket_;
+  bool connected_ = false;
+};
 
 class PortWatchdog {
  public:
   struct Options {
     std::string address;
     std::function<void(const std::string& why)> on_deaf;  // Once; on the watchdog's thread.
-    Duration every = std::chrono::seconds(1);
-    Duration patience = std::chrono::seconds(1);
-    Duration pause = std::chrono::milliseconds(250);  // After a probe that failed.
-    int failures_max = 3;                             // In a row.
+    Deafness::Limits limits = {};
+    Duration every = std::chrono::seconds(1);        // After a knock that was answered.
+    Duration look = std::chrono::milliseconds(250);  // While one is not.
+    // Whether there is a sign that descriptors have run out.
+    std::function<bool()> exhausted = [] { return TakeAcceptError() || DescriptorsAreScarce(); };
   };
 
   explicit PortWatchdog(Options options);
@@ -43,6 +67,7 @@ class PortWatchdog {
  private:
   void Run();
   bool WaitFor(Duration time) DROVER_EXCLUDES(mutex_);  // False when it is to stop.
+  bool stopping() DROVER_EXCLUDES(mutex_);
 
   const Options options_;
   Mutex mutex_;

@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/logging.h"
+#include "common/rpc/accept_errors.h"
 #include "common/rpc/port_watchdog.h"
 #include "tests/bad_input/control_server.h"
 #include "tests/bad_input/world.h"
@@ -24,10 +25,15 @@ int main() {
   const rlimit limit = {count + 40, count + 40};
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
   const int port = world.coordinator().port();
+  drover::ListenToGrpcLog();
+  drover::PortWatchdog::Options options;
+  options.address = fmt::format("127.0.0.1:{}", port);
   // No destructors: they would wait for a server that is stuck.
-  const drover::PortWatchdog watchdog({fmt::format("127.0.0.1:{}", port),
-                                       [](const std::string&) { _Exit(drover::kExitDeaf); },
-                                       milliseconds(100), milliseconds(500), milliseconds(50), 3});
+  options.on_deaf = [](const std::string&) { _Exit(drover::kExitDeaf); };
+  // The connections are gone before the first look: that they were too many, gRPC's log has said.
+  options.limits.exhausted = milliseconds(500);
+  options.every = options.look = milliseconds(50);
+  const drover::PortWatchdog watchdog(options);
   printf("%d\n", port);
   fflush(stdout);
   drover::SleepFor(std::chrono::minutes(1));

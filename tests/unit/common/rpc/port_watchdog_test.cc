@@ -57,35 +57,70 @@ class Port {
   std::unique_ptr<Thread> server_;
 };
 
-TEST(PortWatchdogTest, AProbeTellsAServerFromAKernelThatOnlyListens) {
-  Port port;
-  EXPECT_EQ(ProbePort(port.address(), milliseconds(50)).code(), Code::kUnavailable);
-  port.Serve();
-  EXPECT_TRUE(ProbePort(port.address(), seconds(20)).ok());
-  EXPECT_TRUE(ProbePort(port.address("0.0.0.0"), seconds(20)).ok());
-  EXPECT_TRUE(ProbePort(port.address("localhost"), seconds(20)).ok());
-  EXPECT_FALSE(ProbePort("no port", seconds(20)).ok());
+PortWatchdog::Options WatchOptions(const Port& port, BoundedQueue<std::string>* told,
+                                   bool exhausted) {
+  PortWatchdog::Options options;
+  options.address = port.address();
+  options.on_deaf = [told](const std::string& why) { told->TryPush(why); };
+  options.limits = {milliseconds(30), seconds(1000), seconds(60)};
+  options.every = options.look = milliseconds(10);
+  options.exhausted = [exhausted] { return exhausted; };
+  return options;
 }
 
-TEST(PortWatchdogTest, SaysOnceThatAPortIsDeaf) {
+TEST(PortWatchdogTest, AProbeTellsAServerFromAKernelThatOnlyListens) {
+  Port port;
+  PortProbe unheard(port.address());
+  EXPECT_EQ(unheard.Wait(milliseconds(50)), PortProbe::State::kWaiting);
+  EXPECT_EQ(unheard.why(), "connected, but nobody takes the connection");
+  port.Serve();
+  EXPECT_EQ(unheard.Wait(seconds(60)), PortProbe::State::kAnswered);
+  EXPECT_EQ(PortProbe(port.address("0.0.0.0")).Wait(seconds(60)), PortProbe::State::kAnswered);
+  EXPECT_EQ(PortProbe(port.address("localhost")).Wait(seconds(60)), PortProbe::State::kAnswered);
+  EXPECT_EQ(PortProbe("no port").Wait(seconds(60)), PortProbe::State::kFailed);
+}
+
+TEST(PortWatchdogTest, SaysOnceThatAPortIsDeafWhenDescriptorsHaveRunOut) {
   Port port;
   BoundedQueue<std::string> told(4);
-  PortWatchdog watchdog({port.address(), [&](const std::string& why) { told.TryPush(why); },
-                         milliseconds(1), milliseconds(10), milliseconds(1), 3});
+  PortWatchdog watchdog(WatchOptions(port, &told, /*exhausted=*/true));
 
   const std::optional<std::string> why = told.PopFor(seconds(60));
 
   ASSERT_TRUE(why.has_value());
-  EXPECT_EQ(*why, "3 tries in a row: connected, but nobody takes the connection");
+  EXPECT_NE(why->find("descriptors have run out: connected, but nobody takes"), std::string::npos)
+      << *why;
   EXPECT_FALSE(told.PopFor(milliseconds(50)).has_value());
+}
+
+TEST(PortWatchdogTest, AServerThatIsOnlySlowIsWaitedFor) {
+  Port port;
+  BoundedQueue<std::string> told(4);
+  PortWatchdog watchdog(WatchOptions(port, &told, /*exhausted=*/false));
+
+  EXPECT_FALSE(told.PopFor(milliseconds(100)).has_value());
 }
 
 TEST(PortWatchdogTest, EndsWhileItWaits) {
   Port port;
   port.Serve();
   BoundedQueue<std::string> told(4);
-  PortWatchdog watchdog({port.address(), [&](const std::string& why) { told.TryPush(why); },
-                         seconds(1000), seconds(1), seconds(1), 3});
+  PortWatchdog::Options options = WatchOptions(port, &told, /*exhausted=*/false);
+  options.every = seconds(1000);
+  PortWatchdog watchdog(options);
+}
+
+TEST(PortWatchdogTest, DescriptorsAreScarceWhenTheLimitIsNear) {
+  EXPECT_FALSE(DescriptorsAreScarce());
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit before = limit;
+  limit.rlim_cur = 4;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+  EXPECT_TRUE(DescriptorsAreScarce());
+
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST(PortWatchdogTest, AsManyDescriptorsAsAllowed) {
