@@ -7,7 +7,6 @@
 #ifndef DROVER_COMMON_RPC_DEAFNESS_H_
 #define DROVER_COMMON_RPC_DEAFNESS_H_
 
-#include <chrono>
 #include <optional>
 #include <string>
 
