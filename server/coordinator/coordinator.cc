@@ -91,6 +91,9 @@ struct Coordinator::Visitor {
   void operator()(const LeaseFailed& event) {
     if (JobRun* run = RunOf(event.fence.job)) run->OnLeaseFailed(event, turn);
   }
+  void operator()(const LeaseReturned& event) {
+    if (JobRun* run = RunOf(event.fence.job)) run->OnLeaseReturned(event, turn);
+  }
   void operator()(const EvalDone& event) {
     if (JobRun* run = RunOf(event.fence.job)) run->OnEvalDone(event, turn);
   }

@@ -68,6 +68,12 @@ struct LeaseFailed {
   std::string tensor;
   std::string what;
 };
+struct LeaseReturned {  // Its leaves from `leaf_begin` on were not begun and will not be.
+  SessionId session;
+  Fence fence;
+  uint64_t lease;
+  uint32_t leaf_begin;
+};
 struct EvalDone {
   SessionId session;
   Fence fence;  // step: the version.
@@ -119,8 +125,8 @@ struct Tick {};  // At least every 200 ms.
 
 using CoordinatorEvent =
     std::variant<WorkerJoined, WorkerLeft, WorkerLeaving, ModelDescribed, WorkRequested, LeaseDone,
-                 LeaseFailed, EvalDone, ShardJoined, ShardLeft, ShardReplied, JobAdded,
-                 JobVerbRequested, JobDeleted, ManifestCommitted, Tick>;
+                 LeaseFailed, LeaseReturned, EvalDone, ShardJoined, ShardLeft, ShardReplied,
+                 JobAdded, JobVerbRequested, JobDeleted, ManifestCommitted, Tick>;
 
 // ---- Actions: messages.
 struct ShardEntry {

@@ -26,6 +26,7 @@ struct JobOf {
   std::optional<uint64_t> operator()(const WorkRequested& event) const { return event.fence.job; }
   std::optional<uint64_t> operator()(const LeaseDone& event) const { return event.fence.job; }
   std::optional<uint64_t> operator()(const LeaseFailed& event) const { return event.fence.job; }
+  std::optional<uint64_t> operator()(const LeaseReturned& event) const { return event.fence.job; }
   std::optional<uint64_t> operator()(const EvalDone& event) const { return event.fence.job; }
   std::optional<uint64_t> operator()(const ShardReplied& event) const {
     return std::visit([](const auto& reply) { return reply.fence.job; }, event.reply);

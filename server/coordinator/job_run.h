@@ -55,6 +55,7 @@ class JobRun {
   void OnWorkRequested(const WorkRequested& event, Turn* turn);
   void OnLeaseDone(const LeaseDone& event, Turn* turn);
   void OnLeaseFailed(const LeaseFailed& event, Turn* turn);
+  void OnLeaseReturned(const LeaseReturned& event, Turn* turn);
   void OnEvalDone(const EvalDone& event, Turn* turn);
   void OnShardGone(const ShardMember& shard, const std::string& reason, Turn* turn);
   void OnShardReply(const std::string& shard, const ShardReply& reply, Turn* turn);

@@ -126,7 +126,8 @@ void JobRun::OnWorkRequested(const WorkRequested& event, Turn* turn) {
     for (const auto& [id, lease] : table->live()) {
       if (lease.worker != worker.session) continue;
       if (turn->now - lease.granted < kCrossing) return;
-      EndLeases(*table, table->ReleaseWorker(worker.session), CountEvent::What::kLeaseExpired,
+      // Perhaps because some of its leaves are on a shard as part of another range.
+      EndLeases(*table, table->GiveUp(worker.session), CountEvent::What::kLeaseExpired,
                 "given up by worker/" + worker.name, turn);
       break;
     }
@@ -177,6 +178,20 @@ void JobRun::OnLeaseFailed(const LeaseFailed& event, Turn* turn) {
   skip_reason_ = fmt::format("leaf {} of step {}: {} in tensor {} (worker/{})", event.leaf,
                              event.fence.step, event.what, event.tensor, name);
   Log(LogSeverity::kWarning, "worker/" + name, skip_reason_, turn);
+}
+
+void JobRun::OnLeaseReturned(const LeaseReturned& event, Turn* turn) {
+  if (!FenceHolds(event.fence, turn)) return;
+  std::optional<LeafRange> returned;
+  if (leases_ && event.fence.step == record_->version) {
+    returned = leases_->Shorten(event.lease, event.session, event.leaf_begin);
+  }
+  if (!returned) return Count(CountEvent::What::kRefusedLease, 1, turn);
+  const WorkerMember* const worker = members_->FindWorker(event.session, record_->id);
+  Log(LogSeverity::kInfo, "worker/" + (worker == nullptr ? std::string() : worker->name),
+      fmt::format("gave leaves [{}, {}) of lease {} back", returned->begin, returned->end,
+                  event.lease),
+      turn);
 }
 
 void JobRun::RemindWorkers(Turn* turn) {

@@ -69,6 +69,32 @@ std::vector<LeaseTable::Lease> LeaseTable::ReleaseWorker(SessionId worker) {
   return ended;
 }
 
+std::vector<LeaseTable::Lease> LeaseTable::GiveUp(SessionId worker) {
+  std::vector<Lease> ended = ReleaseWorker(worker);
+  for (const Lease& lease : ended) {
+    for (uint32_t leaf = lease.leaves.begin; leaf < lease.leaves.end; ++leaf) {
+      group_[leaf] = ++last_id_;
+    }
+  }
+  return ended;
+}
+
+std::optional<LeafRange> LeaseTable::Shorten(uint64_t id, SessionId worker, uint32_t leaf_begin) {
+  const auto found = live_.find(id);
+  if (found == live_.end() || found->second.worker != worker) return std::nullopt;
+  LeafRange& leaves = found->second.leaves;
+  if (leaf_begin < leaves.begin || leaf_begin >= leaves.end) return std::nullopt;
+  const LeafRange returned = {leaf_begin, leaves.end};
+  ++last_id_;
+  for (uint32_t leaf = returned.begin; leaf < returned.end; ++leaf) {
+    --leased_[leaf];
+    group_[leaf] = last_id_;
+  }
+  leaves.end = leaf_begin;
+  if (leaves.size() == 0) live_.erase(found);
+  return returned;
+}
+
 uint32_t LeaseTable::open_count() const {
   uint32_t open = 0;
   for (uint32_t leaf = 0; leaf < done_.leaves(); ++leaf) open += IsOpen(leaf) ? 1 : 0;

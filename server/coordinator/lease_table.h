@@ -49,6 +49,14 @@ class LeaseTable {
   // Leases that end now; their leaves are open again unless done or leased to somebody else too.
   std::vector<Lease> Expire(Instant now);
   std::vector<Lease> ReleaseWorker(SessionId worker);
+  // The same, and each of their leaves will be leased alone: shards take a single one whatever they
+  // hold in part.
+  std::vector<Lease> GiveUp(SessionId worker);
+
+  // The worker returns the leaves of a live lease of its own from `leaf_begin` on, which it has not
+  // begun; all of them end the lease. What was returned, to be leased apart from the rest. Nothing
+  // when there is no such lease, or the leaf is not one of its.
+  std::optional<LeafRange> Shorten(uint64_t id, SessionId worker, uint32_t leaf_begin);
 
   // False when its result is in already, from another lease of the same leaves.
   bool NeedsResult(LeafRange leaves) const { return !done_.ContainsAll(leaves); }

@@ -117,6 +117,18 @@ MaybeEvent FailedFromProto(SessionId session, const v1::LeaseFailed& message) {
                                                      PeerText(message.what())});
 }
 
+MaybeEvent ReturnedFromProto(SessionId session, const v1::LeaseReturned& message) {
+  Result<Fence> fence =
+      FenceFromProto(message.job(), message.epoch(), message.step(), "LeaseReturned");
+  if (!fence.ok()) return fence.status();
+  if (message.leaf_begin() >= kLeavesMax) {
+    return BadMessage("LeaseReturned", fmt::format("leaf_begin={}, expected less than {}",
+                                                   message.leaf_begin(), kLeavesMax));
+  }
+  return std::optional<CoordinatorEvent>(
+      LeaseReturned{session, fence.value(), message.lease(), message.leaf_begin()});
+}
+
 struct OrderWriter {
   const v1::JobSpec* spec;
   const std::string& token;
@@ -199,6 +211,8 @@ MaybeEvent WorkerEventFromProto(SessionId session, const v1::WorkerMessage& mess
       return EvalFromProto(session, message.eval_done());
     case v1::WorkerMessage::kLeaseFailed:
       return FailedFromProto(session, message.lease_failed());
+    case v1::WorkerMessage::kLeaseReturned:
+      return ReturnedFromProto(session, message.lease_returned());
     case v1::WorkerMessage::kHeartbeat:
       return std::optional<CoordinatorEvent>();
     case v1::WorkerMessage::kLeaving:

@@ -182,6 +182,11 @@ class Cluster {
               [name, version](SimShard* s) { s->Pull(name, version.epoch, version.step); });
     };
     hooks.violation = [this](const std::string& what) { violations_.push_back(what); };
+    hooks.keeps = [this](uint32_t leaves) -> std::optional<uint32_t> {
+      if (faults_.return_leaves == 0 || leaves < 2) return std::nullopt;
+      if (!clock_.Chance(faults_.return_leaves)) return std::nullopt;
+      return 1 + static_cast<uint32_t>(clock_.Draw(leaves - 1));
+    };
     workers_.push_back(
         std::make_unique<SimWorker>(name, &clock_, &plans_, layout_, std::move(hooks)));
   }

@@ -63,6 +63,7 @@ struct Faults {
   uint64_t freeze_worker = 0;
   uint64_t freeze_shard = 0;
   uint64_t break_stream = 0;
+  uint64_t return_leaves = 0;          // Of leases: all but some first leaves go back.
   uint64_t crash_between_actions = 0;  // Of actions of a shard.
 };
 

@@ -122,9 +122,14 @@ void SimWorker::Ask() {
   hooks_.tell(WorkRequested{0, {assignment_->job, assignment_->epoch, *held_}});
 }
 
-void SimWorker::Work(const LeaseOrder& order) {
-  if (!Serves(order.fence) || !held_ || *held_ != order.fence.step || busy_) return;
+void SimWorker::Work(const LeaseOrder& given) {
+  if (!Serves(given.fence) || !held_ || *held_ != given.fence.step || busy_) return;
   busy_ = true;
+  LeaseOrder order = given;
+  if (const std::optional<uint32_t> kept = hooks_.keeps(order.leaves.size())) {
+    order.leaves.end = order.leaves.begin + *kept;
+    hooks_.tell(LeaseReturned{0, order.fence, order.lease, order.leaves.end});
+  }
   lease_ = order;
   const uint64_t generation = generation_;
   clock_->After(clock_->Between(500, 4000) * order.leaves.size(), [this, order, generation] {

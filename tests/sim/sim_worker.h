@@ -27,6 +27,8 @@ class SimWorker {
     std::function<void(const std::string& shard, const ToyFrame&)> push;
     std::function<void(const std::string& shard, const Fence& version)> pull;
     std::function<void(const std::string& what)> violation;
+    // Whether this lease is to be cut short, and how many of its leaves are kept.
+    std::function<std::optional<uint32_t>(uint32_t leaves)> keeps;
   };
 
   SimWorker(std::string name, SimClock* clock, const std::map<uint64_t, JobPlan>* plans,
@@ -52,7 +54,7 @@ class SimWorker {
   bool Serves(const Fence& fence) const;
   void StartPull(int64_t version);
   void Ask();
-  void Work(const LeaseOrder& order);
+  void Work(const LeaseOrder& given);
   void Finish(const LeaseOrder& order);
   void Evaluate(const EvalLeaseOrder& order);
   void RepeatLater();  // Frames and requests that were not answered are sent again.

@@ -44,6 +44,7 @@ Faults Storm() {
   faults.freeze_worker = 10;
   faults.freeze_shard = 5;
   faults.break_stream = 10;
+  faults.return_leaves = 100;
   faults.crash_between_actions = 5;
   return faults;
 }

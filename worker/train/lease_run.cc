@@ -26,6 +26,7 @@ LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
       started_(Clock::Real().Now()),
       reduction_(context_.reduce != nullptr ? context_.reduce->Begin() : 0),
       next_leaf_(order.leaves.begin),
+      leaves_end_(order.leaves.end),
       tensors_(context_.layout->tensors().size()),
       tensors_missing_(context_.chunks->chunks.size()),
       segments_missing_(context_.reduce != nullptr ? context_.chunks->chunks.size() : 0),
@@ -87,7 +88,7 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
   while (const std::optional<uint32_t> leaf = next) {
     next = NextLeaf();
     ++begun;
-    const bool shared = !next && begun < order_.leaves.size();
+    const bool shared = !next && begun < leaves().size();
     std::function<Status(size_t, const GpuStream&, const int64_t*)> deposit;
     if (shared && context_.reduce != nullptr) {
       deposit = [&, missing = context_.reduce->segments().tensors](
@@ -151,6 +152,42 @@ std::optional<uint32_t> LeaseRun::NextLeaf() {
   const uint32_t leaf = next_leaf_.fetch_add(1);
   if (leaf >= order_.leaves.end) return std::nullopt;
   return leaf;
+}
+
+// Nothing is pushed before every leaf was begun, so no frame names the leaves that go.
+std::optional<uint32_t> LeaseRun::GiveBack() {
+  if (cancelled_.load()) return std::nullopt;
+  const uint32_t end = next_leaf_.exchange(order_.leaves.end);
+  if (end >= order_.leaves.end) return std::nullopt;
+  if (end == order_.leaves.begin) {
+    End(Outcome::kVoid, {});
+    return end;
+  }
+  leaves_end_.store(end);
+  const uint32_t returned = order_.leaves.end - end;
+  for (size_t tensor = 0; tensor < tensors_.size(); ++tensor) {
+    bool whole = false;
+    {
+      MutexLock lock(&tensors_[tensor].mutex);
+      tensors_[tensor].leaves_missing -= returned;
+      whole = tensors_[tensor].leaves_missing == 0;
+    }
+    if (whole) TensorIsWhole(tensor);
+  }
+  // A lane that found no further leaf may have left its last one there already.
+  for (size_t segment = 0; segment < leaves_left_out_.size(); ++segment) {
+    if (leaves_left_out_[segment].fetch_sub(returned) != returned) continue;
+    const Status finished = FinishSegment(segment);
+    if (!finished.ok()) End(Outcome::kBroken, {order_.leaves.begin, "", finished.ToString()});
+  }
+  bool whole = false;
+  {
+    MutexLock lock(&mutex_);
+    leaves_missing_ -= returned;
+    whole = leaves_missing_ == 0;
+  }
+  if (whole && !cancelled_.load()) PushStats();
+  return end;
 }
 
 float* LeaseRun::LeafBuffer(float* lane_buffer) {
@@ -243,8 +280,8 @@ FrameHeader LeaseRun::NewHeader(FrameType type) const {
   FrameHeader header = context_.header;
   header.type = type;
   header.step = static_cast<uint64_t>(order_.step);
-  header.leaf_begin = order_.leaves.begin;
-  header.leaf_end = order_.leaves.end;
+  header.leaf_begin = leaves().begin;
+  header.leaf_end = leaves().end;
   return header;
 }
 
@@ -285,7 +322,7 @@ void LeaseRun::PushStats() {
 }
 
 void LeaseRun::OnAck(size_t part, const FrameHeader& ack) {
-  if (static_cast<int64_t>(ack.step) != order_.step || ack.leaves() != order_.leaves) return;
+  if (static_cast<int64_t>(ack.step) != order_.step || ack.leaves() != leaves()) return;
   if (ack.verdict == Verdict::kNonfinite || ack.verdict == Verdict::kRange) {
     return End(Outcome::kFailed, {order_.leaves.begin, fmt::format("block {}", ack.block_begin),
                                   "refused by the shard as not finite or out of range"});

@@ -87,11 +87,17 @@ class LeaseRun : public LaneWork, public AckReceiver {
   LeaseRun(const Order& order, const LeaseContext& context, std::shared_ptr<const Weights> weights);
 
   const Order& order() const { return order_; }
+  // Those of the order, less what was given back.
+  LeafRange leaves() const { return {order_.leaves.begin, leaves_end_.load()}; }
 
   // From a lane: computes leaves until there are none.
   void RunOn(LeafRunner* runner, float* lane_buffer) override;
   void OnAck(size_t part, const FrameHeader& ack) override;
   void Cancel() { End(Outcome::kVoid, {}); }
+
+  // No lane begins another leaf: the lease ends before the leaf returned, and is void when that is
+  // its first. Nothing when every leaf was begun, or there is an outcome. Call it from one thread.
+  std::optional<uint32_t> GiveBack();
 
   // What RunOn is made of.
   std::optional<uint32_t> NextLeaf();     // The next leaf to compute, or none.
@@ -140,6 +146,7 @@ class LeaseRun : public LaneWork, public AckReceiver {
 
   std::atomic<bool> cancelled_{false};  // There is an outcome: lanes stop at the next micro-batch.
   std::atomic<uint32_t> next_leaf_;
+  std::atomic<uint32_t> leaves_end_;
   struct TensorState {
     Mutex mutex;
     uint32_t leaves_missing DROVER_GUARDED_BY(mutex) = 0;

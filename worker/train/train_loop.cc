@@ -366,10 +366,26 @@ void TrainLoop::DropWork() {
   idle_since_ = Clock::Real().Now();
 }
 
+// Leaves that lanes are at are finished and pushed; others get the rest at once, and the pieces of
+// an evaluation, of which nothing would be kept, when the stream ends.
+void TrainLoop::GiveWorkBack() {
+  if (evaluation_ != nullptr) return DropWork();
+  if (lease_ == nullptr) return;
+  const std::optional<uint32_t> leaf_begin = lease_->GiveBack();
+  if (!leaf_begin) return;
+  LogInfo({.job = assignment_->job(), .step = lease_->order().step},
+          "leaving: leaves [{}, {}) go back to the coordinator", *leaf_begin,
+          lease_->order().leaves.end);
+  options_.send(LeaseReturnedMessage(*assignment_, lease_->order(), *leaf_begin));
+}
+
 void TrainLoop::LeaveWhenIdle() {
   if (!leave_asked_.load()) return;
-  if (!leaving_) options_.send(LeavingMessage());
-  leaving_ = true;
+  if (!leaving_) {
+    leaving_ = true;
+    options_.send(LeavingMessage());
+    GiveWorkBack();
+  }
   left_ = !working() || Clock::Real().Now() > work_deadline_;
 }
 

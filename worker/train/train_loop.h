@@ -50,7 +50,8 @@ class TrainLoop {
 
   // From any thread. Blocks while many orders wait; does nothing once Run has returned.
   void OnOrder(v1::WorkerOrder order);
-  // From any thread: Run returns when the open lease has ended, or its time is up.
+  // From any thread: Run returns when the leaves that were begun are counted, or the time of their
+  // lease is up. The others go back.
   void Leave();
 
   // Until Leave. Once.
@@ -85,6 +86,7 @@ class TrainLoop {
   void StartLease(const v1::Lease& order);
   void StartEvaluation(const v1::EvalLease& order);
   void WorkBegins(int64_t timeout_ms);
+  void GiveWorkBack();
   void DropWork();
   bool working() const { return lease_ != nullptr || evaluation_ != nullptr; }
 

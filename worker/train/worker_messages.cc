@@ -67,6 +67,17 @@ v1::WorkerMessage LeaseFailedMessage(const v1::Assignment& assignment, const Lea
   return message;
 }
 
+v1::WorkerMessage LeaseReturnedMessage(const v1::Assignment& assignment,
+                                       const LeaseRun::Order& lease, uint32_t leaf_begin) {
+  v1::WorkerMessage message;
+  v1::LeaseReturned* returned = message.mutable_lease_returned();
+  SetFence(assignment, returned);
+  returned->set_step(lease.step);
+  returned->set_lease(lease.lease);
+  returned->set_leaf_begin(leaf_begin);
+  return message;
+}
+
 v1::WorkerMessage EvalDoneMessage(const v1::EvalLease& order, const EvalStats& total) {
   v1::WorkerMessage message;
   v1::EvalDone* done = message.mutable_eval_done();

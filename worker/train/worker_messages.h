@@ -23,6 +23,9 @@ v1::WorkerMessage CannotServeMessage(const v1::Assignment& assignment, const std
 v1::WorkerMessage WorkRequestMessage(const v1::Assignment& assignment, int64_t version);
 v1::WorkerMessage LeaseDoneMessage(const v1::Assignment& assignment, const LeaseRun& lease);
 v1::WorkerMessage LeaseFailedMessage(const v1::Assignment& assignment, const LeaseRun& lease);
+// From `leaf_begin` on.
+v1::WorkerMessage LeaseReturnedMessage(const v1::Assignment& assignment,
+                                       const LeaseRun::Order& lease, uint32_t leaf_begin);
 v1::WorkerMessage EvalDoneMessage(const v1::EvalLease& order, const EvalStats& total);
 v1::WorkerMessage LeavingMessage();
 

@@ -351,6 +351,41 @@ TEST_F(DiscardedWorkTest, OnlyWhoHoldsTheLeafMaySayThatItFailed) {
   }
 }
 
+// What a leaving worker has not begun goes to the one that waits, and no sample is lost.
+TEST_F(DiscardedWorkTest, ReturnedLeavesGoToWhoWaits) {
+  SizesOf(kFirst + 1, 1.0);  // It has done all others, and waits.
+  core_.Handle(WorkerLeaving{kFirst}, now_);
+
+  std::optional<LeaseOrder> rest;
+  for (const CoordinatorAction& action :
+       core_.Handle(LeaseReturned{kFirst, lease_.fence, lease_.lease, 1}, now_)) {
+    const auto* send = std::get_if<SendToWorker>(&action);
+    if (send != nullptr && send->session == kFirst + 1) rest = std::get<LeaseOrder>(send->order);
+  }
+
+  ASSERT_TRUE(rest.has_value());
+  EXPECT_EQ(rest->leaves.begin, 1u);
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedExpired,
+                      LeaseDone{kFirst, lease_.fence, lease_.lease, 1}),
+            0);
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedWorkerLost, WorkerLeft{kFirst, "left"}), 0);
+}
+
+TEST_F(DiscardedWorkTest, AWorkerCannotReturnWhatIsNotItsOwn) {
+  for (const LeaseReturned& lie : {LeaseReturned{kFirst + 1, lease_.fence, lease_.lease, 1},
+                                   LeaseReturned{kFirst, lease_.fence, lease_.lease + 1, 1},
+                                   LeaseReturned{kFirst, lease_.fence, lease_.lease, 4000}}) {
+    double refused = 0;
+    for (const CoordinatorAction& action : core_.Handle(lie, now_)) {
+      const auto* count = std::get_if<CountEvent>(&action);
+      if (count != nullptr && count->what == CountEvent::What::kRefusedLease) ++refused;
+    }
+    EXPECT_EQ(refused, 1);
+  }
+  EXPECT_EQ(Discarded(CountEvent::What::kDiscardedWorkerLost, WorkerLeft{kFirst, "killed"}),
+            samples_);
+}
+
 TEST_F(LeaseSizeTest, SlowLeavesComeInLeasesThatShrink) {
   EXPECT_EQ(SizesOf(kFirst, /*seconds_per_leaf=*/1.0), (std::vector<uint32_t>{16, 8, 4, 2, 1, 1}));
 }

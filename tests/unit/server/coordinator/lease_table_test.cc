@@ -100,5 +100,76 @@ TEST(LeaseTableTest, ResultOfAnotherWorkersLeaseIsRefused) {
   EXPECT_TRUE(table.Done(id, 1));
 }
 
+TEST(LeaseTableTest, ReturnedLeavesAreOpenAtOnceAndTheRestCounts) {
+  LeaseTable table(LeafSet(6), /*singles=*/false, 0);
+  const uint64_t id = Grant(&table, 1, 6)->id;
+
+  EXPECT_EQ(table.Shorten(id, 1, 2), (LeafRange{2, 6}));
+
+  EXPECT_EQ(table.open_count(), 4u);
+  const std::optional<LeaseTable::Lease> rest = Grant(&table, 2, 9);
+  EXPECT_EQ(rest->leaves, (LeafRange{2, 6}));
+  EXPECT_TRUE(rest->again);
+  EXPECT_EQ(table.Done(id, 1)->leaves, (LeafRange{0, 2}));
+  EXPECT_TRUE(table.Done(rest->id, 2));
+  EXPECT_TRUE(table.all_done());
+}
+
+TEST(LeaseTableTest, WhatWasKeptAndWhatWasReturnedAreNeverLeasedTogether) {
+  LeaseTable table(LeafSet(4), /*singles=*/false, 0);
+  const uint64_t id = Grant(&table, 1, 4)->id;
+  table.Shorten(id, 1, 1);
+  table.ReleaseWorker(1);  // It is gone; a shard may have some chunks of leaf 0 alone.
+
+  EXPECT_EQ(Grant(&table, 2, 4)->leaves, (LeafRange{0, 1}));
+  EXPECT_EQ(Grant(&table, 2, 4)->leaves, (LeafRange{1, 4}));
+}
+
+TEST(LeaseTableTest, ALeaseThatIsReturnedWholeIsOver) {
+  LeaseTable table(LeafSet(4), /*singles=*/false, 0);
+  const uint64_t id = Grant(&table, 1, 4)->id;
+
+  EXPECT_EQ(table.Shorten(id, 1, 0), (LeafRange{0, 4}));
+
+  EXPECT_TRUE(table.live().empty());
+  EXPECT_FALSE(table.Done(id, 1));
+  EXPECT_EQ(Grant(&table, 2, 4)->leaves, (LeafRange{0, 4}));
+}
+
+TEST(LeaseTableTest, OnlyLeavesOfAnOwnLeaseCanBeReturned) {
+  LeaseTable table(LeafSet(6), /*singles=*/false, 0);
+  Grant(&table, 1, 2);
+  const uint64_t id = Grant(&table, 2, 2)->id;
+
+  EXPECT_FALSE(table.Shorten(id, 1, 3)) << "another worker's";
+  EXPECT_FALSE(table.Shorten(id + 1, 2, 3)) << "no such lease";
+  EXPECT_FALSE(table.Shorten(id, 2, 1)) << "before it";
+  EXPECT_FALSE(table.Shorten(id, 2, 4)) << "behind it";
+  EXPECT_EQ(table.open_count(), 2u);
+}
+
+TEST(LeaseTableTest, ReturnedLeavesOfWhichAnotherHasACopyStayLeased) {
+  LeaseTable table(LeafSet(4), /*singles=*/false, 0);
+  const uint64_t id = Grant(&table, 1, 4, 0, /*overdue=*/0)->id;
+  const uint64_t copy = table.Copy(2, At(1), At(9), At(20))->id;
+
+  EXPECT_TRUE(table.Shorten(id, 1, 2));
+
+  EXPECT_EQ(table.open_count(), 0u);
+  EXPECT_TRUE(table.Done(copy, 2));
+  EXPECT_TRUE(table.all_done());
+}
+
+TEST(LeaseTableTest, LeavesThatWereGivenUpAreLeasedAlone) {
+  LeaseTable table(LeafSet(3), /*singles=*/false, 0);
+  Grant(&table, 1, 3);
+
+  EXPECT_EQ(table.GiveUp(1).size(), 1u);
+
+  for (uint32_t leaf = 0; leaf < 3; ++leaf) {
+    EXPECT_EQ(Grant(&table, 2, 3)->leaves, (LeafRange{leaf, leaf + 1}));
+  }
+}
+
 }  // namespace
 }  // namespace drover

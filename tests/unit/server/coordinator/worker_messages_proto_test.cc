@@ -79,6 +79,14 @@ v1::WorkerMessage Failed() {
   return message;
 }
 
+v1::WorkerMessage Returned() {
+  v1::WorkerMessage message = Fenced(&v1::WorkerMessage::mutable_lease_returned);
+  message.mutable_lease_returned()->set_step(3);
+  message.mutable_lease_returned()->set_lease(4);
+  message.mutable_lease_returned()->set_leaf_begin(5);
+  return message;
+}
+
 template <typename Event>
 Event EventOf(const v1::WorkerMessage& message) {
   Result<std::optional<CoordinatorEvent>> event = WorkerEventFromProto(kSession, message);
@@ -138,6 +146,11 @@ TEST(WorkerMessagesProtoTest, ReportsBecomeEvents) {
   EXPECT_EQ(failed.tensor, "fc.weight");
   EXPECT_EQ(failed.what, "nan forged line");
 
+  const LeaseReturned returned = EventOf<LeaseReturned>(Returned());
+  EXPECT_EQ(returned.fence, (Fence{1, 2, 3}));
+  EXPECT_EQ(returned.lease, 4u);
+  EXPECT_EQ(returned.leaf_begin, 5u);
+
   v1::WorkerMessage request = Fenced(&v1::WorkerMessage::mutable_work_request);
   request.mutable_work_request()->set_version(8);
   EXPECT_EQ(EventOf<WorkRequested>(request).fence, (Fence{1, 2, 8}));
@@ -193,6 +206,8 @@ TEST(WorkerMessagesProtoTest, RefusesReportsOutOfBounds) {
       {Evaluated(), [](auto* m) { m->mutable_eval_done()->set_masked_tokens(-1); }},
       {Evaluated(), [](auto* m) { m->mutable_eval_done()->set_samples(-1); }},
       {Failed(), [](auto* m) { m->mutable_lease_failed()->set_leaf(4096); }},
+      {Returned(), [](auto* m) { m->mutable_lease_returned()->set_leaf_begin(4096); }},
+      {Returned(), [](auto* m) { m->mutable_lease_returned()->set_job(0); }},
       {Failed(), [](auto* m) { m->clear_kind(); }},
       {Failed(), [](auto* m) { *m = Register(); }},
   };

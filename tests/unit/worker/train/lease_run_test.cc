@@ -441,5 +441,84 @@ TEST_F(LeaseRunOnLaneTest, DataThatIsNotFiniteFailsTheLease) {
   EXPECT_EQ(run_->outcome(), Outcome::kFailed);
 }
 
+TEST_F(LeaseRunTest, WhatWasBegunIsPushedAsALeaseOfItsOwnWhenTheRestIsGivenBack) {
+  const auto run = Begin({1, 7});
+  EXPECT_EQ(run->NextLeaf(), 1u);
+  EXPECT_EQ(run->NextLeaf(), 2u);
+  Compute(run.get(), 1);
+
+  EXPECT_EQ(run->GiveBack(), 3u);
+
+  EXPECT_FALSE(run->NextLeaf());
+  EXPECT_FALSE(run->GiveBack());
+  EXPECT_TRUE(pushed_.empty());
+  Compute(run.get(), 2);
+  EXPECT_EQ(Assemble<int64_t>(), SlowSums({1, 2}));
+  for (const Pushed& frame : pushed_) {
+    EXPECT_EQ(frame.header.leaves(), (LeafRange{1, 3}));
+    EXPECT_EQ(run->outcome(), Outcome::kOpen);
+    run->OnAck(frame.part, Ack(frame));
+  }
+  EXPECT_EQ(run->outcome(), Outcome::kDone);
+}
+
+TEST_F(LeaseRunTest, LeavesThatAreWholeGoWhenTheRestIsGivenBack) {
+  const auto run = Begin({0, 4});
+  EXPECT_EQ(run->NextLeaf(), 0u);
+  Compute(run.get(), 0);
+  EXPECT_TRUE(pushed_.empty());
+
+  EXPECT_EQ(run->GiveBack(), 1u);
+
+  EXPECT_EQ(pushed_.size(), context_.chunks->chunks.size() + 2);
+  EXPECT_EQ(Assemble<int64_t>(), SlowSums({0}));
+}
+
+TEST_F(LeaseRunTest, ALeaseOfWhichNothingWasBegunIsVoidWhenItIsGivenBack) {
+  const auto run = Begin({2, 4});
+
+  EXPECT_EQ(run->GiveBack(), 2u);
+
+  EXPECT_EQ(run->outcome(), Outcome::kVoid);
+  EXPECT_FALSE(run->NextLeaf());
+  EXPECT_TRUE(pushed_.empty());
+}
+
+TEST_F(LeaseRunTest, NothingIsGivenBackOnceEveryLeafWasBegunOrTheLeaseHasEnded) {
+  const auto begun = Begin({0, 1});
+  EXPECT_EQ(begun->NextLeaf(), 0u);
+  EXPECT_FALSE(begun->GiveBack());
+  EXPECT_EQ(begun->leaves(), (LeafRange{0, 1}));
+
+  const auto ended = Begin({0, 4});
+  ended->Cancel();
+  EXPECT_FALSE(ended->GiveBack());
+}
+
+TEST_F(LeaseRunTest, LanesSideBySideAndALeaseThatIsCutShort) {
+  for (int times = 0; times < 20; ++times) {
+    pushed_.clear();
+    const auto run = Begin({0, 8});
+    std::optional<uint32_t> end;
+    {
+      std::vector<Thread> lanes;
+      for (int lane = 0; lane < 3; ++lane) {
+        lanes.emplace_back("lane", [&] {
+          while (const std::optional<uint32_t> leaf = run->NextLeaf()) Compute(run.get(), *leaf);
+        });
+      }
+      end = run->GiveBack();
+    }
+    if (end == 0u) {
+      EXPECT_TRUE(pushed_.empty());
+      continue;
+    }
+    std::vector<uint32_t> leaves(end.value_or(8));
+    std::iota(leaves.begin(), leaves.end(), 0u);
+    EXPECT_EQ(pushed_.size(), context_.chunks->chunks.size() + 2);
+    EXPECT_EQ(Assemble<int64_t>(), SlowSums(leaves));
+  }
+}
+
 }  // namespace
 }  // namespace drover

@@ -10,12 +10,39 @@
 #include <span>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "common/base/philox.h"
 #include "worker/comm/weights_inbox.h"
 #include "worker/nn/presets.h"
 #include "worker/train/job_setup.h"
 
 namespace drover {
+
+// Holds whoever reads, until it is opened. Thread-safe.
+class ReadingGate {
+ public:
+  void Pass() DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    ++held_;
+    changed_.NotifyAll();
+    while (!open_) changed_.Wait(&mutex_);
+  }
+  void AwaitReaders(int count) DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    while (held_ < count) changed_.Wait(&mutex_);
+  }
+  void Open() DROVER_EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    open_ = true;
+    changed_.NotifyAll();
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  int held_ DROVER_GUARDED_BY(mutex_) = 0;
+  bool open_ DROVER_GUARDED_BY(mutex_) = false;
+};
 
 // Pixels drawn by Philox; what is wrong with sample `bad`, if anything, is up to the test.
 class SmallDataset : public Dataset {
@@ -26,6 +53,7 @@ class SmallDataset : public Dataset {
   const SampleShape& shape() const override { return small_shape; }
   uint64_t fingerprint() const override { return hash; }
   void Read(std::span<const SampleRef> refs, SampleBuffers* out) const override {
+    if (gate != nullptr) gate->Pass();
     out->inputs.resize(refs.size() * 6);
     out->labels.resize(refs.size());
     for (size_t i = 0; i < refs.size(); ++i) {
@@ -46,6 +74,7 @@ class SmallDataset : public Dataset {
   uint64_t bad = kNone;
   float bad_input = 0.0f;
   int32_t bad_label = 0;
+  std::shared_ptr<ReadingGate> gate = nullptr;  // May be null.
 };
 
 // 4 leaves of 2 micro-batches of 4 samples.

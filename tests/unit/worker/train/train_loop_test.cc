@@ -534,6 +534,47 @@ TEST_F(TrainLoopTest, LeavesWhenTheOpenLeaseIsDone) {
   EXPECT_FALSE(messages_.PopFor(Duration(0)).has_value()) << "no more work is asked for";
 }
 
+TEST_F(TrainLoopTest, FinishesTheLeavesItIsAtAndGivesTheRestBack) {
+  SmallDataset train;
+  train.gate = std::make_shared<ReadingGate>();
+  Start(SmallJob(train));
+  Join();
+  Lease(1, 0, {0, 4});
+  train.gate->AwaitReaders(2);  // Each of two lanes is at a leaf.
+
+  loop_->Leave();
+
+  Await(Kind::kLeaving);
+  const v1::LeaseReturned returned = Await(Kind::kLeaseReturned).lease_returned();
+  EXPECT_EQ(returned.job(), kJob);
+  EXPECT_EQ(returned.epoch(), 1u);
+  EXPECT_EQ(returned.step(), 0);
+  EXPECT_EQ(returned.lease(), 100u);
+  EXPECT_EQ(returned.leaf_begin(), 2u);
+  train.gate->Open();
+  thread_.Join();
+  EXPECT_EQ(Await(Kind::kLeaseDone).lease_done().lease(), 100u);
+  EXPECT_EQ(Pushed<int64_t>(0), SlowSums(0, {0, 2}));
+  EXPECT_EQ(one_.shard().WaitForFrame(FrameType::kGradient, 0).header.leaves(), (LeafRange{0, 2}));
+  EXPECT_FALSE(messages_.PopFor(Duration(0)).has_value());
+}
+
+TEST_F(TrainLoopTest, DropsAnEvaluationWhenItLeaves) {
+  SmallDataset test;
+  test.gate = std::make_shared<ReadingGate>();
+  Start(SmallJob({}, test));
+  Join();
+  Evaluate(0, 0, 100);
+  test.gate->AwaitReaders(1);
+
+  loop_->Leave();
+
+  Await(Kind::kLeaving);
+  test.gate->Open();
+  thread_.Join();
+  EXPECT_FALSE(messages_.PopFor(Duration(0)).has_value());
+}
+
 TEST_F(TrainLoopTest, LeavesWhenTheTimeOfTheLeaseIsUp) {
   Start();
   Join();
