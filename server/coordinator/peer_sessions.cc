@@ -50,6 +50,10 @@ size_t PeerSessions::size() const {
 
 SessionId PeerSessions::Add(PeerSession* session) {
   MutexLock lock(&mutex_);
+  const auto same = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    return entry.second->kind_ == session->kind_;
+  });
+  if (static_cast<size_t>(same) >= limit(session->kind_)) return 0;
   sessions_[++last_id_] = session;
   return last_id_;
 }
@@ -67,8 +71,13 @@ void PeerSessions::CloseLocked(PeerSession* session, const std::string& reason) 
   LogInfo("session closed session={} reason=\"{}\"", session->id_, reason);
 }
 
-PeerSession::PeerSession(PeerSessions* table, Instant register_by, std::function<void()> cancel)
-    : table_(table), cancel_(std::move(cancel)), speak_by_(register_by), id_(table->Add(this)) {}
+PeerSession::PeerSession(PeerSessions* table, PeerKind kind, Instant register_by,
+                         std::function<void()> cancel)
+    : table_(table),
+      kind_(kind),
+      cancel_(std::move(cancel)),
+      speak_by_(register_by),
+      id_(table->Add(this)) {}
 
 PeerSession::~PeerSession() { table_->Remove(id_); }
 

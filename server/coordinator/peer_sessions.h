@@ -25,8 +25,22 @@ using PeerOrder = std::variant<v1::WorkerOrder, v1::ShardOrder>;
 
 class PeerSession;
 
+enum class PeerKind { kWorker, kShard };
+
 class PeerSessions {
  public:
+  // Streams at once. Each has two threads and a queue, so that all together take some 300 MiB at
+  // most; a cluster of this kind has a few hundred. Workers cannot keep shards out.
+  struct Limits {
+    size_t workers = 1024;
+    size_t shards = 256;
+  };
+  PeerSessions() : PeerSessions(Limits()) {}
+  explicit PeerSessions(const Limits& limits) : limits_(limits) {}
+  size_t limit(PeerKind kind) const {
+    return kind == PeerKind::kWorker ? limits_.workers : limits_.shards;
+  }
+
   // Orders that may wait for one peer. A healthy one never has more than a few.
   static constexpr size_t kOrdersMax = 256;
 
@@ -46,10 +60,12 @@ class PeerSessions {
 
  private:
   friend class PeerSession;
+  // 0: there are as many as may be.
   SessionId Add(PeerSession* session);
   void Remove(SessionId id);
   void CloseLocked(PeerSession* session, const std::string& reason) DROVER_REQUIRES(mutex_);
 
+  const Limits limits_;
   mutable Mutex mutex_;
   std::optional<Instant> looked_ DROVER_GUARDED_BY(mutex_);  // Last call of CloseSilent.
   SessionId last_id_ DROVER_GUARDED_BY(mutex_) = 0;
@@ -60,11 +76,14 @@ class PeerSessions {
 // fail; it must not block, is called under a lock and never after the destructor.
 class PeerSession {
  public:
-  PeerSession(PeerSessions* table, Instant register_by, std::function<void()> cancel);
+  PeerSession(PeerSessions* table, PeerKind kind, Instant register_by,
+              std::function<void()> cancel);
   ~PeerSession();
   PeerSession(const PeerSession&) = delete;
   PeerSession& operator=(const PeerSession&) = delete;
 
+  // False: there are too many of its kind, and it must end at once.
+  bool admitted() const { return id_ != 0; }
   SessionId id() const { return id_; }
   // It has said something, and is to do so again before `again_by`.
   void Heard(Instant again_by);
@@ -80,6 +99,7 @@ class PeerSession {
  private:
   friend class PeerSessions;
   PeerSessions* const table_;
+  const PeerKind kind_;
   const std::function<void()> cancel_;
   BoundedQueue<PeerOrder> orders_{PeerSessions::kOrdersMax};
   // Guarded by the table's mutex.

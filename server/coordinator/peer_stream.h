@@ -103,10 +103,26 @@ inline Status CheckCertificateName(const PeerHost& host, const grpc::ServerConte
   return status;
 }
 
+// One stream more than may be.
+inline Status RefuseStream(const PeerHost& host, const grpc::ServerContext& context,
+                           const char* role, size_t limit) {
+  Status status(Code::kResourceExhausted,
+                fmt::format("this coordinator has {} {}s already, and takes no more: end some, or "
+                            "give some to another coordinator",
+                            limit, role));
+  if (host.on_refused != nullptr) host.on_refused(AuthFailure::kTooMany);
+  if (host.refusals != nullptr) {
+    host.refusals->Write("Session", DescribeCaller(context, nullptr), AuthFailure::kTooMany,
+                         status);
+  }
+  return status;
+}
+
 // How one kind of peer speaks. Joined has a `name`; Left is {session, reason}.
 template <typename Message, typename Joined>
 struct PeerProtocol {
   const char* role;
+  PeerKind kind;
   Result<Joined> (*read_joined)(SessionId, const Message&);
   const std::string& (*release_of)(const Message&);  // Of what read_joined has accepted.
   Result<std::optional<CoordinatorEvent>> (*read_event)(SessionId, const Message&);
@@ -147,8 +163,11 @@ grpc::Status ServePeer(const PeerHost& host, const PeerProtocol<Message, Joined>
                        grpc::ServerContext* context,
                        grpc::ServerReaderWriter<Order, Message>* stream) {
   const Status going_down(Code::kUnavailable, "the coordinator is going down");
-  PeerSession session(host.sessions, host.clock->Now() + kRegisterTimeout,
+  PeerSession session(host.sessions, protocol.kind, host.clock->Now() + kRegisterTimeout,
                       [context] { context->TryCancel(); });
+  if (!session.admitted()) {
+    return ToGrpc(RefuseStream(host, *context, protocol.role, host.sessions->limit(protocol.kind)));
+  }
   Message first;
   if (!stream->Read(&first)) return grpc::Status::OK;
   session.Heard(host.clock->Now() + kSilenceTimeout);

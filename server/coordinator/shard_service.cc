@@ -60,7 +60,7 @@ Result<std::optional<CoordinatorEvent>> ReadEvent(SessionId session,
 }
 
 constexpr PeerProtocol<v1::ShardMessage, ShardJoined> kShardProtocol = {
-    "shard", &ReadJoined, &ReleaseOfShard, &ReadEvent, &IsShardFarewell};
+    "shard", PeerKind::kShard, &ReadJoined, &ReleaseOfShard, &ReadEvent, &IsShardFarewell};
 
 }  // namespace
 

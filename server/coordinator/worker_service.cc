@@ -12,7 +12,8 @@ const std::string& ReleaseOfWorker(const v1::WorkerMessage& message) {
 bool IsWorkerFarewell(const v1::WorkerMessage& message) { return message.has_leaving(); }
 
 constexpr PeerProtocol<v1::WorkerMessage, WorkerJoined> kWorkerProtocol = {
-    "worker", &JoinedFromProto, &ReleaseOfWorker, &WorkerEventFromProto, &IsWorkerFarewell};
+    "worker",         PeerKind::kWorker,     &JoinedFromProto,
+    &ReleaseOfWorker, &WorkerEventFromProto, &IsWorkerFarewell};
 
 }  // namespace
 

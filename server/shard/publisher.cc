@@ -151,6 +151,15 @@ Result<std::optional<FrameHeader>> Publisher::Pull(const std::shared_ptr<Subscri
   return std::optional<FrameHeader>();
 }
 
+bool Publisher::Owes(const Subscriber* subscriber) {
+  MutexLock lock(&mutex_);
+  const auto found = streams_.find(subscriber);
+  if (found == streams_.end()) return false;
+  const Stream& stream = found->second;
+  return !stream.waits.empty() || std::any_of(stream.sends.begin(), stream.sends.end(),
+                                              [](const auto& send) { return !send.expired(); });
+}
+
 void Publisher::Remove(const Subscriber* subscriber) {
   std::shared_ptr<Subscriber> last;  // Let go of outside the lock.
   MutexLock lock(&mutex_);

@@ -80,6 +80,8 @@ class Publisher {
   // many already.
   Result<std::optional<FrameHeader>> Pull(const std::shared_ptr<Subscriber>& subscriber,
                                           const FrameHeader& header);
+  // Whether a version is being sent to it, or will be once it exists.
+  bool Owes(const Subscriber* subscriber);
   // The stream is over: it waits for nothing. What is being sent is its own matter.
   void Remove(const Subscriber* subscriber);
 

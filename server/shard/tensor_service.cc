@@ -19,6 +19,7 @@ namespace {
 // How long the answers that are queued may still take when a stream is ended for a broken rule;
 // then it is cut, and the worker sees CANCELLED instead of the reason.
 constexpr Duration kLastWritePatience = std::chrono::seconds(1);
+constexpr Duration kWatchEvery = std::chrono::seconds(1);
 
 // Set once by one thread, awaited by another.
 class Flag {
@@ -74,7 +75,68 @@ LogPlace PlaceOf(const FrameHeader& header, const std::string& worker) {
 }  // namespace
 
 TensorService::TensorService(const Clock& clock, FindJob find, TokenGate* gate)
-    : clock_(clock), find_(std::move(find)), gate_(gate) {}
+    : clock_(clock),
+      find_(std::move(find)),
+      gate_(gate),
+      watcher_("stream-watch", [this] { WatchStreams(); }) {}
+
+TensorService::~TensorService() {
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+    changed_.NotifyAll();
+  }
+  watcher_.Join();
+}
+
+void TensorService::WatchStreams() {
+  for (;;) {
+    {
+      MutexLock lock(&mutex_);
+      if (!stopping_) (void)changed_.WaitFor(&mutex_, kWatchEvery);
+      if (stopping_) return;
+    }
+    EndSilentStreams();
+  }
+}
+
+void TensorService::EndSilentStreams() {
+  std::map<StreamWatch::Id, OpenStream> silent;
+  {
+    MutexLock lock(&mutex_);
+    for (const StreamWatch::Id id : watch_.Silent(clock_.Now())) silent[id] = open_[id];
+  }
+  for (const auto& [id, stream] : silent) {
+    const std::shared_ptr<HostedJob> job = find_(stream.job);
+    const bool owes = job != nullptr && job->runtime->publisher().Owes(stream.outbox.get());
+    {
+      MutexLock lock(&mutex_);
+      const auto found = open_.find(id);
+      if (found == open_.end() || found->second.ended) continue;
+      if (owes) watch_.Heard(id, clock_.Now());
+      if (owes) continue;
+      found->second.ended = true;
+    }
+    LogWarning({.job = stream.job, .worker = stream.worker},
+               "its stream is ended: it said nothing for too long and no version is on its way to "
+               "it; a worker that is alive dials again");
+    stream.outbox->Cancel();
+  }
+}
+
+void TensorService::Heard(const Guest& guest) {
+  MutexLock lock(&mutex_);
+  watch_.Heard(guest.watched, clock_.Now());
+}
+
+bool TensorService::Forget(const Guest& guest) {
+  MutexLock lock(&mutex_);
+  watch_.Close(guest.watched);
+  const auto found = open_.find(guest.watched);
+  const bool ended = found->second.ended;
+  open_.erase(found);
+  return ended;
+}
 
 grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerStream* stream) {
   Guest guest = {VisitorOf(*context), {}};
@@ -82,12 +144,19 @@ grpc::Status TensorService::Exchange(grpc::ServerContext* context, TensorServerS
   if (!claims.ok()) return ToGrpc(claims.status());
   guest.claims = std::move(claims).value();
   const auto outbox = std::make_shared<StreamOutbox>([context] { context->TryCancel(); });
+  {
+    MutexLock lock(&mutex_);
+    guest.watched = watch_.Open(clock_.Now());
+    open_[guest.watched] = {outbox, guest.claims.subject, guest.claims.job};
+  }
   Flag written;
   Thread writer("tensor-write", [&] {
     WriteAll(stream, guest.claims.job, outbox.get());
     written.Set();
   });
-  const Status status = ReadAll(stream, outbox, &guest);
+  Status status = ReadAll(stream, outbox, &guest);
+  // For the figures of the calls: the worker sees CANCELLED.
+  if (Forget(guest)) status = Status(Code::kDeadlineExceeded, "nothing was heard for too long");
   for (const std::weak_ptr<HostedJob>& pulled : guest.pulled) {
     const std::shared_ptr<HostedJob> job = pulled.lock();
     if (job != nullptr) job->runtime->publisher().Remove(outbox.get());
@@ -147,8 +216,10 @@ Status TensorService::ReadAll(TensorServerStream* stream,
                               const std::shared_ptr<StreamOutbox>& outbox, Guest* guest) {
   const std::string& worker = guest->claims.subject;
   DROVER_RETURN_IF_ERROR(ReadHello(stream, worker));
+  Heard(*guest);
   grpc::ByteBuffer message;
   while (stream->Read(&message)) {
+    Heard(*guest);
     const Result<ReceivedFrame> frame = ParseFrame(message);
     if (!frame.ok()) {
       CountMalformed(*guest, frame.status().code());

@@ -404,8 +404,8 @@ TEST_F(CoordinatorRuntimeTest, AStepIsLeasedMeasuredCommittedAndReported) {
   Start();
   const std::string id = Create("digits").id();
   const uint64_t job = store_->ListJobs().value().at(0).id;
-  PeerSession worker(&sessions_, clock_.Now() + std::chrono::seconds(1), [] {});
-  PeerSession shard(&sessions_, clock_.Now() + std::chrono::seconds(1), [] {});
+  PeerSession worker(&sessions_, PeerKind::kWorker, clock_.Now() + std::chrono::seconds(1), [] {});
+  PeerSession shard(&sessions_, PeerKind::kShard, clock_.Now() + std::chrono::seconds(1), [] {});
   const auto next_worker_order = [&] { return std::get<v1::WorkerOrder>(*worker.NextOrder()); };
   const auto next_shard_order = [&] { return std::get<v1::ShardOrder>(*shard.NextOrder()); };
   const std::shared_ptr<const Layout> layout = SmallLayout();

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/base/bounded_queue.h"
 #include "common/rpc/channel.h"
@@ -42,6 +43,7 @@ class ScriptedSink final : public EventSink {
 
 class PeerServicesTest : public ::testing::Test {
  protected:
+  explicit PeerServicesTest(const PeerSessions::Limits& limits = {}) : sessions_(limits) {}
   void SetUp() override {
     grpc::ServerBuilder builder;
     ConfigureServer(&builder, ServerKind::kControl);
@@ -107,8 +109,12 @@ class PeerServicesTest : public ::testing::Test {
   StillClock clock_;
   ScriptedSink sink_;
   PeerSessions sessions_;
-  const PeerHost host_{
-      .sink = &sink_, .sessions = &sessions_, .clock = &clock_, .release = "0.7.0"};
+  std::vector<AuthFailure> refused_;
+  const PeerHost host_{.sink = &sink_,
+                       .sessions = &sessions_,
+                       .clock = &clock_,
+                       .on_refused = [this](AuthFailure failure) { refused_.push_back(failure); },
+                       .release = "0.7.0"};
   WorkerService workers_{host_};
   ShardService shards_{host_};
   std::unique_ptr<grpc::Server> server_;
@@ -304,6 +310,27 @@ TEST_F(PeerServicesTest, NobodyJoinsACoordinatorThatGoesDown) {
   sink_.GoDown();
 
   EXPECT_EQ(StatusAfter(Worker("w0")).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+class PeerLimitsTest : public PeerServicesTest {
+ protected:
+  PeerLimitsTest() : PeerServicesTest({.workers = 1, .shards = 1}) {}
+};
+
+TEST_F(PeerLimitsTest, AWorkerTooManyIsToldSoAndCounted) {
+  grpc::ClientContext context;
+  const auto stream = worker_stub_->Session(&context);
+  ASSERT_TRUE(Sent(stream.get(), Worker("w0")));
+  sink_.Await<WorkerJoined>();
+
+  const grpc::Status status = StatusAfter(Worker("w1"));
+
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("1 workers already"));
+  EXPECT_EQ(refused_, std::vector<AuthFailure>{AuthFailure::kTooMany});
+  EXPECT_TRUE(sink_.empty());
+  EXPECT_EQ(StatusAfter(Shard("s0", "nowhere")).error_code(), grpc::StatusCode::INVALID_ARGUMENT)
+      << "it was heard";
 }
 
 }  // namespace

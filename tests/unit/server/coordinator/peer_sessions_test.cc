@@ -24,7 +24,7 @@ class PeerSessionsTest : public ::testing::Test {
 };
 
 TEST_F(PeerSessionsTest, OrdersComeOutInTheOrderOfSending) {
-  PeerSession session(&sessions_, At(10), [] {});
+  PeerSession session(&sessions_, PeerKind::kWorker, At(10), [] {});
   sessions_.Send(session.id(), Unassign(1));
   sessions_.Send(session.id(), Unassign(2));
 
@@ -35,10 +35,10 @@ TEST_F(PeerSessionsTest, OrdersComeOutInTheOrderOfSending) {
 TEST_F(PeerSessionsTest, IdsAreNeverUsedAgain) {
   SessionId first;
   {
-    PeerSession session(&sessions_, At(10), [] {});
+    PeerSession session(&sessions_, PeerKind::kWorker, At(10), [] {});
     first = session.id();
   }
-  PeerSession session(&sessions_, At(10), [] {});
+  PeerSession session(&sessions_, PeerKind::kWorker, At(10), [] {});
 
   EXPECT_NE(session.id(), first);
   EXPECT_EQ(sessions_.size(), 1u);
@@ -50,7 +50,7 @@ TEST_F(PeerSessionsTest, OrdersForAStreamThatIsOverAreDropped) {
 }
 
 TEST_F(PeerSessionsTest, APeerThatDoesNotReadLosesItsStream) {
-  PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+  PeerSession session(&sessions_, PeerKind::kWorker, At(10), [this] { ++cancelled_; });
   for (size_t i = 0; i < PeerSessions::kOrdersMax; ++i) sessions_.Send(session.id(), Unassign(i));
   EXPECT_EQ(cancelled_, 0);
 
@@ -62,7 +62,7 @@ TEST_F(PeerSessionsTest, APeerThatDoesNotReadLosesItsStream) {
 }
 
 TEST_F(PeerSessionsTest, TheFirstReasonForClosingStays) {
-  PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+  PeerSession session(&sessions_, PeerKind::kWorker, At(10), [this] { ++cancelled_; });
 
   sessions_.Close(session.id(), "replaced");
   sessions_.CloseAll("going down");
@@ -73,8 +73,8 @@ TEST_F(PeerSessionsTest, TheFirstReasonForClosingStays) {
 }
 
 TEST_F(PeerSessionsTest, WhoDoesNotSayWhoItIsIsClosed) {
-  PeerSession silent(&sessions_, At(10), [this] { ++cancelled_; });
-  PeerSession registered(&sessions_, At(10), [] { FAIL(); });
+  PeerSession silent(&sessions_, PeerKind::kWorker, At(10), [this] { ++cancelled_; });
+  PeerSession registered(&sessions_, PeerKind::kWorker, At(10), [] { FAIL(); });
   registered.Heard(At(11));
 
   sessions_.CloseSilent(At(9));
@@ -87,8 +87,8 @@ TEST_F(PeerSessionsTest, WhoDoesNotSayWhoItIsIsClosed) {
 }
 
 TEST_F(PeerSessionsTest, WhoFallsSilentIsClosedAndWhoSpeaksIsNot) {
-  PeerSession frozen(&sessions_, At(10), [this] { ++cancelled_; });
-  PeerSession alive(&sessions_, At(10), [] { FAIL(); });
+  PeerSession frozen(&sessions_, PeerKind::kWorker, At(10), [this] { ++cancelled_; });
+  PeerSession alive(&sessions_, PeerKind::kWorker, At(10), [] { FAIL(); });
   frozen.Heard(At(5));
   alive.Heard(At(5));
 
@@ -102,7 +102,7 @@ TEST_F(PeerSessionsTest, WhoFallsSilentIsClosedAndWhoSpeaksIsNot) {
 }
 
 TEST_F(PeerSessionsTest, WhileNobodyListenedNobodyWasSilent) {
-  PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+  PeerSession session(&sessions_, PeerKind::kWorker, At(10), [this] { ++cancelled_; });
   session.Heard(At(5));
   sessions_.CloseSilent(At(0));
 
@@ -117,12 +117,29 @@ TEST_F(PeerSessionsTest, WhileNobodyListenedNobodyWasSilent) {
 
 TEST_F(PeerSessionsTest, AFinishedSessionIsNotCancelled) {
   {
-    PeerSession session(&sessions_, At(10), [this] { ++cancelled_; });
+    PeerSession session(&sessions_, PeerKind::kWorker, At(10), [this] { ++cancelled_; });
   }
 
   sessions_.CloseAll("going down");
 
   EXPECT_EQ(cancelled_, 0);
+}
+
+TEST_F(PeerSessionsTest, WorkersBeyondTheLimitAreNotTakenAndShardsStillAre) {
+  PeerSessions few({.workers = 2, .shards = 1});
+  PeerSession first(&few, PeerKind::kWorker, At(10), [] {});
+  {
+    PeerSession second(&few, PeerKind::kWorker, At(10), [] {});
+    PeerSession third(&few, PeerKind::kWorker, At(10), [] { FAIL(); });
+    PeerSession shard(&few, PeerKind::kShard, At(10), [] {});
+    EXPECT_TRUE(second.admitted());
+    EXPECT_FALSE(third.admitted());
+    EXPECT_TRUE(shard.admitted());
+    third.Heard(At(20));
+    EXPECT_EQ(few.size(), 3u);
+  }
+  PeerSession next(&few, PeerKind::kWorker, At(10), [] {});
+  EXPECT_TRUE(next.admitted());
 }
 
 }  // namespace

@@ -4,11 +4,14 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/base/bounded_queue.h"
+#include "common/base/thread.h"
 #include "common/rpc/channel.h"
 #include "common/tls/job_token.h"
 #include "tests/unit/server/shard/runtime_driver.h"
@@ -90,6 +93,17 @@ class FakeWorker {
   TensorClientStream stream_;
 };
 
+// The machine's clock, turned forward by hand.
+class TurnedClock : public Clock {
+ public:
+  Instant Now() const override { return Real().Now() + Duration(turned_.load()); }
+  int64_t UnixMilliseconds() const override { return Real().UnixMilliseconds(); }
+  void Turn(Duration by) { turned_ += by.count(); }
+
+ private:
+  std::atomic<int64_t> turned_{0};
+};
+
 class TensorServiceTest : public testing::Test {
  protected:
   TensorServiceTest() : TensorServiceTest(SlowJobLayout()) {}
@@ -98,7 +112,7 @@ class TensorServiceTest : public testing::Test {
     driver_.Start();
     gate_.OnOrder(SlowJobPlace(layout_));
     service_ = std::make_unique<TensorService>(
-        Clock::Real(), [this](uint64_t job) { return Find(job); }, &gate_);
+        clock_, [this](uint64_t job) { return Find(job); }, &gate_);
     grpc::ServerBuilder builder;
     ConfigureServer(&builder, ServerKind::kData);
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
@@ -137,7 +151,24 @@ class TensorServiceTest : public testing::Test {
     }
   }
 
+  // Second by second until the service has ended the worker's stream. Seconds that it took.
+  int SecondsUntilEnd(FakeWorker* worker) {
+    BoundedQueue<bool> ended(1);
+    Thread reader("reader", [&] {
+      (void)worker->AwaitEnd();
+      ended.Push(true);
+    });
+    int seconds = 0;
+    while (!ended.PopFor(std::chrono::milliseconds(1)).has_value()) {
+      clock_.Turn(std::chrono::seconds(1));
+      service_->EndSilentStreams();
+      ++seconds;
+    }
+    return seconds;
+  }
+
   const std::shared_ptr<const Layout> layout_;
+  TurnedClock clock_;
   SlowJob slow_;
   RuntimeDriver driver_;
   TokenGate gate_{Clock::Real()};
@@ -387,6 +418,27 @@ TEST_F(TensorServiceTest, TooManyPullsEndTheStream) {
   for (int64_t version = 1; version <= 5; ++version) worker.Pull(*layout_, version);
 
   EXPECT_EQ(worker.AwaitEnd().code(), Code::kResourceExhausted);
+}
+
+// It shows a good token, and then nothing.
+TEST_F(TensorServiceTest, AStreamWithoutAHelloIsEnded) {
+  Place();
+  FakeWorker mute(port_, "w-1", TokenOf("w-1"));
+
+  EXPECT_GE(SecondsUntilEnd(&mute), 10);
+}
+
+TEST_F(TensorServiceTest, ASilentWorkerIsEndedUnlessItWaitsForAVersion) {
+  Place();
+  FakeWorker waiting(port_, "w-1");
+  FakeWorker idle(port_, "w-2");
+  waiting.Pull(*layout_, 1);
+  PushLeaves(&waiting, 0, 1);  // The answers say that the pull has been seen.
+  PushLeaves(&idle, 1, 2);
+
+  EXPECT_GE(SecondsUntilEnd(&idle), 300);
+
+  PushLeaves(&waiting, 2, 3);
 }
 
 }  // namespace
