@@ -21,15 +21,16 @@
 namespace drover::bad_input {
 namespace {
 
-// 400 strangers as fast as four threads can dial: half of them shake hands and are turned away for
-// their certificate, half hang up in the middle. Nothing limits them but the processor time that a
-// handshake costs; what must hold is that others are served and that nothing is left of them.
+// 1,000 strangers as fast as four threads can dial: half of them shake hands and are turned away
+// for their certificate, half hang up in the middle. Nothing limits them but the processor time
+// that a handshake costs; what must hold is that others are served and that nothing is left of
+// them.
 void HandshakeFlood(World& world) {
   const int port = world.coordinator().port();
   std::vector<Thread> threads;
   for (int thread = 0; thread < 4; ++thread) {
     threads.emplace_back("flood", [port] {
-      for (int i = 0; i < 100; ++i) {
+      for (int i = 0; i < 250; ++i) {
         RawConnection connection(port);
         if (i % 2 == 0) (void)connection.Handshake({}, kPatience);
         if (i % 2 == 1) (void)connection.Write("\x16\x03\x01", kPatience);
@@ -113,7 +114,7 @@ void ConnectionFlood(World& world) {
 
 std::vector<Case> ConnectionCases() {
   return {
-      {11, "flood of handshakes", HandshakeFlood},
+      {11, "flood of 1,000 handshakes", HandshakeFlood},
       {12, "more connections than descriptors", ConnectionFlood},
   };
 }

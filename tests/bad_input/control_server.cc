@@ -58,8 +58,10 @@ struct ControlServer::Parts {
       : clock(options.clock == nullptr ? &Clock::Real() : options.clock),
         store(OpenStore(folder)),
         metrics(&registry, clock),
+        sessions(options.sessions),
         runtime(RuntimeOptions(folder), {store.get(), &FileSystem::Real(), clock, &sessions,
-                                         &metrics, options.jobs_per_owner}) {}
+                                         &metrics, options.jobs_per_owner}),
+        refusals(*clock) {}
 
   void CountRefusal(AuthFailure failure) {
     registry.CounterOf(Metric::kAuthFailuresTotal, {AuthFailureName(failure)}).Increment();

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/tls/identity.h"
+#include "server/coordinator/peer_sessions.h"
 #include "tests/bad_input/client.h"
 
 namespace drover::bad_input {
@@ -22,6 +23,7 @@ class ControlServer {
     // The clock of sessions and jobs; null: the machine's.
     const Clock* clock = nullptr;
     int64_t jobs_per_owner = 100;
+    PeerSessions::Limits sessions = {};
   };
   // What it has counted goes to `world` when it ends, which outlives it.
   ControlServer(World* world, const std::string& name, const Options& options);

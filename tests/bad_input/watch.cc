@@ -1,11 +1,14 @@
 #include "tests/bad_input/watch.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -28,7 +31,7 @@ namespace drover::bad_input {
 namespace {
 
 constexpr int64_t kGrowthMax = int64_t{32} << 20;
-constexpr Duration kAskEvery = std::chrono::milliseconds(100);
+constexpr Duration kAskEvery = std::chrono::milliseconds(20);
 
 // Bytes. Under the address sanitizer: what is allocated now, since what it keeps beside that is its
 // own, and what connections held is freed by their threads a moment after a call has ended. Else
@@ -132,11 +135,41 @@ GoodUser::~GoodUser() {
 void GoodUser::Ask() {
   while (!wake_.closed()) {
     ++begun_;
+    const Phase phase = phase_;
+    const Instant begin = Clock::Real().Now();
     const Answer answer = client_.Call(kGetJob, request_, {}, std::chrono::seconds(10));
     if (!answer.status.ok()) ++failures_;
+    const double seconds = Seconds(Clock::Real().Now() - begin);
+    if (phase != Phase::kNeither) {
+      MutexLock lock(&mutex_);
+      (phase == Phase::kCalm ? calm_ : disturbed_).seconds.push_back(seconds);
+    }
     ++ended_;
     wake_.PopFor(kAskEvery);
   }
+}
+
+Latencies GoodUser::calm() const {
+  MutexLock lock(&mutex_);
+  return calm_;
+}
+
+Latencies GoodUser::disturbed() const {
+  MutexLock lock(&mutex_);
+  return disturbed_;
+}
+
+double Latencies::Quantile(double share) const {
+  if (seconds.empty()) return 0.0;
+  std::vector<double> sorted = seconds;
+  std::sort(sorted.begin(), sorted.end());
+  const double rank = std::ceil(share * static_cast<double>(sorted.size())) - 1.0;
+  return sorted[static_cast<size_t>(std::max(rank, 0.0))];
+}
+
+std::string Latencies::Summary() const {
+  return fmt::format("p50 {:.1f} ms, p99 {:.1f} ms of {} calls", 1e3 * Quantile(0.5),
+                     1e3 * Quantile(0.99), seconds.size());
 }
 
 bool GoodUser::AwaitAnswer() {

@@ -7,6 +7,7 @@
 
 #include <functional>
 
+#include "common/rpc/refusal_log.h"
 #include "proto/drover/v1/worker.pb.h"
 #include "tests/bad_input/control_server.h"
 #include "tests/bad_input/rogue.h"
@@ -120,26 +121,34 @@ void LeaseFlood(World& world) {
   EXPECT_TRUE(rogue.Leave().ok());
 }
 
-// Sessions that register and then say nothing are gone after 5 s of silence, at a coordinator of
-// their own whose clock is moved by hand. 200 of them, not more: each holds two threads, here too.
+// 1,000 workers register and then say nothing, at a coordinator of their own whose clock is turned
+// by hand and that takes 200 of them, since each holds two threads: the others are told so, and
+// those 200 are gone after 5 s of silence.
+constexpr size_t kSilent = 1000;
+constexpr size_t kTaken = 200;
+
 void SilentWorkers(World& world) {
-  constexpr size_t kWorkers = 200;
   StillClock clock;
   ControlServer::Options options;
   options.clock = &clock;
+  options.sessions.workers = kTaken;
   ControlServer lab(&world, "lab", options);
   const Client client = lab.As(Role::kWorker, "silent");
+  const auto open = [&](size_t i) {
+    std::unique_ptr<Stream> stream = client.Open(kWorkerSession);
+    (void)stream->Write(RegisterMessage("silent-" + std::to_string(i)).SerializeAsString());
+    return stream;
+  };
   std::vector<std::unique_ptr<Stream>> streams;
-  for (size_t i = 0; i < kWorkers; ++i) {
-    streams.push_back(client.Open(kWorkerSession));
-    const v1::WorkerMessage hello = RegisterMessage("silent-" + std::to_string(i));
-    ASSERT_TRUE(streams.back()->Write(hello.SerializeAsString()));
-  }
+  while (streams.size() < kTaken) streams.push_back(open(streams.size()));
   const Instant deadline = Clock::Real().Now() + kPatience;
-  while (lab.sessions() < kWorkers && Clock::Real().Now() < deadline) {
+  while (lab.sessions() < kTaken && Clock::Real().Now() < deadline) {
     SleepFor(std::chrono::milliseconds(1));
   }
-  EXPECT_EQ(lab.sessions(), kWorkers);
+  EXPECT_EQ(lab.sessions(), kTaken);
+  for (size_t i = kTaken; i < kSilent; ++i) {
+    EXPECT_EQ(open(i)->Finish().code(), Code::kResourceExhausted);
+  }
   for (int i = 0; i < 22; ++i) {
     clock.Advance(500);
     lab.CloseSilent();
@@ -166,7 +175,11 @@ std::vector<Case> WorkerCases() {
       {71, "the same leaf twice", SameLeafTwice, {{"refused_messages/lease", 2}}},
       {72, "leaf that does not exist", BadLeaf, {{"refused_messages/malformed", 3}}},
       {73, "flood of requests for work", LeaseFlood},
-      {74, "workers that register and then are silent", SilentWorkers},
+      {74,
+       "1,000 workers that register and then are silent",
+       SilentWorkers,
+       {{"auth_failures/too_many", kSilent - kTaken}},
+       RefusalLog::kLinesPerSecond},
   };
 }
 
