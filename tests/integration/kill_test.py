@@ -7,6 +7,7 @@ usage: kill_test.py BIN_DIR [unittest arguments]
 import random
 import signal
 
+import by_hand
 import cluster
 
 STEPS = 240
@@ -96,6 +97,31 @@ class KillTest(cluster.TestCase):
                 run.wait_for_step(step)
                 run.kill(rng.choice(roles))
             self.expect_undisturbed_weights(run)
+
+
+class TwoJobsTest(by_hand.TestCase):
+    """Two jobs on the same shards and workers."""
+
+    def wait_for_step(self, jobs, step):
+        def look():
+            return all(int(self.describe(job).get("step", 0)) >= step for job in jobs) or None
+        cluster.wait_until(f"step {step}", look)
+
+    def test_each_role_dies_under_two_jobs(self):
+        kinds = {"one": {"seed": 1, "steps": 200}, "two": {"seed": 2, "steps": 200}}
+        alone = {name: self.digest_at_the_end(self.submit(f"alone-{name}", **fields))
+                 for name, fields in kinds.items()}
+        self.assertNotEqual(alone["one"], alone["two"])
+        jobs = {name: self.submit(name, max_workers=2, **fields) for name, fields in kinds.items()}
+        self.wait_for_step(jobs.values(), 5)
+        for name in ("worker-0", "shard-1", "coordinator"):
+            self.kill(name)
+            self.wait_for_step(jobs.values(), 5 + max(
+                int(self.describe(job).get("step", 0)) for job in jobs.values()))
+        # Told to end, a worker leaves what it has not begun to the others.
+        self.assertNotIn("lost", self.end("worker-1"))
+        for name, job in jobs.items():
+            self.assertEqual(self.digest_at_the_end(job), alone[name])
 
 
 if __name__ == "__main__":
