@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -344,8 +345,9 @@ TEST_F(LeaseRunTest, NothingIsPushedAfterTheEnd) {
 // With a model: what a lane runs.
 class LeaseRunOnLaneTest : public LeaseRunTest {
  protected:
-  void RunOn(const JobSetup& setup, LeafRange leaves,
-             const LeafModelMaker& device = MakeCpuLeafModel, size_t lanes = 1) {
+  void RunOn(
+      const JobSetup& setup, LeafRange leaves, const LeafModelMaker& device = MakeCpuLeafModel,
+      size_t lanes = 1, const std::function<void()>& meanwhile = [] {}) {
     runners_.clear();
     while (runners_.size() < lanes) runners_.push_back(LeafRunner::Make(setup, device).value());
     const auto layout = std::make_shared<const Layout>(runners_[0]->layout());
@@ -364,6 +366,7 @@ class LeaseRunOnLaneTest : public LeaseRunTest {
         run_->RunOn(lane, buffer.data());
       });
     }
+    meanwhile();
     threads.clear();  // Joins.
   }
 
@@ -405,6 +408,27 @@ TEST_F(LeaseRunOnLaneTest, DevicesThatAddLeavesPushTheBitsOfTheHost) {
       EXPECT_EQ(StatsOf(pushed[1].payload), stats);
     }
   }
+}
+
+// Each of its lanes has taken the leaf after the one that it is at.
+TEST_F(LeaseRunOnLaneTest, DevicesThatAddLeavesMayGiveTheRestBack) {
+  JobSetup setup = SmallJob();
+  setup.phases = {{.batch = 64, .leaves = 8, .micro_batch = 4}};
+  RunOn(setup, {0, 4});
+  const std::vector<Pushed> expected = std::exchange(pushed_, {});
+  SmallDataset train;
+  train.gate = std::make_shared<ReadingGate>();
+  setup.train = std::make_shared<SmallDataset>(train);
+
+  RunOn(setup, {0, 8}, AddingModel::Make, 2, [&] {
+    train.gate->AwaitReaders(2);
+    EXPECT_EQ(run_->GiveBack(), 4u);
+    train.gate->Open();
+  });
+
+  ASSERT_EQ(pushed_.size(), 2u);
+  EXPECT_EQ(pushed_[0].header.leaves(), (LeafRange{0, 4}));
+  EXPECT_EQ(pushed_[0].payload, expected[0].payload);
 }
 
 TEST_F(LeaseRunOnLaneTest, BadElementOnADeviceThatAddsLeavesFailsTheLease) {
