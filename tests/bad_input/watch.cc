@@ -31,7 +31,7 @@ namespace drover::bad_input {
 namespace {
 
 constexpr int64_t kGrowthMax = int64_t{32} << 20;
-constexpr Duration kAskEvery = std::chrono::milliseconds(20);
+constexpr Duration kAskEvery = std::chrono::milliseconds(50);
 
 // Bytes. Under the address sanitizer: what is allocated now, since what it keeps beside that is its
 // own, and what connections held is freed by their threads a moment after a call has ended. Else
@@ -122,8 +122,8 @@ std::string CapturedLog::From(int64_t offset) const {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-GoodUser::GoodUser(World* world)
-    : client_(world->coordinator().As(Role::kViewer, "good")),
+GoodUser::GoodUser(World* world, const std::string& name)
+    : client_(world->coordinator().As(Role::kViewer, name)),
       request_(RequestFor(world->victim().id())),
       thread_("good-user", [this] { Ask(); }) {}
 
@@ -135,28 +135,23 @@ GoodUser::~GoodUser() {
 void GoodUser::Ask() {
   while (!wake_.closed()) {
     ++begun_;
-    const Phase phase = phase_;
+    const bool measured = measured_;
     const Instant begin = Clock::Real().Now();
     const Answer answer = client_.Call(kGetJob, request_, {}, std::chrono::seconds(10));
     if (!answer.status.ok()) ++failures_;
     const double seconds = Seconds(Clock::Real().Now() - begin);
-    if (phase != Phase::kNeither) {
+    if (measured) {
       MutexLock lock(&mutex_);
-      (phase == Phase::kCalm ? calm_ : disturbed_).seconds.push_back(seconds);
+      latencies_.seconds.push_back(seconds);
     }
     ++ended_;
     wake_.PopFor(kAskEvery);
   }
 }
 
-Latencies GoodUser::calm() const {
+Latencies GoodUser::latencies() const {
   MutexLock lock(&mutex_);
-  return calm_;
-}
-
-Latencies GoodUser::disturbed() const {
-  MutexLock lock(&mutex_);
-  return disturbed_;
+  return latencies_;
 }
 
 double Latencies::Quantile(double share) const {

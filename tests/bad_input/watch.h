@@ -43,16 +43,15 @@ struct Latencies {
 // A user who asks for the victim's job again and again on a connection of his own.
 class GoodUser {
  public:
-  explicit GoodUser(World* world);
+  // `name`: as callers are counted, so that one does not use up what another may call.
+  GoodUser(World* world, const std::string& name);
   ~GoodUser();
   // Whether a call that begins now is answered.
   bool AwaitAnswer();
   int failures() const { return failures_; }
-  // Under which calls that begin from now on are measured.
-  enum class Phase { kCalm, kDisturbed, kNeither };
-  void SetPhase(Phase phase) { phase_ = phase; }
-  Latencies calm() const DROVER_EXCLUDES(mutex_);
-  Latencies disturbed() const DROVER_EXCLUDES(mutex_);
+  // Whether calls that begin from now on are measured.
+  void SetMeasured(bool measured) { measured_ = measured; }
+  Latencies latencies() const DROVER_EXCLUDES(mutex_);
 
  private:
   void Ask();
@@ -61,10 +60,9 @@ class GoodUser {
   std::atomic<int> begun_ = 0;
   std::atomic<int> ended_ = 0;
   std::atomic<int> failures_ = 0;
-  std::atomic<Phase> phase_ = Phase::kCalm;
+  std::atomic<bool> measured_ = false;
   mutable Mutex mutex_;
-  Latencies calm_ DROVER_GUARDED_BY(mutex_);
-  Latencies disturbed_ DROVER_GUARDED_BY(mutex_);
+  Latencies latencies_ DROVER_GUARDED_BY(mutex_);
   BoundedQueue<int> wake_{1};  // Closed at the end.
   Thread thread_;
 };
