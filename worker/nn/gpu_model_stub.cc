@@ -1,7 +1,11 @@
-// Stands in for gpu_model.cc and gpu_memory.cc where there is no CUDA toolkit.
+// Stands in for gpu_model.cc, gpu_memory.cc and gpu_weights_inlet.cc where there is no CUDA
+// toolkit.
+
+#include <optional>
 
 #include "worker/nn/gpu_memory.h"
 #include "worker/nn/gpu_model.h"
+#include "worker/nn/gpu_weights_inlet.h"
 
 namespace drover {
 namespace {
@@ -19,6 +23,8 @@ Result<GpuMemoryNeeds> GpuMemoryNeedsOf(const NetworkSpec&, const LayerSetting&,
 }
 
 std::shared_ptr<GpuWeightsInlet> MakeGpuWeightsInlet(int) { return nullptr; }
+
+std::optional<GpuWeightsInlet::Landed> GpuWeightsInlet::LandedOf(int64_t) { return std::nullopt; }
 
 Result<std::unique_ptr<LeafModel>> MakeGpuLeafModel(int, std::unique_ptr<GpuProducts>,
                                                     const NetworkSpec&, const LayerSetting&,
