@@ -108,7 +108,7 @@ class TwoJobsTest(by_hand.TestCase):
         cluster.wait_until(f"step {step}", look)
 
     def test_each_role_dies_under_two_jobs(self):
-        kinds = {"one": {"seed": 1, "steps": 200}, "two": {"seed": 2, "steps": 200}}
+        kinds = {"one": {"seed": 1, "steps": 100}, "two": {"seed": 2, "steps": 100}}
         alone = {name: self.digest_at_the_end(self.submit(f"alone-{name}", **fields))
                  for name, fields in kinds.items()}
         self.assertNotEqual(alone["one"], alone["two"])
