@@ -46,13 +46,11 @@ class TestCase(daemon.TestCase):
         self.start(name, *self.programs[name])
 
     def end(self, name):
-        """With SIGTERM, which it obeys, and starts it again. Its log."""
+        """With SIGTERM, which it obeys, and starts it again."""
         ended = self.daemons[name]
         ended.process.send_signal(signal.SIGTERM)
         self.assertEqual(ended.process.wait(cluster.PATIENCE_S), 0, ended.log())
-        log = ended.log()
         self.start(name, *self.programs[name])
-        return log
 
     def drover(self, *arguments):
         done = cluster.drover("--server", self.address, *arguments)
