@@ -1,17 +1,14 @@
 #include "common/rpc/port_watchdog.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <memory>
 #include <string>
 
 #include "common/base/bounded_queue.h"
+#include "tests/support/loopback_port.h"
 
 namespace drover {
 namespace {
@@ -19,48 +16,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A port that the kernel listens on; nobody takes connections until Serve.
-class Port {
- public:
-  Port() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(listen(socket_, 16), 0);
-    socklen_t size = sizeof(address);
-    getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-  }
-  ~Port() {
-    shutdown(socket_, SHUT_RDWR);  // Wakes accept.
-    server_.reset();
-    close(socket_);
-  }
-
-  void Serve() {
-    server_ = std::make_unique<Thread>("accept", [this] {
-      for (;;) {
-        const int connection = accept(socket_, nullptr, nullptr);
-        if (connection < 0) return;
-        close(connection);
-      }
-    });
-  }
-  std::string address(const std::string& host = "127.0.0.1") const {
-    return host + ":" + std::to_string(port_);
-  }
-
- private:
-  const int socket_;
-  int port_ = 0;
-  std::unique_ptr<Thread> server_;
-};
-
-PortWatchdog::Options WatchOptions(const Port& port, BoundedQueue<std::string>* told,
+PortWatchdog::Options WatchOptions(const LoopbackPort& port, BoundedQueue<std::string>* told,
                                    bool exhausted) {
   PortWatchdog::Options options;
-  options.address = port.address();
+  options.address = port.At("127.0.0.1");
   options.on_deaf = [told](const std::string& why) { told->TryPush(why); };
   options.limits = {milliseconds(30), seconds(1000), seconds(60)};
   options.every = options.look = milliseconds(10);
@@ -69,19 +28,19 @@ PortWatchdog::Options WatchOptions(const Port& port, BoundedQueue<std::string>* 
 }
 
 TEST(PortWatchdogTest, AProbeTellsAServerFromAKernelThatOnlyListens) {
-  Port port;
-  PortProbe unheard(port.address());
+  LoopbackPort port;
+  PortProbe unheard(port.At("127.0.0.1"));
   EXPECT_EQ(unheard.Wait(milliseconds(50)), PortProbe::State::kWaiting);
   EXPECT_EQ(unheard.why(), "connected, but nobody takes the connection");
-  port.Serve();
+  port.Serve([](int) {});
   EXPECT_EQ(unheard.Wait(seconds(60)), PortProbe::State::kAnswered);
-  EXPECT_EQ(PortProbe(port.address("0.0.0.0")).Wait(seconds(60)), PortProbe::State::kAnswered);
-  EXPECT_EQ(PortProbe(port.address("localhost")).Wait(seconds(60)), PortProbe::State::kAnswered);
+  EXPECT_EQ(PortProbe(port.At("0.0.0.0")).Wait(seconds(60)), PortProbe::State::kAnswered);
+  EXPECT_EQ(PortProbe(port.At("localhost")).Wait(seconds(60)), PortProbe::State::kAnswered);
   EXPECT_EQ(PortProbe("no port").Wait(seconds(60)), PortProbe::State::kFailed);
 }
 
 TEST(PortWatchdogTest, SaysOnceThatAPortIsDeafWhenDescriptorsHaveRunOut) {
-  Port port;
+  LoopbackPort port;
   BoundedQueue<std::string> told(4);
   PortWatchdog watchdog(WatchOptions(port, &told, /*exhausted=*/true));
 
@@ -94,7 +53,7 @@ TEST(PortWatchdogTest, SaysOnceThatAPortIsDeafWhenDescriptorsHaveRunOut) {
 }
 
 TEST(PortWatchdogTest, AServerThatIsOnlySlowIsWaitedFor) {
-  Port port;
+  LoopbackPort port;
   BoundedQueue<std::string> told(4);
   PortWatchdog watchdog(WatchOptions(port, &told, /*exhausted=*/false));
 
@@ -102,8 +61,8 @@ TEST(PortWatchdogTest, AServerThatIsOnlySlowIsWaitedFor) {
 }
 
 TEST(PortWatchdogTest, EndsWhileItWaits) {
-  Port port;
-  port.Serve();
+  LoopbackPort port;
+  port.Serve([](int) {});
   BoundedQueue<std::string> told(4);
   PortWatchdog::Options options = WatchOptions(port, &told, /*exhausted=*/false);
   options.every = seconds(1000);

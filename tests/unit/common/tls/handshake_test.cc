@@ -1,21 +1,19 @@
 #include "common/tls/handshake.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <fstream>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "common/base/clock.h"
-#include "common/base/thread.h"
 #include "common/tls/certificate.h"
+#include "tests/support/loopback_port.h"
 
 namespace drover {
 namespace {
@@ -24,39 +22,13 @@ using Speech = Handshake::Speech;
 
 constexpr int kPatienceMs = 2000;
 
-// Listens on a free port of loopback and hands each connection to `serve`.
-class Server {
+// From its first moment on.
+class Server : public LoopbackPort {
  public:
-  explicit Server(std::function<void(int)> serve) : serve_(std::move(serve)) {
+  explicit Server(std::function<void(int)> serve) {
     signal(SIGPIPE, SIG_IGN);
-    listener_ = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(listen(listener_, 8), 0);
-    socklen_t size = sizeof(address);
-    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = std::to_string(ntohs(address.sin_port));
-    thread_ = Thread("server", [this] {
-      for (int peer = 0; (peer = accept(listener_, nullptr, nullptr)) >= 0;) {
-        serve_(peer);
-        close(peer);
-      }
-    });
+    Serve(std::move(serve));
   }
-  ~Server() {
-    shutdown(listener_, SHUT_RDWR);
-    thread_.Join();
-    close(listener_);
-  }
-  std::string At(const std::string& host) const { return host + ":" + port_; }
-
- private:
-  const std::function<void(int)> serve_;
-  int listener_ = -1;
-  std::string port_;
-  Thread thread_;
 };
 
 std::function<void(int)> Answer(const std::string& bytes) {
