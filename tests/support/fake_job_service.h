@@ -40,7 +40,7 @@ class FakeJobService : public v1::JobService::Service {
     job_ = job;
   }
   // The next stream sends those of `events` that are newer than asked for, then ends with `end`.
-  // The job goes through the states that they tell of.
+  // By then the job is in the last state that they tell of: events follow what has happened.
   void AddStream(const std::vector<v1::JobEvent>& events, const grpc::Status& end) {
     MutexLock lock(&mutex_);
     streams_.push_back({events, end});
@@ -164,14 +164,12 @@ class FakeJobService : public v1::JobService::Service {
       if (streams_.empty()) return grpc::Status(grpc::UNAVAILABLE, "no more scripts");
       script = streams_.front();
       streams_.erase(streams_.begin());
+      for (const v1::JobEvent& event : script.events) {
+        if (event.kind_case() == v1::JobEvent::kState) job_.set_state(event.state());
+      }
     }
     for (const v1::JobEvent& event : script.events) {
-      if (event.sequence() <= after) continue;
-      if (event.kind_case() == v1::JobEvent::kState) {
-        MutexLock lock(&mutex_);
-        job_.set_state(event.state());
-      }
-      writer->Write(event);
+      if (event.sequence() > after) writer->Write(event);
     }
     return script.end;
   }
