@@ -48,14 +48,14 @@ size_t PeerSessions::size() const {
   return sessions_.size();
 }
 
-SessionId PeerSessions::Add(PeerSession* session) {
+void PeerSessions::Add(PeerSession* session) {
   MutexLock lock(&mutex_);
   const auto same = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
     return entry.second->kind_ == session->kind_;
   });
-  if (static_cast<size_t>(same) >= limit(session->kind_)) return 0;
-  sessions_[++last_id_] = session;
-  return last_id_;
+  if (static_cast<size_t>(same) >= limit(session->kind_)) return;
+  session->id_ = ++last_id_;
+  sessions_[session->id_] = session;
 }
 
 void PeerSessions::Remove(SessionId id) {
@@ -73,11 +73,9 @@ void PeerSessions::CloseLocked(PeerSession* session, const std::string& reason) 
 
 PeerSession::PeerSession(PeerSessions* table, PeerKind kind, Instant register_by,
                          std::function<void()> cancel)
-    : table_(table),
-      kind_(kind),
-      cancel_(std::move(cancel)),
-      speak_by_(register_by),
-      id_(table->Add(this)) {}
+    : table_(table), kind_(kind), cancel_(std::move(cancel)), speak_by_(register_by) {
+  table_->Add(this);
+}
 
 PeerSession::~PeerSession() { table_->Remove(id_); }
 

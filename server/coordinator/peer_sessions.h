@@ -60,8 +60,8 @@ class PeerSessions {
 
  private:
   friend class PeerSession;
-  // 0: there are as many as may be.
-  SessionId Add(PeerSession* session);
+  // Gives it a number, unless there are as many as may be.
+  void Add(PeerSession* session);
   void Remove(SessionId id);
   void CloseLocked(PeerSession* session, const std::string& reason) DROVER_REQUIRES(mutex_);
 
@@ -106,7 +106,7 @@ class PeerSession {
   Instant speak_by_;
   bool heard_ = false;
   std::string close_reason_;
-  SessionId id_;  // Last: from here on the table knows this object.
+  SessionId id_ = 0;  // Of Add.
 };
 
 }  // namespace drover
