@@ -158,13 +158,13 @@ class TensorServiceTest : public testing::Test {
       (void)worker->AwaitEnd();
       ended.Push(true);
     });
-    int seconds = 0;
+    int turns = 0;
     while (!ended.PopFor(std::chrono::milliseconds(1)).has_value()) {
       clock_.Turn(std::chrono::seconds(1));
       service_->EndSilentStreams();
-      ++seconds;
+      ++turns;
     }
-    return seconds;
+    return turns;
   }
 
   const std::shared_ptr<const Layout> layout_;
