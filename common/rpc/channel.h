@@ -67,10 +67,6 @@ inline constexpr int kHeapKeptBytesMax = 512 << 20;
 inline constexpr size_t kControlQuotaBytes = size_t{256} << 20;
 inline constexpr size_t kDataQuotaBytes = size_t{2} << 30;
 
-// Deadlines of calls. Every call has one: wait_for_ready would hide a dead peer.
-inline constexpr int kControlDeadlineMs = 10000;
-inline constexpr int kDataDeadlineMinMs = 30000;  // Or 3 x the median step, if longer.
-
 enum class ChannelKind {
   kControl,  // Daemons to the coordinator.
   kData,     // Worker to shard. Each channel is a TCP connection of its own.

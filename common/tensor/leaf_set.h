@@ -24,7 +24,6 @@ class LeafSet {
   bool Contains(uint32_t leaf) const { return (words_[leaf / 64] >> (leaf % 64) & 1) != 0; }
   uint32_t CountIn(LeafRange range) const;
   bool ContainsAll(LeafRange range) const { return CountIn(range) == range.size(); }
-  bool Disjoint(LeafRange range) const { return CountIn(range) == 0; }
 
   void Add(LeafRange range);
   void Clear() { words_.assign(words_.size(), 0); }

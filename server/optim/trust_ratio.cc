@@ -22,18 +22,4 @@ TrustRatio ComputeTrustRatio(const OptimizerSettings& settings, const GroupSetti
   return TrustRatioOf(TrustRatioTermsOf(settings, group), weight_norm, direction_norm);
 }
 
-const char* RatioLimitName(RatioLimit limit) {
-  switch (limit) {
-    case RatioLimit::kNone:
-      return "none";
-    case RatioLimit::kMin:
-      return "min";
-    case RatioLimit::kMax:
-      return "max";
-    case RatioLimit::kZeroNorm:
-      return "zero_norm";
-  }
-  return "unknown";
-}
-
 }  // namespace drover

@@ -19,8 +19,6 @@ TrustRatioTerms TrustRatioTermsOf(const OptimizerSettings& settings, const Group
 TrustRatio ComputeTrustRatio(const OptimizerSettings& settings, const GroupSettings& group,
                              double weight_norm, double direction_norm);
 
-const char* RatioLimitName(RatioLimit limit);  // "none", "min", "max", "zero_norm".
-
 }  // namespace drover
 
 #endif  // DROVER_SERVER_OPTIM_TRUST_RATIO_H_

@@ -30,17 +30,6 @@ inline float LaneSum(const float* values, int64_t count) {
   return AddLanes(lanes);
 }
 
-// Sum of a[i] * b[i]; a, b: [count].
-inline float LaneDot(const float* a, const float* b, int64_t count) {
-  float lanes[kSumLanes] = {};
-  int64_t i = 0;
-  for (; i + kSumLanes <= count; i += kSumLanes) {
-    for (int64_t lane = 0; lane < kSumLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
-  }
-  for (int64_t lane = 0; i < count; ++i, ++lane) lanes[lane] += a[i] * b[i];
-  return AddLanes(lanes);
-}
-
 // The largest of [count] values, at least 1. A NaN may be passed over.
 inline float LaneMax(const float* values, int64_t count) {
   float lanes[kSumLanes];

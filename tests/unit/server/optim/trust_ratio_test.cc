@@ -79,12 +79,5 @@ TEST(TrustRatioTest, OfLarsCountsTheDecayToTheGradient) {
   EXPECT_EQ(ComputeTrustRatio(lars, kAdapted, 4.0, 0.0).ratio, 1.0);
 }
 
-TEST(TrustRatioTest, LimitsHaveNames) {
-  EXPECT_STREQ(RatioLimitName(RatioLimit::kNone), "none");
-  EXPECT_STREQ(RatioLimitName(RatioLimit::kMin), "min");
-  EXPECT_STREQ(RatioLimitName(RatioLimit::kMax), "max");
-  EXPECT_STREQ(RatioLimitName(RatioLimit::kZeroNorm), "zero_norm");
-}
-
 }  // namespace
 }  // namespace drover
