@@ -122,11 +122,9 @@ std::string FieldHead(int number, size_t bytes) {
   return head + static_cast<char>(bytes);
 }
 
-// `count` layers in a request, written as bytes, once: a message of them would be the larger
-// attack, on this process.
-std::string RequestOfLayers(size_t count) {
-  v1::ModelSpec model;
-  model.add_layers()->mutable_dense()->set_size(1);
+// `count` times the one layer of `model` in a request, written as bytes, once: a message of them
+// would be the larger attack, on this process.
+std::string RequestOfLayers(size_t count, const v1::ModelSpec& model) {
   const std::string layer = model.SerializeAsString();
   v1::CreateJobRequest whole = JobRequest();
   whole.mutable_spec()->clear_model();
@@ -140,10 +138,14 @@ std::string RequestOfLayers(size_t count) {
   return request;
 }
 
-// A million do not fit into a message of a megabyte. What fits is more than a network may have.
+// A million of three bytes each do not fit into a message of a megabyte. What fits is more than a
+// network may have.
 void TooManyTensors(World& world) {
-  EXPECT_EQ(Submit(world, RequestOfLayers(1'000'000)).code(), Code::kResourceExhausted);
-  EXPECT_EQ(Submit(world, RequestOfLayers(50'000)).code(), Code::kInvalidArgument);
+  v1::ModelSpec model;
+  v1::Layer* const layer = model.add_layers();
+  EXPECT_EQ(Submit(world, RequestOfLayers(1'000'000, model)).code(), Code::kResourceExhausted);
+  layer->mutable_dense()->set_size(1);
+  EXPECT_EQ(Submit(world, RequestOfLayers(20'000, model)).code(), Code::kInvalidArgument);
 }
 
 void DuplicateNames(World& world) {
