@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 
+#include "common/base/build_revision.h"
 #include "common/base/parse.h"
 #include "common/base/quote.h"
 #include "common/config/flags.h"
@@ -24,8 +25,6 @@
 
 namespace drover {
 namespace {
-
-constexpr char kVersion[] = "drover 0.1.0";
 
 // Everything the command line can set, and the verb it chose.
 struct CommandLine {
@@ -307,7 +306,7 @@ void AddTools(CLI::App* app, CommandLine* line) {
   doctor->add_option("--probe", line->name, "Instead: one health call to a daemon")
       ->type_name("HOST:PORT");
   AddVerb(app, line, "version", "Print the version", [] {
-    fmt::print("{}\n", kVersion);
+    fmt::print("{}\n", VersionText("drover " DROVER_VERSION));
     return kExitOk;
   });
 }
@@ -329,7 +328,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Drover: distributed large-batch training whose weights do not depend on who helped",
                "drover");
   CommandLine line;
-  app.set_version_flag("--version", kVersion);
+  app.set_version_flag("--version", VersionText("drover " DROVER_VERSION));
   app.require_subcommand(1);
   AddGlobalFlags(&app, &line.global);
   AddTlsFlags(&app, &line.tls);

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/build_revision.h"
 #include "common/base/clock.h"
 #include "common/base/end_signals.h"
 #include "common/base/file_system.h"
@@ -65,7 +66,7 @@ struct Flags {
 
 std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   CLI::App app("The one address of a cluster: jobs, queue, leases and commits.");
-  app.set_version_flag("--version", "drover-coordinator " DROVER_VERSION);
+  app.set_version_flag("--version", VersionText("drover-coordinator " DROVER_VERSION));
   AddListenFlag(&app, &flags->listen);
   app.add_option("--state-dir", flags->state_dir, "Where restarts find all jobs")
       ->type_name("DIR")
@@ -197,8 +198,8 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
                                                     std::vector<HttpPage> pages) {
   if (address.empty()) return std::unique_ptr<MetricsServer>();
   registry
-      ->GaugeOf(Metric::kBuildInfo,
-                {DROVER_VERSION, "", "coordinator", grpc_version_string(), "none"})
+      ->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, std::string(kBuildRevision), "coordinator",
+                                     grpc_version_string(), "none"})
       .Set(1);
   // The port is opened after all jobs have been read: who can ask is told that all is well.
   return MetricsServer::Start(
