@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/base/bounded_queue.h"
+#include "common/base/build_revision.h"
 #include "common/base/end_signals.h"
 #include "common/base/file_system.h"
 #include "common/base/logging.h"
@@ -65,7 +66,8 @@ std::string DefaultName() {
   return fmt::format("{}-{}", host, getpid());
 }
 
-WorkerSession::Options SessionOptions(const Flags& flags, const ChannelSecurity& security) {
+WorkerSession::Options SessionOptions(const Flags& flags, const ChannelSecurity& security,
+                                      WorkerMetrics* metrics) {
   const std::shared_ptr<grpc::Channel> channel =
       MakeChannel(flags.coordinator, ChannelKind::kControl, security);
   WorkerSession::Options options;
@@ -79,6 +81,7 @@ WorkerSession::Options SessionOptions(const Flags& flags, const ChannelSecurity&
   hello->set_lanes(flags.lanes);
   hello->set_version(DROVER_VERSION);
   options.heartbeat.mutable_heartbeat();
+  options.on_retry = [metrics] { metrics->CountSessionRetry(); };
   return options;
 }
 
@@ -100,8 +103,8 @@ Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
                                                     const WorkerSession& session) {
   if (address.empty()) return std::unique_ptr<MetricsServer>();
   registry
-      ->GaugeOf(Metric::kBuildInfo,
-                {DROVER_VERSION, "", "worker", grpc_version_string(), CudaOfBuild()})
+      ->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, std::string(kBuildRevision), "worker",
+                                     grpc_version_string(), CudaOfBuild()})
       .Set(1);
   return MetricsServer::Start(address, *registry, [&session] {
     return session.connected() ? Status()
@@ -130,7 +133,7 @@ int Run(const Flags& flags, const Transport& transport, FileSystem* files, EndSi
   MetricRegistry registry(MetricRole::kWorker);
   ExportCertificateExpiry(flags.tls, &registry);
   WorkerMetrics metrics(&registry, flags.name);
-  WorkerSession session(SessionOptions(flags, transport.channels()));
+  WorkerSession session(SessionOptions(flags, transport.channels(), &metrics));
   TrainLoop loop({flags.name,
                   [&session](v1::WorkerMessage message) { session.Send(std::move(message)); },
                   &metrics, GpusElseCpu(flags.lanes),
@@ -180,7 +183,7 @@ int PrintMemory(const Flags& flags) {
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("drover-worker: computes gradients for the jobs of a Drover cluster");
-  app.set_version_flag("--version", "drover-worker " DROVER_VERSION);
+  app.set_version_flag("--version", VersionText("drover-worker " DROVER_VERSION));
   AddCoordinatorFlag(&app, &flags.coordinator);
   AddNameFlag(&app, &flags.name);
   app.add_option("--data-root", flags.data_roots,

@@ -44,6 +44,7 @@ class Session {
     Out heartbeat;  // Written when nothing else was for so long.
     Duration heartbeat_every = std::chrono::milliseconds(kHeartbeatEveryMs);
     std::function<void(const Status&)> on_ended;  // After every stream: why. May be empty.
+    std::function<void()> on_retry = nullptr;  // Before every stream but the first. May be empty.
   };
 
   explicit Session(Options options) : options_(std::move(options)) {}
@@ -123,6 +124,7 @@ class Session {
       }
       MutexLock lock(&mutex_);
       if (!stopping_) changed_.WaitFor(&mutex_, pause);
+      if (!stopping_ && options_.on_retry != nullptr) options_.on_retry();
     }
   }
 

@@ -16,7 +16,7 @@ constexpr Duration kGoodbyePatience = std::chrono::seconds(2);
 
 Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
     const std::shared_ptr<grpc::Channel>& channel, const ShardIdentity& identity,
-    std::function<std::vector<uint64_t>()> jobs) {
+    std::function<std::vector<uint64_t>()> jobs, std::function<void()> on_retry) {
   Session<v1::ShardMessage, v1::ShardOrder>::Options options;
   options.open = [stub = std::shared_ptr(v1::ShardService::NewStub(channel))](
                      grpc::ClientContext* context) { return stub->Session(context); };
@@ -31,6 +31,7 @@ Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
     };
   }
   options.heartbeat.mutable_heartbeat();
+  options.on_retry = std::move(on_retry);
   return options;
 }
 
@@ -38,8 +39,9 @@ Session<v1::ShardMessage, v1::ShardOrder>::Options SessionOptions(
 
 CoordinatorSession::CoordinatorSession(std::shared_ptr<grpc::Channel> channel,
                                        const ShardIdentity& identity,
-                                       std::function<std::vector<uint64_t>()> jobs)
-    : session_(SessionOptions(channel, identity, std::move(jobs))) {}
+                                       std::function<std::vector<uint64_t>()> jobs,
+                                       std::function<void()> on_retry)
+    : session_(SessionOptions(channel, identity, std::move(jobs), std::move(on_retry))) {}
 
 void CoordinatorSession::Start(std::function<void(ShardOrder)> on_order) {
   session_.Start([on_order = std::move(on_order)](const v1::ShardOrder& message) {

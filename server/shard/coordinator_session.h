@@ -26,8 +26,10 @@ struct ShardIdentity {
 class CoordinatorSession {
  public:
   // `jobs` (may be empty) is asked, on the session's thread, of which jobs something is here.
+  // `on_retry` (may be empty) is told of every stream but the first.
   CoordinatorSession(std::shared_ptr<grpc::Channel> channel, const ShardIdentity& identity,
-                     std::function<std::vector<uint64_t>()> jobs = nullptr);
+                     std::function<std::vector<uint64_t>()> jobs = nullptr,
+                     std::function<void()> on_retry = nullptr);
 
   // Dials until Stop. `on_order` is called on one thread, with orders that passed
   // step_messages_proto.h; others are logged and dropped. Once.

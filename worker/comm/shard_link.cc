@@ -105,6 +105,7 @@ void ShardLink::Run() {
       if (left.count() <= 0 || !changed_.WaitFor(&mutex_, left)) break;
     }
     if (closed_) return;
+    if (options_.on_retry != nullptr) options_.on_retry();
   }
 }
 

@@ -55,6 +55,7 @@ class ShardLink {
     std::function<void(const std::string& why)> on_foreign;
     // A pushed frame went out, for the first time or again. May be empty.
     std::function<void(const FrameHeader& header)> on_sent;
+    std::function<void()> on_retry;  // Before every stream but the first. May be empty.
   };
 
   explicit ShardLink(Options options);

@@ -73,6 +73,7 @@ ShardLink::Options ShardSet::LinkOptions(size_t part) {
   };
   link.on_foreign = [this](const std::string& why) { OnForeign(why); };
   link.on_sent = options_.on_sent;
+  link.on_retry = options_.on_retry;
   return link;
 }
 

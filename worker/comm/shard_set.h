@@ -54,6 +54,7 @@ class ShardSet {
     // Gradients and weights that crossed the network, for figures; each may be empty.
     std::function<void(const FrameHeader&)> on_sent;
     std::function<void(const FrameHeader&)> on_received;
+    std::function<void()> on_retry;  // A stream is dialled again. May be empty.
   };
 
   // Dials in the background. kInvalidArgument unless each block of the layout is on one shard.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,7 +42,11 @@ class SessionTest : public testing::Test {
     WorkerSession::Options options;
     options.heartbeat.mutable_heartbeat();
     options.heartbeat_every = heartbeat_every;
-    options.on_ended = [this](const Status& why) { endings_.TryPush(why); };
+    options.on_retry = [this] { ++retries_; };
+    options.on_ended = [this](const Status& why) {
+      ++ended_;
+      endings_.TryPush(why);
+    };
     options.open = [stub = std::shared_ptr(
                         v1::WorkerService::NewStub(MakeChannel(address, ChannelKind::kControl)))](
                        grpc::ClientContext* context) { return stub->Session(context); };
@@ -53,6 +58,8 @@ class SessionTest : public testing::Test {
 
   BoundedQueue<v1::WorkerOrder> orders_{100};
   BoundedQueue<Status> endings_{100};
+  std::atomic<int> ended_ = 0;
+  std::atomic<int> retries_ = 0;
 };
 
 TEST_F(SessionTest, SaysHelloAndCarriesOrdersAndMessages) {
@@ -95,6 +102,8 @@ TEST_F(SessionTest, SaysHelloAgainAfterEveryBreak) {
   const auto session = Dial(coordinator.address());
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(coordinator.Await().register_().name(), "worker-7");
+    EXPECT_GE(retries_, i);
+    EXPECT_EQ(retries_, ended_);                 // The first stream is none.
     coordinator.orders.Push(v1::WorkerOrder());  // Breaks the stream.
   }
 }

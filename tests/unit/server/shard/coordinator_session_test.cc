@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,13 +31,15 @@ class CoordinatorSessionTest : public testing::Test {
   std::unique_ptr<CoordinatorSession> Dial(const std::string& address) {
     auto session = std::make_unique<CoordinatorSession>(
         MakeChannel(address, ChannelKind::kControl),
-        ShardIdentity{"shard-1", 0xabcdef, "127.0.0.1:50051", "0.1.0"});
+        ShardIdentity{"shard-1", 0xabcdef, "127.0.0.1:50051", "0.1.0"}, nullptr,
+        [this] { ++retries_; });
     session->Start([this](ShardOrder order) { orders_.TryPush(std::move(order)); });
     return session;
   }
   static AppliedReply Reply(int64_t step) { return {{kSlowJobId, 1, step}}; }
 
   BoundedQueue<ShardOrder> orders_{10};
+  std::atomic<int> retries_ = 0;
 };
 
 TEST_F(CoordinatorSessionTest, TheFirstMessageRegisters) {
@@ -79,6 +82,17 @@ TEST_F(CoordinatorSessionTest, AnOrderThatIsNotValidIsDroppedAndTheStreamGoesOn)
 
   ASSERT_TRUE(order.has_value());
   EXPECT_EQ(std::get<ReleaseOrder>(*order).job, 3u);
+}
+
+TEST_F(CoordinatorSessionTest, TellsOfEveryStreamThatIsDialledAgain) {
+  Coordinator coordinator;
+  const auto session = Dial(coordinator.address());
+  coordinator.Await();
+  coordinator.orders.Push(v1::ShardOrder());  // Breaks the stream.
+
+  coordinator.Await();
+
+  EXPECT_GE(retries_, 1);
 }
 
 TEST_F(CoordinatorSessionTest, StopEndsAStreamThatIsOpen) {

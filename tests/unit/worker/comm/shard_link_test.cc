@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,6 +35,7 @@ class ShardLinkTest : public testing::Test {
     options.on_weights = [](const ReceivedFrame&) { return Arrival::kMore; };
     options.on_gone = [this](int64_t current) { gone_.TryPush(current); };
     options.on_foreign = [this](const std::string& why) { foreign_.TryPush(why); };
+    options.on_retry = [this] { ++retries_; };
     options.on_sent = [this](const FrameHeader& header) { sent_.TryPush(header); };
     return options;
   }
@@ -63,6 +65,7 @@ class ShardLinkTest : public testing::Test {
   BoundedQueue<int64_t> gone_{100};
   BoundedQueue<std::string> foreign_{100};
   BoundedQueue<FrameHeader> sent_{100};
+  std::atomic<int> retries_ = 0;
 };
 
 TEST_F(ShardLinkTest, SaysHelloFirstAndReportsAcknowledgements) {
@@ -97,6 +100,7 @@ TEST_F(ShardLinkTest, SendsAgainAfterABreakWhatWasNotAcknowledged) {
   EXPECT_EQ(shard.WaitForFrame(FrameType::kStats, 1).header.step, 3u);
   EXPECT_EQ(shard.WaitForFrame(FrameType::kPull, 1).header.step, 9u);
   EXPECT_EQ(shard.WaitForFrame(FrameType::kHello, 1).payload.size(), 8u);
+  EXPECT_GE(retries_, 1);
 }
 
 TEST_F(ShardLinkTest, ShowsTheTokenItHasWhenItDials) {
