@@ -121,6 +121,7 @@ struct PreparedReply {
   int64_t leaf_chunks = 0;
   int64_t duplicates = 0;
   int64_t refused = 0;
+  double seconds = 0;  // From the last chunk of the step until this; 0 where it was known before.
 };
 struct MeasuredReply {
   Fence fence;

@@ -16,6 +16,7 @@ namespace {
 constexpr int kLeafWordsMax = kLeavesMax / 64;
 constexpr size_t kFileNameBytesMax = 100;
 constexpr size_t kXxh3Digits = 32;
+constexpr double kSecondsMax = 1e6;
 
 Status CheckCount(const char* what, const char* field, int64_t count) {
   if (count >= 0 && count <= kCountMax) return Status();
@@ -69,6 +70,11 @@ Result<ShardReply> PreparedFromProto(const v1::Prepared& message) {
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "leaf_chunks", message.leaf_chunks()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "duplicates", message.duplicates()));
   DROVER_RETURN_IF_ERROR(CheckCount("Prepared", "refused", message.refused()));
+  // Negated on purpose: a NaN is refused.
+  if (!(message.seconds() >= 0.0 && message.seconds() <= kSecondsMax)) {
+    return BadMessage("Prepared",
+                      fmt::format("seconds={}, expected 0 to {}", message.seconds(), kSecondsMax));
+  }
   PreparedReply reply;
   reply.fence = fence.value();
   reply.stats = {message.stats().loss_fixed(),
@@ -81,6 +87,7 @@ Result<ShardReply> PreparedFromProto(const v1::Prepared& message) {
   reply.leaf_chunks = message.leaf_chunks();
   reply.duplicates = message.duplicates();
   reply.refused = message.refused();
+  reply.seconds = message.seconds();
   return ShardReply(std::move(reply));
 }
 
@@ -153,6 +160,7 @@ struct ReplyWriter {
     message->set_leaf_chunks(reply.leaf_chunks);
     message->set_duplicates(reply.duplicates);
     message->set_refused(reply.refused);
+    message->set_seconds(reply.seconds);
   }
   void operator()(const MeasuredReply& reply) const {
     v1::Measured* message = out->mutable_measured();

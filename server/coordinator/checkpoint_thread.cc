@@ -39,11 +39,14 @@ Manifest ManifestOf(const CheckpointTask& task, int64_t unix_ms) {
   return manifest;
 }
 
-Status Commit(FileSystem& fs, const CheckpointTask& task, int64_t unix_ms,
-              CheckpointRecord* checkpoint) {
+Status Commit(FileSystem& fs, const CheckpointTask& task, const Clock& clock,
+              ManifestCommitted* event) {
   const CommitManifest& order = task.manifest;
-  Manifest manifest = ManifestOf(task, unix_ms);
+  CheckpointRecord* const checkpoint = &event->checkpoint;
+  Manifest manifest = ManifestOf(task, clock.UnixMilliseconds());
+  const Instant begin = clock.Now();
   Result<std::string> digest = WeightsDigest(fs, order.directory, manifest);
+  event->verify_seconds = Seconds(clock.Now() - begin);
   if (!digest.ok()) return digest.status();
   manifest.weights_digest = std::move(digest).value();
   checkpoint->weights_digest = manifest.weights_digest;
@@ -70,7 +73,7 @@ void Prune(FileSystem& fs, const CommitManifest& order) {
 }  // namespace
 
 ManifestCommitted CommitCheckpointTask(FileSystem& fs, const CheckpointTask& task,
-                                       int64_t unix_ms) {
+                                       const Clock& clock) {
   const CommitManifest& order = task.manifest;
   ManifestCommitted event;
   event.job = order.record.id;
@@ -78,7 +81,7 @@ ManifestCommitted CommitCheckpointTask(FileSystem& fs, const CheckpointTask& tas
   event.checkpoint.applied = order.applied;
   event.checkpoint.ledger = order.ledger;
   event.checkpoint.schedule = order.schedule;
-  const Status status = Commit(fs, task, unix_ms, &event.checkpoint);
+  const Status status = Commit(fs, task, clock, &event);
   if (!status.ok()) {
     event.error = status.message();
     return event;
@@ -107,7 +110,7 @@ void CheckpointThread::Loop() {
       continue;
     }
     const CheckpointTask& task = std::get<CheckpointTask>(*next);
-    answer_(CommitCheckpointTask(*fs_, task, clock_->UnixMilliseconds()));
+    answer_(CommitCheckpointTask(*fs_, task, *clock_));
   }
 }
 

@@ -25,7 +25,8 @@ struct CheckpointTask {
 
 // The work itself, on the caller's thread. The event's checkpoint holds at least the version; its
 // error is not empty when no checkpoint was committed.
-ManifestCommitted CommitCheckpointTask(FileSystem& fs, const CheckpointTask& task, int64_t unix_ms);
+ManifestCommitted CommitCheckpointTask(FileSystem& fs, const CheckpointTask& task,
+                                       const Clock& clock);
 
 class CheckpointThread {
  public:

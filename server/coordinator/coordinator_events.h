@@ -120,6 +120,7 @@ struct ManifestCommitted {  // Answers CommitManifest.
   uint64_t job;
   CheckpointRecord checkpoint;  // path, bytes and digest filled in when there is no error.
   std::string error;
+  double verify_seconds = 0;  // Of its duration: reading back what the shards have written.
 };
 struct Tick {};  // At least every 200 ms.
 
@@ -241,6 +242,7 @@ struct CountEvent {
     kLeaseDone,
     kLeaseExpired,
     kLeaseWorkerLost,
+    kLeaseReturned,
     kLeaseSuperseded,
     kRefusedEpoch,
     kRefusedStep,
@@ -255,6 +257,9 @@ struct CountEvent {
     kDiscardedWorkerLost,
     kDiscardedSkipped,
     kDiscardedRolledBack,
+    kCheckpointError,
+    kCheckpointAbandoned,    // A takeover came before all shards had written.
+    kCheckpointQuarantined,  // Of those to start from: a shard could not.
   };
   uint64_t job;
   What what;

@@ -72,7 +72,7 @@ struct CoordinatorMetrics::EventVisitor {
   void operator()(const JobDeleted& event) const { self->jobs_.erase(event.job); }
   void operator()(const ManifestCommitted& event) const {
     JobMetrics* job = self->Find(event.job);
-    if (job != nullptr && !event.error.empty()) job->OnCheckpointError();
+    if (job != nullptr && event.error.empty()) job->OnCheckpointVerified(event.verify_seconds);
   }
   template <typename Other>
   void operator()(const Other& /*event*/) const {}

@@ -77,9 +77,10 @@ struct StepSummary {
   int64_t limited_min = 0;  // Tensors whose ratio hit a bound.
   int64_t limited_max = 0;
   int64_t limited_zero_norm = 0;
-  // Seconds from the opening of the step until all shards were prepared, measured, and until the
-  // commit was handed on.
+  // From the opening of the step until its commit was handed on: until all leaves were there, then
+  // until the slowest shard had voted, then until all had measured.
   double collect_seconds = 0;
+  double prepare_seconds = 0;
   double ratio_seconds = 0;
 };
 

@@ -136,6 +136,8 @@ void JobMetrics::SetStep(const StepSummary& summary) {
   if (summary.clip_factor < 1) CounterOf(Metric::kGradientClipsTotal).Increment();
   registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "collect"})
       .Observe(summary.collect_seconds);
+  registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "prepare"})
+      .Observe(summary.prepare_seconds);
   if (summary.trust_ratios.empty()) return;
   registry_->HistogramOf(Metric::kStepPhaseDurationSeconds, {train_job_, "ratio"})
       .Observe(summary.ratio_seconds);
@@ -241,7 +243,9 @@ void JobMetrics::OnCheckpointParts(Instant now) {
 
 void JobMetrics::OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms, Instant now) {
   if (checkpoint_parts_.has_value()) {
-    ObservePhase(Metric::kCheckpointDurationSeconds, "commit", now - *checkpoint_parts_);
+    const double seconds = Seconds(now - *checkpoint_parts_) - verify_seconds_;
+    registry_->HistogramOf(Metric::kCheckpointDurationSeconds, {train_job_, "commit"})
+        .Observe(std::max(0.0, seconds));
     checkpoint_parts_.reset();
   }
   CounterOf(Metric::kCheckpointsTotal, "ok").Increment();
@@ -251,7 +255,11 @@ void JobMetrics::OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_m
   Set(Metric::kJobWeightsDigest, LowBits(checkpoint.weights_digest));
 }
 
-void JobMetrics::OnCheckpointError() { CounterOf(Metric::kCheckpointsTotal, "error").Increment(); }
+void JobMetrics::OnCheckpointVerified(double seconds) {
+  verify_seconds_ = seconds;
+  registry_->HistogramOf(Metric::kCheckpointDurationSeconds, {train_job_, "verify"})
+      .Observe(seconds);
+}
 
 void JobMetrics::OnCount(const CountEvent& event) {
   using What = CountEvent::What;
@@ -276,6 +284,8 @@ void JobMetrics::OnCount(const CountEvent& event) {
       return count(Metric::kLeasesEndedTotal, "expired");
     case What::kLeaseWorkerLost:
       return count(Metric::kLeasesEndedTotal, "worker_lost");
+    case What::kLeaseReturned:
+      return count(Metric::kLeasesEndedTotal, "returned");
     case What::kLeaseSuperseded:
       return count(Metric::kLeasesEndedTotal, "superseded");
     case What::kRefusedEpoch:
@@ -304,6 +314,12 @@ void JobMetrics::OnCount(const CountEvent& event) {
       return count(Metric::kSamplesDiscardedTotal, "step_skipped");
     case What::kDiscardedRolledBack:
       return count(Metric::kSamplesDiscardedTotal, "rolled_back");
+    case What::kCheckpointError:
+      return count(Metric::kCheckpointsTotal, "error");
+    case What::kCheckpointAbandoned:
+      return count(Metric::kCheckpointsTotal, "abandoned");
+    case What::kCheckpointQuarantined:
+      return CounterOf(Metric::kCheckpointsQuarantinedTotal).Increment();
   }
 }
 

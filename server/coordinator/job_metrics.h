@@ -33,7 +33,6 @@ class JobMetrics {
   void OnCommit(const SaveCommit& commit, int64_t unix_ms);
   void OnEval(const EvalSummary& summary);
   void OnCheckpoint(const CheckpointRecord& checkpoint, int64_t unix_ms, Instant now);
-  void OnCheckpointError();
   void OnCount(const CountEvent& event);
   void OnNonfinite(const std::string& worker);
   void OnWorker(const std::string& worker, const std::string& numeric_class);
@@ -43,6 +42,7 @@ class JobMetrics {
   void OnApplied(Instant now);
   void OnCheckpointOrdered(int64_t version, Instant now);
   void OnCheckpointParts(Instant now);
+  void OnCheckpointVerified(double seconds);  // Before OnCheckpoint.
 
   // Now and then: who serves the job.
   struct Members {
@@ -97,6 +97,7 @@ class JobMetrics {
   std::optional<Instant> checkpoint_ordered_;
   std::optional<Instant> checkpoint_parts_;
   int64_t checkpoint_version_ = -1;
+  double verify_seconds_ = 0;  // Of the last one.
 
   // Looked up once: used at every step or lease.
   const Counter samples_;

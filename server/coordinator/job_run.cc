@@ -67,7 +67,7 @@ void JobRun::OnShardGone(const ShardMember& shard, const std::string& reason, Tu
   phase_since_ = turn->now;
   leases_.reset();
   evaluation_ = {};
-  saving_.reset();
+  AbandonSaving(turn);
   if (stopping_ == Stopping::kNo) {
     SetState(JobState::kRecovering, "WAITING_FOR_SHARDS", WhichShardsAreMissing(), turn);
   }

@@ -136,6 +136,7 @@ class JobRun {
   bool CheckpointDue() const;
   void BeginSaving(Turn* turn);
   void OnCheckpointWritten(uint32_t index, const CheckpointWrittenReply& reply, Turn* turn);
+  void AbandonSaving(Turn* turn);
   void SavingFailed(const std::string& why, Turn* turn);
 
   // The end.

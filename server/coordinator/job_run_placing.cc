@@ -95,7 +95,7 @@ void JobRun::Place(Turn* turn) {
   outcome_.reset();
   leases_.reset();
   evaluation_ = {};
-  saving_.reset();
+  AbandonSaving(turn);
   skip_reason_.clear();
   gone_.clear();
   leaves_done_at_.reset();
@@ -141,7 +141,10 @@ void JobRun::OnPlaced(uint32_t index, const PlacedReply& reply, Turn* turn) {
       return;
     }
     // What it could not start from was the newest checkpoint: the one before is next.
-    if (discard_next_) record_->checkpoints.pop_back();
+    if (discard_next_) {
+      record_->checkpoints.pop_back();
+      Count(CountEvent::What::kCheckpointQuarantined, 1, turn);
+    }
     GoBack(fmt::format("shard {} cannot restore: {}", name, reply.error), turn);
     return;
   }

@@ -158,7 +158,11 @@ void JobRun::OnCheckpointWritten(uint32_t index, const CheckpointWrittenReply& r
 
 void JobRun::OnManifest(const ManifestCommitted& event, Turn* turn) {
   if (!event.error.empty()) {
-    if (saving_ && saving_->version == event.checkpoint.version) SavingFailed(event.error, turn);
+    if (saving_ && saving_->version == event.checkpoint.version) {
+      SavingFailed(event.error, turn);
+    } else {
+      Count(CountEvent::What::kCheckpointError, 1, turn);
+    }
     return;
   }
   // Also one that a takeover has abandoned meanwhile: the same version has the same bits.
@@ -179,8 +183,15 @@ void JobRun::OnManifest(const ManifestCommitted& event, Turn* turn) {
 void JobRun::SavingFailed(const std::string& why, Turn* turn) {
   Log(LogSeverity::kError, "coordinator",
       fmt::format("checkpoint of version {} abandoned: {}", saving_->version, why), turn);
+  Count(CountEvent::What::kCheckpointError, 1, turn);
   saving_.reset();
   ++saving_failures_;
+}
+
+// A takeover begins, or the job ends. One that is being committed will be all the same.
+void JobRun::AbandonSaving(Turn* turn) {
+  if (saving_ && !saving_->committing) Count(CountEvent::What::kCheckpointAbandoned, 1, turn);
+  saving_.reset();
 }
 
 // ---- The end.
@@ -265,7 +276,7 @@ void JobRun::End(JobState state, const std::string& reason, const std::string& m
   phase_ = Phase::kOver;
   leases_.reset();
   evaluation_ = {};
-  saving_.reset();
+  AbandonSaving(turn);
   step_.reset();
 }
 

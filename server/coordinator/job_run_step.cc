@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "server/coordinator/job_run.h"
@@ -73,7 +74,8 @@ void JobRun::Commit(Turn* turn) {
 void JobRun::SendCommit(StepCommit::Outcome outcome, Turn* turn) {
   StepSummary& summary = outcome.summary;
   summary.seconds = Seconds(turn->now - last_commit_at_.value_or(step_opened_));
-  summary.collect_seconds = Seconds(prepared_at_ - step_opened_);
+  summary.collect_seconds =
+      std::max(0.0, Seconds(prepared_at_ - step_opened_) - summary.prepare_seconds);
   summary.ratio_seconds = Seconds(turn->now - prepared_at_);
   last_commit_at_ = turn->now;
   EndLeasesOfStep(summary.skipped, turn);

@@ -127,7 +127,7 @@ void JobRun::OnWorkRequested(const WorkRequested& event, Turn* turn) {
       if (lease.worker != worker.session) continue;
       if (turn->now - lease.granted < kCrossing) return;
       // Perhaps because some of its leaves are on a shard as part of another range.
-      EndLeases(*table, table->GiveUp(worker.session), CountEvent::What::kLeaseExpired,
+      EndLeases(*table, table->GiveUp(worker.session), CountEvent::What::kLeaseReturned,
                 "given up by worker/" + worker.name, turn);
       break;
     }
@@ -187,6 +187,7 @@ void JobRun::OnLeaseReturned(const LeaseReturned& event, Turn* turn) {
     returned = leases_->Shorten(event.lease, event.session, event.leaf_begin);
   }
   if (!returned) return Count(CountEvent::What::kRefusedLease, 1, turn);
+  if (!leases_->live().contains(event.lease)) Count(CountEvent::What::kLeaseReturned, 1, turn);
   const WorkerMember* const worker = members_->FindWorker(event.session, record_->id);
   Log(LogSeverity::kInfo, "worker/" + (worker == nullptr ? std::string() : worker->name),
       fmt::format("gave leaves [{}, {}) of lease {} back", returned->begin, returned->end,

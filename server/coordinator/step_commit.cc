@@ -223,6 +223,9 @@ StepCommit::Outcome StepCommit::Commit(const Fence& fence, Ledger* ledger) const
   summary.learning_rate = learning_rate_;
   summary.gradient_norm = GlobalNorm();
   summary.clip_factor = ClipFactorHere();
+  for (const ShardVotes& votes : shards_) {
+    summary.prepare_seconds = std::max(summary.prepare_seconds, votes.prepared->seconds);
+  }
   summary.gradient_norms = TensorNorms(Gather(&PreparedReply::gradient_squares));
   if (InfoOf(plan_.optimizer.rule).trust_ratio) {
     AddRatios(&summary, &outcome.commit.numbers);

@@ -148,6 +148,7 @@ Status ShardRuntime::Do(const LoadRange& action) {
 Status ShardRuntime::Do(const OpenStep& action) {
   held_->accumulator->Open(action.fence.epoch, static_cast<uint64_t>(action.fence.step));
   prepared_.reset();
+  prepare_began_.reset();
   duplicates_before_ = DuplicateFrames(held_->accumulator->counters());
   metrics_->OpenStep(held_->accumulator->chunk_count() * held_->accumulator->leaves());
   // Only now, so that no worker is quick enough to have its first chunk refused.
@@ -169,6 +170,7 @@ Status ShardRuntime::Do(const CloseStep&) {
 
 Status ShardRuntime::Do(const AppendGradient&) {
   const Instant begin = clock_.Now();
+  prepare_began_ = begin;
   const uint64_t before = store_->redo_bytes_total();
   DROVER_RETURN_IF_ERROR(store_->AppendGradient(*held_));
   metrics_->CountRedo(store_->redo_bytes_total() - before, clock_.Now() - begin);
@@ -194,6 +196,7 @@ Status ShardRuntime::Do(const SendPrepared& action) {
     reply.leaf_chunks = static_cast<int64_t>(accumulator.chunk_count() * accumulator.leaves());
     reply.duplicates = DuplicateFrames(counters) - duplicates_before_;
     reply.refused = RefusedFrames(counters) - std::exchange(refused_told_, RefusedFrames(counters));
+    if (prepare_began_) reply.seconds = Seconds(clock_.Now() - *prepare_began_);
     prepared_ = std::move(reply);
   }
   prepared_->fence = action.fence;
@@ -322,6 +325,7 @@ void ShardRuntime::Drop() {
   publisher_.Clear();
   held_.reset();
   prepared_.reset();
+  prepare_began_.reset();
   checkpoint_.reset();
   refused_told_ = 0;
 }

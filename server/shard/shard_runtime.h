@@ -131,6 +131,7 @@ class ShardRuntime {
   std::optional<HeldRange> held_;
   bool snapshot_may_be_due_ = false;
   std::optional<PreparedReply> prepared_;             // Of the step under way, once sent.
+  std::optional<Instant> prepare_began_;              // All its chunks were there.
   std::optional<CheckpointWrittenReply> checkpoint_;  // The last one written.
   std::string checkpoint_directory_;
   int64_t duplicates_before_ = 0;  // When the step was opened.

@@ -109,7 +109,7 @@ TEST(StepMessagesProtoTest, RepliesComeBackWhole) {
   const std::vector<ShardReply> replies = {
       PlacedReply{kFence, true, {0x8000000000000001, 5}, ""},
       PlacedReply{kFence, false, {}, "its disk is full"},
-      PreparedReply{kFence, {-12345, 7, 2048}, {0.5, 1e-300, 0.0}, 64, 3, 2},
+      PreparedReply{kFence, {-12345, 7, 2048}, {0.5, 1e-300, 0.0}, 64, 3, 2, 0.125},
       MeasuredReply{kFence, {1.0, 2.0}, {3.0, 4.0}},
       AppliedReply{kFence},
       CheckpointWrittenReply{kFence, "shard-0-of-1.bin", 4096, std::string(32, 'a'), ""},
@@ -254,7 +254,9 @@ TEST(StepMessagesProtoTest, RefusesRepliesOutOfBounds) {
        {"leaf_chunks=-1", [](auto* m) { m->mutable_prepared()->set_leaf_chunks(-1); }},
        {"duplicates=-1", [](auto* m) { m->mutable_prepared()->set_duplicates(-1); }},
        {"refused=9223372036854775807",
-        [](auto* m) { m->mutable_prepared()->set_refused(std::numeric_limits<int64_t>::max()); }}});
+        [](auto* m) { m->mutable_prepared()->set_refused(std::numeric_limits<int64_t>::max()); }},
+       {"seconds=-1", [](auto* m) { m->mutable_prepared()->set_seconds(-1); }},
+       {"seconds=nan", [](auto* m) { m->mutable_prepared()->set_seconds(std::nan("")); }}});
   ExpectRefused(MeasuredReply{kFence, {1.0}, {1.0}},
                 {{"1 sums of weights but 2",
                   [](auto* m) { m->mutable_measured()->add_direction_squares(1); }}});

@@ -20,6 +20,16 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+// Half a second passes between two readings.
+class QuickClock final : public Clock {
+ public:
+  Instant Now() const override { return Instant(std::chrono::milliseconds(500 * ++readings_)); }
+  int64_t UnixMilliseconds() const override { return 1234; }
+
+ private:
+  mutable int readings_ = 0;
+};
+
 class CheckpointThreadTest : public ::testing::Test {
  protected:
   // What the shards have written when the core asks for the commit: one file of a lamb job.
@@ -58,7 +68,7 @@ class CheckpointThreadTest : public ::testing::Test {
 };
 
 TEST_F(CheckpointThreadTest, WhatIsCommittedVerifies) {
-  const ManifestCommitted event = CommitCheckpointTask(fs_, Stage(50), 1234);
+  const ManifestCommitted event = CommitCheckpointTask(fs_, Stage(50), QuickClock());
 
   EXPECT_EQ(event.error, "");
   EXPECT_EQ(event.job, 0xabu);
@@ -73,13 +83,14 @@ TEST_F(CheckpointThreadTest, WhatIsCommittedVerifies) {
   EXPECT_EQ(manifest.value().rule, "lamb");
   EXPECT_EQ(manifest.value().slots, 2u);
   EXPECT_EQ(manifest.value().created_unix_ms, 1234u);
+  EXPECT_EQ(event.verify_seconds, 0.5);
   EXPECT_EQ(manifest.value().weights_digest, event.checkpoint.weights_digest);
   EXPECT_EQ(event.checkpoint.bytes, static_cast<int64_t>(manifest.value().files[0].bytes));
 }
 
 TEST_F(CheckpointThreadTest, TheNewestAreKept) {
   for (const int64_t version : {10, 20, 30}) {
-    EXPECT_EQ(CommitCheckpointTask(fs_, Stage(version), 0).error, "");
+    EXPECT_EQ(CommitCheckpointTask(fs_, Stage(version), QuickClock()).error, "");
   }
 
   EXPECT_THAT(fs_.List(root_).value(), ElementsAre(CheckpointName(20, 3), CheckpointName(30, 3)));
@@ -89,7 +100,7 @@ TEST_F(CheckpointThreadTest, AMissingFileIsAnErrorAndNoCheckpoint) {
   const CheckpointTask task = Stage(50);
   ASSERT_TRUE(fs_.RemoveAll(task.manifest.directory + "/" + CheckpointShardName(0, 1)).ok());
 
-  const ManifestCommitted event = CommitCheckpointTask(fs_, task, 0);
+  const ManifestCommitted event = CommitCheckpointTask(fs_, task, QuickClock());
 
   EXPECT_THAT(event.error, HasSubstr(CheckpointShardName(0, 1)));
   EXPECT_EQ(event.checkpoint.version, 50);

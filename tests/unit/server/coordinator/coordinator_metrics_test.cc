@@ -127,6 +127,7 @@ TEST_F(CoordinatorMetricsTest, CountsOfTheCoreAreCountedByKind) {
   metrics_.OnAction(CountEvent{kJob, What::kLeaseFirst, 8});
   metrics_.OnAction(CountEvent{kJob, What::kLeaseDone, 0.5});
   metrics_.OnAction(CountEvent{kJob, What::kLeaseExpired, 1});
+  metrics_.OnAction(CountEvent{kJob, What::kLeaseReturned, 1});
   metrics_.OnAction(CountEvent{kJob, What::kRefusedEpoch, 1});
   metrics_.OnAction(CountEvent{kJob, What::kTakeoverShard, 1});
 
@@ -137,6 +138,7 @@ TEST_F(CoordinatorMetricsTest, CountsOfTheCoreAreCountedByKind) {
   EXPECT_THAT(text, HasSubstr(Line("drover_leases_ended_total", "outcome=\"done\"", "1")));
   EXPECT_THAT(text, HasSubstr(Line("drover_lease_duration_seconds_sum", "", "0.5")));
   EXPECT_THAT(text, HasSubstr(Line("drover_leases_ended_total", "outcome=\"expired\"", "1")));
+  EXPECT_THAT(text, HasSubstr(Line("drover_leases_ended_total", "outcome=\"returned\"", "1")));
   EXPECT_THAT(text, HasSubstr(Line("drover_refused_messages_total", "reason=\"epoch\"", "1")));
   EXPECT_THAT(text, HasSubstr(Line("drover_job_takeovers_total", "reason=\"shard\"", "1")));
 }
@@ -145,15 +147,17 @@ TEST_F(CoordinatorMetricsTest, CheckpointsGoodAndBad) {
   SetState(JobState::kRunning);
   metrics_.OnAction(
       SaveCheckpoint{{5, 5, "/c", 1000, std::string(52, 'f') + "00000000000a", {}}, kJob});
-  ManifestCommitted failed;
-  failed.job = kJob;
-  failed.error = "disk full";
-  metrics_.OnEvent(failed);
+  using What = CountEvent::What;
+  metrics_.OnAction(CountEvent{kJob, What::kCheckpointError, 1});
+  metrics_.OnAction(CountEvent{kJob, What::kCheckpointAbandoned, 1});
+  metrics_.OnAction(CountEvent{kJob, What::kCheckpointQuarantined, 1});
 
   const std::string text = registry_.Render();
 
   EXPECT_THAT(text, HasSubstr(Line("drover_checkpoints_total", "outcome=\"ok\"", "1")));
   EXPECT_THAT(text, HasSubstr(Line("drover_checkpoints_total", "outcome=\"error\"", "1")));
+  EXPECT_THAT(text, HasSubstr(Line("drover_checkpoints_total", "outcome=\"abandoned\"", "1")));
+  EXPECT_THAT(text, HasSubstr(Line("drover_checkpoints_quarantined_total", "", "1")));
   EXPECT_THAT(text, HasSubstr(Line("drover_checkpoint_last_step", "", "5")));
   EXPECT_THAT(text, HasSubstr(Line("drover_checkpoint_size_bytes", "", "1000")));
   EXPECT_THAT(text, HasSubstr(Line("drover_job_weights_digest", "", "10")));  // Low 48 bits.
@@ -306,7 +310,7 @@ TEST_F(CoordinatorMetricsTest, DiscardedSamplesAreCountedByTheirReason) {
   const std::string text = registry_.Render();
   for (const auto& [reason, value] :
        {std::pair("lease_expired", "16"), std::pair("worker_lost", "32"),
-        std::pair("step_skipped", "48"), std::pair("rolled_back", "64"), std::pair("audit", "0")}) {
+        std::pair("step_skipped", "48"), std::pair("rolled_back", "64")}) {
     EXPECT_THAT(text, HasSubstr(Line("drover_samples_discarded_total",
                                      "reason=\"" + std::string(reason) + "\"", value)));
   }
@@ -315,7 +319,11 @@ TEST_F(CoordinatorMetricsTest, DiscardedSamplesAreCountedByTheirReason) {
 TEST_F(CoordinatorMetricsTest, TheStoreAndTheShardsAreTimedInEachStep) {
   SetState(JobState::kRunning);
   metrics_.OnStoreWrite(CoordinatorObserver::StoreWrite::kCommit, 0.25);
-  metrics_.OnAction(SaveCommit{record_, {}, LambStep()});
+  StepSummary step = LambStep();
+  step.collect_seconds = 8;
+  step.prepare_seconds = 4;
+  step.ratio_seconds = 1;
+  metrics_.OnAction(SaveCommit{record_, {}, step});
   clock_.Advance(2'000);
   const SendToShard stable{1, StableOrder{{kJob, 1, 0}}};
   metrics_.OnAction(stable);
@@ -324,11 +332,14 @@ TEST_F(CoordinatorMetricsTest, TheStoreAndTheShardsAreTimedInEachStep) {
 
   const std::string text = registry_.Render();
   const std::string sum = "drover_step_phase_duration_seconds_sum";
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"collect\"", "8")));
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"prepare\"", "4")));
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"ratio\"", "1")));
   EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"commit\"", "0.25")));
   EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"apply\"", "2")));
 }
 
-TEST_F(CoordinatorMetricsTest, TheTwoPartsOfACheckpointAreTimed) {
+TEST_F(CoordinatorMetricsTest, ThePartsOfACheckpointAreTimed) {
   SetState(JobState::kRunning);
   const WriteCheckpointOrder write{{kJob, 1, 5}, "/staging"};
   metrics_.OnAction(SendToShard{1, write});
@@ -339,12 +350,17 @@ TEST_F(CoordinatorMetricsTest, TheTwoPartsOfACheckpointAreTimed) {
   manifest.record = record_;
   manifest.version = 5;
   metrics_.OnAction(manifest);
-  clock_.Advance(500);
+  clock_.Advance(2'000);
+  ManifestCommitted committed;
+  committed.job = kJob;
+  committed.verify_seconds = 1.5;
+  metrics_.OnEvent(committed);
   metrics_.OnAction(SaveCheckpoint{{5, 5, "/c", 1000, std::string(64, 'f'), {}}, kJob});
 
   const std::string text = registry_.Render();
   const std::string sum = "drover_checkpoint_duration_seconds_sum";
   EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"write\"", "4")));
+  EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"verify\"", "1.5")));
   EXPECT_THAT(text, HasSubstr(Line(sum, "phase=\"commit\"", "0.5")));
 }
 

@@ -386,6 +386,134 @@ TEST_F(DiscardedWorkTest, AWorkerCannotReturnWhatIsNotItsOwn) {
             samples_);
 }
 
+TEST_F(DiscardedWorkTest, ALeaseThatAWorkerReturnsWholeHasEnded) {
+  EXPECT_EQ(Discarded(CountEvent::What::kLeaseReturned,
+                      LeaseReturned{kFirst, lease_.fence, lease_.lease, 0}),
+            1);
+}
+
+// A worker that asks for work gives up the lease that it has, once both cannot have crossed.
+TEST_F(DiscardedWorkTest, ALeaseIsReturnedByAskingForAnother) {
+  now_ = now_ + std::chrono::seconds(60);
+  const Fence fence = {kJob, 1, 0};
+  EXPECT_EQ(Discarded(CountEvent::What::kLeaseReturned, WorkRequested{kFirst, fence}), 1);
+}
+
+// A job of one shard that is at version 1 of 3 and saves every version.
+class CheckpointCountsTest : public testing::Test {
+ protected:
+  CheckpointCountsTest() {
+    JobRecord record;
+    record.id = kJob;
+    record.plan.name = "toy";
+    PhasePlan phase;
+    phase.steps = 3;
+    phase.batch = 8;
+    phase.leaves = 2;
+    phase.micro_batch = 4;
+    record.plan.phases = {phase};
+    record.plan.steps = 3;
+    record.plan.checkpoint_every_steps = 1;
+    record.plan.fraction_bits = 40;
+    record.plan.optimizer = DefaultSettings(Rule::kAdamW);
+    record.state = JobState::kRunning;
+    record.layout = LayoutOf(4);
+    record.placement = {{"shard-0", record.layout->all_blocks()}};
+    record.version = 1;
+    record.applied = 1;
+    record.epoch = 4;
+    Tell(JobAdded{record, true});
+    Tell(ShardJoined{kShard, "shard-0", 11, "here"});
+  }
+
+  // Counts of `what` that `event` causes.
+  double Tell(const CoordinatorEvent& event,
+              CountEvent::What what = CountEvent::What::kCheckpointError) {
+    double sum = 0;
+    for (const CoordinatorAction& action : core_.Handle(event, now_)) {
+      const auto* count = std::get_if<CountEvent>(&action);
+      if (count != nullptr && count->what == what) sum += count->value;
+    }
+    return sum;
+  }
+  Fence Here() const { return {kJob, core_.FindJob(kJob)->epoch, core_.FindJob(kJob)->version}; }
+  // The shard holds what the job is at: a checkpoint is due.
+  void Placed() {
+    PlacedReply placed;
+    placed.fence = Here();
+    placed.leaves = {0};
+    Tell(ShardReplied{kShard, placed});
+  }
+  ShardReplied Written(const std::string& error) const {
+    return {kShard, CheckpointWrittenReply{Here(), "shard", 100, std::string(32, '0'), error}};
+  }
+  static ManifestCommitted Committed(const std::string& error) {
+    ManifestCommitted event;
+    event.job = kJob;
+    event.checkpoint.version = 1;
+    event.error = error;
+    return event;
+  }
+  ShardReplied CannotPlace() const {
+    PlacedReply placed;
+    placed.fence = Here();
+    placed.error = "shard 0 of checkpoint 1 is damaged";
+    return {kShard, placed};
+  }
+
+  Coordinator core_{{1, "/ckpt"}};
+  Instant now_{};
+};
+
+TEST_F(CheckpointCountsTest, WhatAShardCannotWriteIsAnError) {
+  Placed();
+  EXPECT_EQ(Tell(Written("disk full")), 1);
+}
+
+TEST_F(CheckpointCountsTest, WhatCannotBeCommittedIsAnError) {
+  Placed();
+  EXPECT_EQ(Tell(Written("")), 0);
+  EXPECT_EQ(Tell(Committed("disk full")), 1);
+}
+
+TEST_F(CheckpointCountsTest, OneOfBeforeATakeoverIsAnErrorToo) {
+  Placed();
+  EXPECT_EQ(Tell(Written("")), 0);
+  Tell(ShardLeft{kShard, "killed"});
+  EXPECT_EQ(Tell(Committed("disk full")), 1);
+}
+
+TEST_F(CheckpointCountsTest, ATakeoverAbandonsWhatIsNotWrittenYet) {
+  Placed();
+  EXPECT_EQ(Tell(ShardLeft{kShard, "killed"}, CountEvent::What::kCheckpointAbandoned), 1);
+}
+
+TEST_F(CheckpointCountsTest, ATakeoverDoesNotStopACommit) {
+  Placed();
+  EXPECT_EQ(Tell(Written("")), 0);
+  EXPECT_EQ(Tell(ShardLeft{kShard, "killed"}, CountEvent::What::kCheckpointAbandoned), 0);
+}
+
+TEST_F(CheckpointCountsTest, OneThatShardsCannotStartFromIsSetAside) {
+  Placed();
+  Tell(Written(""));
+  Tell(Committed(""));
+  ASSERT_EQ(core_.FindJob(kJob)->checkpoints.size(), 1u);
+  Tell(ShardLeft{kShard, "killed"});
+  Tell(ShardJoined{kShard + 1, "shard-0", 12, "here"});
+  const auto cannot = [&] {
+    ShardReplied reply = CannotPlace();
+    reply.session = kShard + 1;
+    return Tell(reply, CountEvent::What::kCheckpointQuarantined);
+  };
+
+  EXPECT_EQ(cannot(), 0);  // Its own state was tried first.
+  Tell(Tick{});
+
+  EXPECT_EQ(cannot(), 1);
+  EXPECT_TRUE(core_.FindJob(kJob)->checkpoints.empty());
+}
+
 TEST_F(LeaseSizeTest, SlowLeavesComeInLeasesThatShrink) {
   EXPECT_EQ(SizesOf(kFirst, /*seconds_per_leaf=*/1.0), (std::vector<uint32_t>{16, 8, 4, 2, 1, 1}));
 }

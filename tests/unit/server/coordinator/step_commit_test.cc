@@ -69,7 +69,9 @@ StepCommit::Outcome CommitOver(uint32_t shards, Rule rule, Ledger* ledger) {
   StepCommit step(record);
   for (uint32_t shard = 0; shard < shards; ++shard) {
     EXPECT_FALSE(step.all_prepared());
-    EXPECT_TRUE(step.AddPrepared(shard, VoteOf(record, shard)).ok());
+    PreparedReply vote = VoteOf(record, shard);
+    vote.seconds = shard == 0 ? 0.5 : 0.25;
+    EXPECT_TRUE(step.AddPrepared(shard, vote).ok());
   }
   EXPECT_TRUE(step.all_prepared());
   if (InfoOf(rule).trust_ratio) {
@@ -108,6 +110,11 @@ TEST(StepCommitTest, ScalesAreLearningRateTimesTrustRatioOfTheWholeTensor) {
     EXPECT_FALSE(outcome.summary.adapted[bias]);
     EXPECT_EQ(outcome.commit.numbers.tensor_scales[bias], 0.02f);
   }
+}
+
+TEST(StepCommitTest, AStepIsPreparedWhenItsSlowestShardIs) {
+  Ledger ledger;
+  EXPECT_EQ(CommitOver(2, Rule::kLamb, &ledger).summary.prepare_seconds, 0.5);
 }
 
 // Its ratio scales the gradient; the learning rate is among the constants.

@@ -66,6 +66,7 @@ TEST_F(ShardRuntimeTest, AllLeavesLeadToAVoteWithTheRightSums) {
   EXPECT_EQ(prepared.leaf_chunks, kSlowJobLeaves);
   EXPECT_EQ(prepared.duplicates, 0);
   EXPECT_EQ(prepared.refused, 0);
+  EXPECT_GT(prepared.seconds, 0);  // A redo record was written.
 }
 
 TEST_F(ShardRuntimeTest, MeasureAndCommitAreASlowLoop) {
