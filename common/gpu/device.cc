@@ -3,6 +3,9 @@
 #include <cuda_runtime.h>
 #include <fmt/format.h>
 
+#include <array>
+#include <atomic>
+
 #include "common/gpu/cuda_build.h"
 #include "common/gpu/cuda_status.h"
 
@@ -73,6 +76,12 @@ Result<bool> IsDone(cudaError_t error, const char* what) {
   return Checked(error, what);
 }
 
+// Bytes of GpuMemory on a device.
+std::atomic<int64_t>& ReservedOf(int device) {
+  static std::array<std::atomic<int64_t>, 64> reserved;  // More GPUs than a machine has.
+  return reserved[static_cast<size_t>(device) % reserved.size()];
+}
+
 Result<GpuInfo> Describe(int device) {
   DROVER_RETURN_IF_ERROR(SetDevice(device));
   GpuInfo info;
@@ -85,6 +94,12 @@ Result<GpuInfo> Describe(int device) {
   info.compute_minor = properties.minor;
   info.multiprocessors = properties.multiProcessorCount;
   info.l2_bytes = properties.l2CacheSize;
+  int clock_khz = 0;
+  if (cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, device) == cudaSuccess) {
+    info.clock_hz = int64_t{clock_khz} * 1000;
+  } else {
+    (void)cudaGetLastError();
+  }
   size_t free = 0;
   size_t total = 0;
   DROVER_RETURN_IF_ERROR(
@@ -127,6 +142,19 @@ Result<std::vector<GpuInfo>> ListGpus() {
     gpus.push_back(std::move(info).value());
   }
   return gpus;
+}
+
+Result<GpuMemoryUse> ReadGpuMemoryUse(int device) {
+  DROVER_RETURN_IF_ERROR(SetDevice(device));
+  size_t free = 0;
+  size_t total = 0;
+  DROVER_RETURN_IF_ERROR(
+      Checked(cudaMemGetInfo(&free, &total), fmt::format("free memory of GPU {}", device)));
+  GpuMemoryUse use;
+  use.used = static_cast<int64_t>(total - free);
+  use.reserved = ReservedOf(device).load(std::memory_order_relaxed);
+  use.total = static_cast<int64_t>(total);
+  return use;
 }
 
 Result<GpuStream> GpuStream::Open(int device) {
@@ -220,6 +248,7 @@ Result<GpuMemory> GpuMemory::Make(GpuMemoryKind kind, int device, size_t bytes) 
                                          known ? std::to_string(total) : "?"));
   }
   memory.bytes_ = bytes;
+  if (!pinned) ReservedOf(device) += static_cast<int64_t>(bytes);
   return memory;
 }
 
@@ -229,6 +258,7 @@ GpuMemory::~GpuMemory() {
     (void)cudaFreeHost(data_);
   } else {
     (void)cudaFree(data_);
+    ReservedOf(device_) -= static_cast<int64_t>(bytes_);
   }
 }
 

@@ -36,6 +36,7 @@ struct GpuInfo {
   int64_t total_bytes = 0;
   int64_t free_bytes = 0;
   int multiprocessors = 0;
+  int64_t clock_hz = 0;  // The highest one of its multiprocessors; 0: the driver does not say.
   int64_t l2_bytes = 0;
   int driver_version = 0;   // 1000 * major + 10 * minor of the newest CUDA that the driver runs.
   int runtime_version = 0;  // Likewise, of the CUDA that this program was built with.
@@ -51,6 +52,15 @@ bool HasGpuBackend();
 // kFailedPrecondition when there is no driver or one too old, kNotFound when there is a driver but
 // no GPU, kUnimplemented when the build has no CUDA; the message says what to do.
 Result<std::vector<GpuInfo>> ListGpus();
+
+// Bytes of a GPU's memory.
+struct GpuMemoryUse {
+  int64_t used = 0;      // By all programs, as the driver counts.
+  int64_t reserved = 0;  // By the buffers of this program.
+  int64_t total = 0;
+};
+// Errors as ListGpus; opens a context, so ask only about GPUs that are in use.
+Result<GpuMemoryUse> ReadGpuMemoryUse(int device);
 
 // Work in order on one device; does not wait for work of other streams, the default one included.
 // Empty after a move.

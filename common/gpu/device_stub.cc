@@ -17,6 +17,7 @@ Status NoCuda() {
 bool HasGpuBackend() { return false; }
 std::string CudaOfBuild() { return "none"; }
 Result<std::vector<GpuInfo>> ListGpus() { return NoCuda(); }
+Result<GpuMemoryUse> ReadGpuMemoryUse(int) { return NoCuda(); }
 
 Result<GpuStream> GpuStream::Open(int) { return NoCuda(); }
 GpuStream::~GpuStream() = default;

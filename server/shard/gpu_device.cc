@@ -30,6 +30,14 @@ Result<std::shared_ptr<GpuDevice>> GpuDevice::Open(int device) {
                                              gpus.value().size()));
 }
 
+std::string GpuDevice::name() const { return fmt::format("{}{}", kCudaPrefix, info_.index); }
+
+std::optional<ShardDevice::Memory> GpuDevice::ReadMemory() const {
+  const Result<GpuMemoryUse> use = ReadGpuMemoryUse(info_.index);
+  if (!use.ok()) return std::nullopt;
+  return Memory{use.value().used, use.value().reserved, use.value().total};
+}
+
 Result<RangeArrays> GpuDevice::MakeRange(const PlaceOrder& place) const {
   Result<std::shared_ptr<GpuRange>> range = GpuRange::Make(info_.index, place);
   if (!range.ok()) return range.status();

@@ -5,6 +5,7 @@
 #define DROVER_SERVER_SHARD_GPU_DEVICE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/base/status.h"
@@ -18,6 +19,8 @@ class GpuDevice : public ShardDevice {
   // As ListGpus; kNotFound when there is no GPU of this index, with those that are there.
   static Result<std::shared_ptr<GpuDevice>> Open(int device);
   Result<RangeArrays> MakeRange(const PlaceOrder& place) const override;
+  std::string name() const override;
+  std::optional<Memory> ReadMemory() const override;
 
   const GpuInfo& info() const { return info_; }
 

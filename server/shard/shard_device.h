@@ -4,7 +4,10 @@
 #ifndef DROVER_SERVER_SHARD_SHARD_DEVICE_H_
 #define DROVER_SERVER_SHARD_SHARD_DEVICE_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "common/base/status.h"
 #include "server/shard/gradient_sums.h"
@@ -23,6 +26,15 @@ class ShardDevice {
 
   // Empty arrays of the ordered range. kResourceExhausted when it does not fit.
   virtual Result<RangeArrays> MakeRange(const PlaceOrder& place) const = 0;
+
+  virtual std::string name() const = 0;  // As in the flag: "cpu" or "cuda:N".
+  // Of a device with memory of its own; any thread. Bytes.
+  struct Memory {
+    int64_t used = 0;      // By all programs.
+    int64_t reserved = 0;  // By this one.
+    int64_t total = 0;
+  };
+  virtual std::optional<Memory> ReadMemory() const { return std::nullopt; }
 };
 
 class HostDevice : public ShardDevice {
@@ -30,6 +42,7 @@ class HostDevice : public ShardDevice {
   // At least 1, for passes over weights.
   explicit HostDevice(int threads) : threads_(threads) {}
   Result<RangeArrays> MakeRange(const PlaceOrder& place) const override;
+  std::string name() const override { return "cpu"; }
 
  private:
   const int threads_;

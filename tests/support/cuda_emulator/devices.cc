@@ -12,6 +12,7 @@ namespace {
 constexpr int kVersion = 13000;
 constexpr int kThreadsPerBlockMax = 1024;
 constexpr int kL2Bytes = 4 << 20;
+constexpr int kClockKhz = 1'000'000;
 
 cudaError_t CheckDevice(int device) {
   const cudaError_t usable = Usable();
@@ -78,6 +79,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   const cudaError_t error = CheckDevice(device);
   if (error != cudaSuccess) return Returned(error);
   switch (attribute) {
+    case cudaDevAttrClockRate:
+      *value = kClockKhz;
+      return cudaSuccess;
     case cudaDevAttrMultiProcessorCount:
       *value = kMultiprocessors;
       return cudaSuccess;

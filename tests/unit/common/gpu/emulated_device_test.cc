@@ -48,6 +48,27 @@ TEST_F(EmulatedDeviceTest, WithoutDevicesEveryWayInSaysSo) {
   }
 }
 
+TEST_F(EmulatedDeviceTest, MemoryIsReservedWhileItsBufferLives) {
+  emulator::SetDeviceCount(2);
+  const GpuMemoryUse before = ReadGpuMemoryUse(1).value();
+  {
+    DeviceBuffer<int64_t> buffer = DeviceBuffer<int64_t>::Make(1, 1000).value();
+    const DeviceBuffer<int64_t> moved = std::move(buffer);
+    const PinnedBuffer<int64_t> pinned = PinnedBuffer<int64_t>::Make(1, 1000).value();
+    const GpuMemoryUse use = ReadGpuMemoryUse(1).value();
+    EXPECT_EQ(use.reserved - before.reserved, 8000);
+    EXPECT_GE(use.used - before.used, 8000);
+    EXPECT_EQ(use.total, ListGpus().value()[1].total_bytes);
+    EXPECT_EQ(ReadGpuMemoryUse(0).value().reserved, 0);
+  }
+  EXPECT_EQ(ReadGpuMemoryUse(1).value().reserved, before.reserved);
+  EXPECT_EQ(ReadGpuMemoryUse(2).status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(EmulatedDeviceTest, TheClockIsKnown) {
+  EXPECT_EQ(ListGpus().value()[0].clock_hz, 1'000'000'000);
+}
+
 TEST_F(EmulatedDeviceTest, AStreamWaitsForAMarkOnAnotherDevice) {
   emulator::SetDeviceCount(2);
   EXPECT_EQ(ListGpus().value().size(), 2u);

@@ -10,7 +10,8 @@ TEST(DeviceStubTest, EveryCallSaysWhatToDo) {
       "this build has no CUDA: install the CUDA toolkit 12 or later and build again";
   for (const Status& status :
        {ListGpus().status(), GpuStream::Open(0).status(), GpuEvent::Make(0).status(),
-        DeviceBuffer<float>::Make(0, 1).status(), PinnedBuffer<float>::Make(0, 0).status()}) {
+        ReadGpuMemoryUse(0).status(), DeviceBuffer<float>::Make(0, 1).status(),
+        PinnedBuffer<float>::Make(0, 0).status()}) {
     EXPECT_EQ(status.code(), Code::kUnimplemented);
     EXPECT_EQ(status.message(), message);
   }

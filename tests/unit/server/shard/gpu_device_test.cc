@@ -158,5 +158,19 @@ TEST(GpuDeviceTest, NamesOfDevices) {
   EXPECT_TRUE(OpenShardDevice("cpu", 1).ok());
 }
 
+TEST(GpuDeviceTest, ItsMemoryIsThatOfTheGpu) {
+  const std::shared_ptr<GpuDevice> device = GpuDevice::Open(0).value();
+  EXPECT_EQ(device->name(), "cuda:0");
+  const ShardDevice::Memory before = device->ReadMemory().value();
+  const RangeArrays range = device->MakeRange(SlowJobPlace(SlowJobLayout(3000))).value();
+
+  const ShardDevice::Memory memory = device->ReadMemory().value();
+
+  EXPECT_GT(memory.reserved, before.reserved + 3000 * 4);
+  EXPECT_GE(memory.used, memory.reserved);
+  EXPECT_EQ(memory.total, device->info().total_bytes);
+  EXPECT_FALSE(HostDevice(1).ReadMemory().has_value());
+}
+
 }  // namespace
 }  // namespace drover
