@@ -143,7 +143,7 @@ ReceiveResult Accumulator::Receive(const ReceivedFrame& frame, std::string_view 
       result = ReceiveGradient(frame, worker);
       break;
     case FrameType::kStats:
-      result = ReceiveStats(frame);
+      result = ReceiveStats(frame, worker);
       break;
     case FrameType::kNonfinite:
       result = ReceiveNonfinite(frame, worker);
@@ -187,7 +187,7 @@ ReceiveResult Accumulator::ReceiveGradient(const ReceivedFrame& frame, std::stri
     result.verdict =
         DecideGradient(chunk->gate, {chunk->blocks, chunk->elements, &chunk->leaves}, header);
     if (result.verdict == Verdict::kDuplicate) {
-      result.nondeterministic = chunk->DiffersFromSeen(header);
+      chunk->CompareWithSeen(header, worker, &result);
     }
     if (result.verdict != Verdict::kStored && result.verdict != Verdict::kAdded) return result;
     PayloadRules rules;
@@ -199,7 +199,7 @@ ReceiveResult Accumulator::ReceiveGradient(const ReceivedFrame& frame, std::stri
     rules.scale = FixedPointScale(options_.fraction_bits);
     outcome = sums_->Sum(chunk->index, frame, rules);
     if (outcome.refusal == Verdict::kNone) {
-      chunk->Add(header);
+      chunk->Add(header, worker);
       result.chunk_complete = chunk->leaves.full();
       if (result.chunk_complete) {
         sums_->ToMean(chunk->index,
@@ -219,7 +219,7 @@ ReceiveResult Accumulator::ReceiveGradient(const ReceivedFrame& frame, std::stri
   return result;
 }
 
-ReceiveResult Accumulator::ReceiveStats(const ReceivedFrame& frame) {
+ReceiveResult Accumulator::ReceiveStats(const ReceivedFrame& frame, std::string_view worker) {
   const FrameHeader& header = frame.header();
   ReceiveResult result;
   uint64_t generation;
@@ -228,7 +228,7 @@ ReceiveResult Accumulator::ReceiveStats(const ReceivedFrame& frame) {
     generation = statistics_->generation;
     result.verdict = DecideStats(statistics_->gate, statistics_->leaves, header);
     if (result.verdict == Verdict::kDuplicate) {
-      result.nondeterministic = statistics_->DiffersFromSeen(header);
+      statistics_->CompareWithSeen(header, worker, &result);
     }
     if (result.verdict != Verdict::kStored && result.verdict != Verdict::kAdded) return result;
     if (!frame.PayloadCrcMatches()) {
@@ -247,7 +247,7 @@ ReceiveResult Accumulator::ReceiveStats(const ReceivedFrame& frame) {
     statistics_->stats.samples += stats.samples;
     statistics_->stats.tokens += stats.tokens;
     statistics_->stats.squares = Sum(statistics_->stats.squares, stats.squares);
-    statistics_->Add(header);
+    statistics_->Add(header, worker);
     result.chunk_complete = statistics_->leaves.full();
   }
   if (result.chunk_complete) result.step_complete = PartIsComplete(generation);

@@ -58,6 +58,8 @@ struct ReceiveResult {
   // A duplicate of the same leaves in the same encoding had another checksum: a worker does not
   // compute the same bits as before. The first one stays.
   bool nondeterministic = false;
+  // That is known of a duplicate because another worker had sent the first one.
+  bool audited = false;
 };
 
 struct AccumulatorCounters {
@@ -129,7 +131,7 @@ class Accumulator {
   // The chunk that begins at this block, or null.
   Chunk* FindChunk(uint32_t block_begin) const;
   ReceiveResult ReceiveGradient(const ReceivedFrame& frame, std::string_view worker);
-  ReceiveResult ReceiveStats(const ReceivedFrame& frame);
+  ReceiveResult ReceiveStats(const ReceivedFrame& frame, std::string_view worker);
   ReceiveResult ReceiveNonfinite(const ReceivedFrame& frame, std::string_view worker);
   Culprit MakeCulprit(const Chunk& chunk, const FrameHeader& header, Verdict reason,
                       uint64_t element, std::string_view worker) const;

@@ -6,7 +6,10 @@
 #define DROVER_SERVER_SHARD_ACCUMULATOR_CHUNK_H_
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string_view>
 #include <vector>
 
 #include "common/base/mutex.h"
@@ -21,6 +24,7 @@ struct Accumulator::Chunk {
     LeafRange leaves;
     FrameEncoding encoding;
     uint32_t payload_crc;
+    size_t worker;  // Hash of its name.
   };
 
   BlockRange blocks;
@@ -35,15 +39,20 @@ struct Accumulator::Chunk {
   std::vector<Seen> seen DROVER_GUARDED_BY(mutex);
   StepStats stats DROVER_GUARDED_BY(mutex);  // Of the part that holds statistics.
 
-  bool DiffersFromSeen(const FrameHeader& header) const DROVER_REQUIRES(mutex) {
-    return std::any_of(seen.begin(), seen.end(), [&](const Seen& other) {
-      return other.leaves == header.leaves() && other.encoding == header.encoding &&
-             other.payload_crc != header.payload_crc;
+  // Of a duplicate. One that its own worker sends again after a break says nothing.
+  void CompareWithSeen(const FrameHeader& header, std::string_view worker,
+                       ReceiveResult* result) const DROVER_REQUIRES(mutex) {
+    const auto same = std::find_if(seen.begin(), seen.end(), [&](const Seen& other) {
+      return other.leaves == header.leaves() && other.encoding == header.encoding;
     });
+    if (same == seen.end()) return;
+    result->nondeterministic = same->payload_crc != header.payload_crc;
+    result->audited = same->worker != std::hash<std::string_view>()(worker);
   }
-  void Add(const FrameHeader& header) DROVER_REQUIRES(mutex) {
+  void Add(const FrameHeader& header, std::string_view worker) DROVER_REQUIRES(mutex) {
     leaves.Add(header.leaves());
-    seen.push_back({header.leaves(), header.encoding, header.payload_crc});
+    seen.push_back({header.leaves(), header.encoding, header.payload_crc,
+                    std::hash<std::string_view>()(worker)});
   }
   void Open(uint64_t new_generation, uint32_t epoch, uint64_t step, const StepShape& new_shape)
       DROVER_EXCLUDES(mutex) {

@@ -19,6 +19,7 @@
 #include <string>
 #include <utility>
 
+#include "common/base/build_revision.h"
 #include "common/base/clock.h"
 #include "common/base/end_signals.h"
 #include "common/base/file_system.h"
@@ -63,7 +64,7 @@ struct Flags {
 
 std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   CLI::App app("Holds a part of the weights of the running job, sums gradients, applies updates.");
-  app.set_version_flag("--version", "drover-shard " DROVER_VERSION);
+  app.set_version_flag("--version", VersionText("drover-shard " DROVER_VERSION));
   AddCoordinatorFlag(&app, &flags->coordinator);
   AddListenFlag(&app, &flags->listen);
   app.add_option("--advertise", flags->advertise,
@@ -141,14 +142,27 @@ std::unique_ptr<grpc::Server> Serve(const std::string& address,
   return builder.BuildAndStart();
 }
 
+// Nothing of host memory: that is process_resident_memory_bytes.
+void ExportMemory(const ShardDevice& device, MetricRegistry* registry) {
+  const std::optional<ShardDevice::Memory> memory = device.ReadMemory();
+  if (!memory) return;
+  const auto set = [&](const char* kind, int64_t bytes) {
+    registry->GaugeOf(Metric::kDeviceMemoryBytes, {device.name(), kind})
+        .Set(static_cast<double>(bytes));
+  };
+  set("used", memory->used);
+  set("reserved", memory->reserved);
+  set("total", memory->total);
+}
+
 // Ready when the coordinator knows us.
 Result<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& address,
                                                     MetricRegistry* registry,
                                                     const CoordinatorSession* session) {
   if (address.empty()) return std::unique_ptr<MetricsServer>();
   registry
-      ->GaugeOf(Metric::kBuildInfo,
-                {DROVER_VERSION, "", "shard", grpc_version_string(), CudaOfBuild()})
+      ->GaugeOf(Metric::kBuildInfo, {DROVER_VERSION, std::string(kBuildRevision), "shard",
+                                     grpc_version_string(), CudaOfBuild()})
       .Set(1);
   return MetricsServer::Start(address, *registry, [session] {
     if (session->connected()) return Status();
@@ -183,6 +197,7 @@ int Run(Flags flags) {
       OpenShardDevice(flags.device, options.threads);
   if (!device.ok()) return RefuseToStart(device.status().Annotate("--device"));
   options.device = std::move(device).value();
+  registry.OnRender([&registry, of = options.device] { ExportMemory(*of, &registry); });
   // The first reply answers an order, so the session is there by then.
   Result<std::unique_ptr<ShardHost>> started =
       ShardHost::Start(FileSystem::Real(), Clock::Real(), options, &registry,
@@ -208,9 +223,10 @@ int Run(Flags flags) {
   }
   const std::string address = WithPort(flags.listen, port);
   const ShardIdentity identity = IdentityOf(flags, address, name_at(address).value());
+  const Counter retries = registry.CounterOf(Metric::kRpcRetriesTotal, {"Session"});
   session = std::make_unique<CoordinatorSession>(
       MakeChannel(flags.coordinator, ChannelKind::kControl, transport.value().channels()), identity,
-      [&host] { return host.Jobs(); });
+      [&host] { return host.Jobs(); }, [retries] { retries.Increment(); });
   Result<std::unique_ptr<MetricsServer>> exposition =
       ServeMetrics(flags.metrics, &registry, session.get());
   if (!exposition.ok()) return RefuseToStart(exposition.status().Annotate("--metrics"));

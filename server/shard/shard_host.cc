@@ -13,7 +13,7 @@
 
 namespace drover {
 struct ShardHost::OwnedJob {
-  explicit OwnedJob(MetricRegistry* registry) : metrics(registry) {}
+  OwnedJob(MetricRegistry* registry, const std::string& device) : metrics(registry, device) {}
 
   ShardMetrics metrics;
   std::unique_ptr<ShardRuntime> runtime;
@@ -45,7 +45,7 @@ ShardHost::ShardHost(FileSystem& fs, const Clock& clock, const ShardRuntimeOptio
 ShardHost::~ShardHost() { Stop(); }
 
 std::shared_ptr<HostedJob> ShardHost::MakeJob(uint64_t job) {
-  const auto owned = std::make_shared<OwnedJob>(registry_);
+  const auto owned = std::make_shared<OwnedJob>(registry_, options_.device->name());
   ShardRuntimeOptions options = options_;
   options.on_forgotten = [this, job] { OnForgotten(job); };
   owned->runtime =

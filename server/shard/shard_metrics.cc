@@ -27,6 +27,8 @@ struct ShardMetrics::JobFigures {
   Counter first;
   Counter added;
   Counter duplicates;
+  Counter audits_equal;
+  Counter audits_different;
   std::array<Counter, kVerdictsEnd> refused;
   Counter redo_bytes;
   Histogram redo_duration;
@@ -63,12 +65,13 @@ ShardMetrics::Pending ShardMetrics::ChunkArrives(const FrameHeader& header) {
   return Pending(Figures(), header.payload_bytes);
 }
 
-ShardMetrics::ShardMetrics(MetricRegistry* registry)
+ShardMetrics::ShardMetrics(MetricRegistry* registry, const std::string& device)
     : registry_(registry),
+      device_(device),
       measure_duration_(
-          registry->HistogramOf(Metric::kOptimizerKernelDurationSeconds, {"measure", "cpu"})),
+          registry->HistogramOf(Metric::kOptimizerKernelDurationSeconds, {"measure", device})),
       apply_duration_(
-          registry->HistogramOf(Metric::kOptimizerKernelDurationSeconds, {"apply", "cpu"})),
+          registry->HistogramOf(Metric::kOptimizerKernelDurationSeconds, {"apply", device})),
       figures_(std::make_shared<JobFigures>()) {}
 
 ShardMetrics::~ShardMetrics() = default;
@@ -90,6 +93,10 @@ void ShardMetrics::SetJob(uint64_t job, uint32_t shard_index, uint64_t parameter
     figures->refused[static_cast<size_t>(verdict)] =
         registry_->CounterOf(Metric::kRefusedChunksTotal, {train_job, shard, reason});
   }
+  figures->audits_equal =
+      registry_->CounterOf(Metric::kLeafAuditsTotal, {train_job, shard, "equal"});
+  figures->audits_different =
+      registry_->CounterOf(Metric::kLeafAuditsTotal, {train_job, shard, "different"});
   figures->redo_bytes = registry_->CounterOf(Metric::kRedoBytesTotal, both);
   figures->redo_duration = registry_->HistogramOf(Metric::kRedoWriteDurationSeconds, both);
   figures->accumulate_duration =
@@ -100,7 +107,7 @@ void ShardMetrics::SetJob(uint64_t job, uint32_t shard_index, uint64_t parameter
   figures->fill_ratio = registry_->GaugeOf(Metric::kShardFillRatio, both);
   figures->version = registry_->GaugeOf(Metric::kShardVersion, both);
   figures->state_bytes =
-      registry_->GaugeOf(Metric::kOptimizerStateBytes, {train_job, shard, "cpu"});
+      registry_->GaugeOf(Metric::kOptimizerStateBytes, {train_job, shard, device_});
   figures->gradient_payload =
       registry_->CounterOf(Metric::kPayloadBytesTotal, {train_job, "received", "gradient"});
   figures->weight_payload =
@@ -158,6 +165,11 @@ void ShardMetrics::CountGradient(const FrameHeader& header, Verdict verdict, Dur
   if (wanted > 0) {
     figures->fill_ratio.Set(static_cast<double>(filled) / static_cast<double>(wanted));
   }
+}
+
+void ShardMetrics::CountAudit(bool equal) {
+  const std::shared_ptr<JobFigures> figures = Figures();
+  (equal ? figures->audits_equal : figures->audits_different).Increment();
 }
 
 void ShardMetrics::CountRefusal(Verdict verdict) {

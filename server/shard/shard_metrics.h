@@ -19,8 +19,8 @@ namespace drover {
 
 class ShardMetrics {
  public:
-  // `registry` is of a shard and outlives this.
-  explicit ShardMetrics(MetricRegistry* registry);
+  // `registry` is of a shard and outlives this. `device`: ShardDevice::name() of what computes.
+  explicit ShardMetrics(MetricRegistry* registry, const std::string& device = "cpu");
   ~ShardMetrics();
 
   // The job that all of the rest is about, and this shard's index in it. Another job's series go.
@@ -36,6 +36,8 @@ class ShardMetrics {
   Pending ChunkArrives(const FrameHeader& header);
   // A kGradient frame after the accumulator has judged it.
   void CountGradient(const FrameHeader& header, Verdict verdict, Duration duration);
+  // The gradient of two workers for the same leaves and chunk was compared.
+  void CountAudit(bool equal);
   // A kStats frame that the accumulator has refused.
   void CountRefusal(Verdict verdict);
   // A message that is no frame, or a frame that has no place where it came.
@@ -53,6 +55,7 @@ class ShardMetrics {
   void Swap(std::shared_ptr<JobFigures> figures) DROVER_EXCLUDES(mutex_);
 
   MetricRegistry* const registry_;
+  const std::string device_;
   const Histogram measure_duration_;
   const Histogram apply_duration_;
 

@@ -285,6 +285,7 @@ void TensorService::OnGradient(const ReceivedFrame& frame, const std::string& wo
   }
   if (header.type == FrameType::kGradient && job != nullptr) {
     job->metrics->CountGradient(header, result.verdict, clock_.Now() - begin);
+    if (result.audited) job->metrics->CountAudit(!result.nondeterministic);
   } else if (header.type == FrameType::kStats && job != nullptr && IsRefusal(result.verdict)) {
     job->metrics->CountRefusal(result.verdict);
   }

@@ -248,6 +248,24 @@ TEST_F(AccumulatorTest, DuplicateWithOtherBitsIsReportedAndTheFirstStays) {
   EXPECT_EQ(accumulator_->counters().nondeterministic, 1u);
 }
 
+TEST_F(AccumulatorTest, OnlyWhatAnotherWorkerComputedAgainIsAnAudit) {
+  accumulator_->Receive(FloatFrame(0, 1), "first");
+  EXPECT_FALSE(accumulator_->Receive(FloatFrame(0, 1), "first").audited);  // Sent again.
+  const ReceiveResult equal = accumulator_->Receive(FloatFrame(0, 1), "second");
+  leaves_[1][3] += 1.0f;
+  const ReceiveResult different = accumulator_->Receive(FloatFrame(0, 1), "third");
+  // Of other leaves, or of these in another grouping, nothing is known.
+  accumulator_->Receive(IntegerFrame(0, {2, 4}), "first");
+  const ReceiveResult inside = accumulator_->Receive(FloatFrame(0, 2), "second");
+
+  EXPECT_TRUE(equal.audited);
+  EXPECT_FALSE(equal.nondeterministic);
+  EXPECT_TRUE(different.audited);
+  EXPECT_TRUE(different.nondeterministic);
+  EXPECT_EQ(inside.verdict, Verdict::kDuplicate);
+  EXPECT_FALSE(inside.audited);
+}
+
 TEST_F(AccumulatorTest, StepIsCompleteExactlyOnceWhenThreadsRace) {
   Mutex mutex;
   int complete = 0;

@@ -37,11 +37,16 @@ TEST_F(ShardMetricsTest, ChunksAreCountedByWhatBecameOfThem) {
   count(Verdict::kDuplicate);
   count(Verdict::kEpoch);
   metrics_.CountMalformed(Code::kDataLoss);
+  metrics_.CountAudit(/*equal=*/true);
+  metrics_.CountAudit(/*equal=*/true);
+  metrics_.CountAudit(/*equal=*/false);
 
   const std::string text = registry_.Render();
   const std::string labels = R"(shard="2",train_job="0000000000000007"})";
   EXPECT_THAT(text, HasSubstr(R"(drover_chunks_total{kind="first",)" + labels + " 1\n"));
   EXPECT_THAT(text, HasSubstr(R"(drover_chunks_total{kind="add",)" + labels + " 2\n"));
+  EXPECT_THAT(text, HasSubstr(R"(drover_leaf_audits_total{result="equal",)" + labels + " 2\n"));
+  EXPECT_THAT(text, HasSubstr(R"(drover_leaf_audits_total{result="different",)" + labels + " 1\n"));
   EXPECT_THAT(text, HasSubstr("drover_duplicate_chunks_total{" + labels + " 1\n"));
   EXPECT_THAT(text, HasSubstr(R"(drover_refused_chunks_total{reason="epoch",)" + labels + " 1\n"));
   EXPECT_THAT(text,
@@ -106,6 +111,20 @@ TEST_F(ShardMetricsTest, AnotherJobsSeriesAreGone) {
   metrics_.ClearJob();
   metrics_.SetVersion(4);  // Of no job: nowhere.
   EXPECT_THAT(registry_.Render(), Not(HasSubstr(R"(train_job="0000000000000008")")));
+}
+
+TEST(ShardMetricsOnGpuTest, TheDeviceIsTheOneThatComputes) {
+  MetricRegistry registry(MetricRole::kShard);
+  ShardMetrics metrics(&registry, "cuda:1");
+  metrics.SetJob(7, 2, 100);
+  metrics.SetStateBytes(4000);
+  metrics.ObserveApply(std::chrono::milliseconds(500));
+
+  const std::string text = registry.Render();
+  EXPECT_THAT(text, HasSubstr("drover_optimizer_state_bytes{device=\"cuda:1\",shard=\"2\","
+                              "train_job=\"0000000000000007\"} 4000\n"));
+  EXPECT_THAT(text, HasSubstr("drover_optimizer_kernel_duration_seconds_sum{device=\"cuda:1\","
+                              "kernel=\"apply\"} 0.5\n"));
 }
 
 }  // namespace
