@@ -120,7 +120,7 @@ TRAINING = [
     ("Time", [
         panel("Step", *quantiles("drover_step_duration_seconds"), unit="s"),
         panel("Step phases", (mean("drover_step_phase_duration_seconds", "phase"), "{{phase}}"),
-              unit="s", stack=True, text="Until all gradients are there, ratio, commit, apply."),
+              unit="s", stack=True, text="Until all gradients are there, redo logs, ratio, commit, apply."),
         panel("Worker phases",
               (rate("drover_worker_phase_duration_seconds_sum", "phase"), "{{phase}}"), unit="s",
               stack=True, text="Seconds per second over all lanes of all workers."),
@@ -168,6 +168,17 @@ CLUSTER = [
         panel("Samples per second", (
             'rate(drover_worker_samples_total{JOB,worker=~"$worker"}[$__rate_interval])',
             "{{worker}}")),
+        panel("Model FLOP/s", (
+            'rate(drover_worker_model_flops_total{JOB,worker=~"$worker"}[$__rate_interval])',
+            "{{worker}}"), unit="flops",
+              text="Matrix products that the model asks for, both passes."),
+        panel("Share of the GPUs' peak", (
+            'rate(drover_worker_model_flops_total{JOB,worker=~"$worker"}[$__rate_interval]) '
+            '/ ignoring (device) drover_worker_peak_flops{JOB,worker=~"$worker"}', "{{worker}}"),
+              unit="percentunit", text="Of GPUs whose peak is published; CPUs have no line."),
+        panel("Memory of the GPUs", (
+            'drover_device_memory_bytes{job=~"drover-.+"}',
+            "{{job}} {{instance}} {{device}} {{kind}}"), unit="bytes"),
         panel("Lateness", ('drover_worker_lateness_seconds{JOB,worker=~"$worker"}', "{{worker}}"),
               unit="s"),
         panel("Waiting for data", (
@@ -180,10 +191,13 @@ CLUSTER = [
     ("Network", [
         panel("Tensor bytes on the wire", (
             rate("drover_wire_bytes_total", "job, direction, kind, encoding"),
-            "{{job}} {{direction}} {{kind}} {{encoding}}"), unit="Bps", width=12),
+            "{{job}} {{direction}} {{kind}} {{encoding}}"), unit="Bps"),
         panel("Bytes on the wire per byte of float32", (
             "train_job:drover_wire_per_payload:ratio_rate5m{JOB}", "ratio"),
-              ("train_job:drover_duplicate_chunks:ratio_rate5m{JOB}", "duplicates"), width=12),
+              ("train_job:drover_duplicate_chunks:ratio_rate5m{JOB}", "duplicates")),
+        panel("Streams dialled again", (
+            'sum by (job, grpc_method) (rate(drover_rpc_retries_total{job=~"drover-.+"}'
+            "[$__rate_interval]))", "{{job}} {{grpc_method}}"), unit="cps"),
     ]),
     ("Leases and takeovers", [
         panel("Leases", ("drover_leases{JOB}", "{{state}}")),
@@ -213,8 +227,8 @@ CLUSTER = [
         panel("Calls refused for their credentials", (
             'sum by (job, reason) (rate(drover_auth_failures_total{job=~"drover-.+"}'
             "[$__rate_interval]))", "{{job}} {{reason}}"), unit="cps", width=12),
-        panel("Builds", ('count by (version, role, cuda_version) (drover_build_info)',
-                         "{{role}} {{version}} CUDA {{cuda_version}}"), width=12),
+        panel("Builds", ('count by (version, revision, role, cuda_version) (drover_build_info)',
+                         "{{role}} {{version}} {{revision}} CUDA {{cuda_version}}"), width=12),
     ]),
 ]
 

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRAFANA = ROOT / "deploy/grafana"
 RULES = (ROOT / "deploy/prometheus/rules.yml").read_text()
 ADDED = {"job", "instance", "le"}  # By Prometheus, and by histograms.
-METRIC = re.compile(r"(?<![\w:])((?:drover|process|grpc)_\w+)(\{[^}]*\})?")
+METRIC = re.compile(r"(?<![\w:])((?:drover|process|grpc_server)_\w+)(\{[^}]*\})?")
 
 
 def known_metrics():

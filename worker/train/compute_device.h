@@ -16,6 +16,7 @@
 #include "worker/nn/leaf_model.h"
 #include "worker/nn/weights_inlet.h"
 #include "worker/train/job_setup.h"
+#include "worker/train/worker_metrics.h"
 
 namespace drover {
 
@@ -32,6 +33,9 @@ struct ComputeDevice {
   HostMemoryMaker host_memory = PlainHostMemory;  // Of weights and gradients.
   // Adds up the lanes' GPUs; empty: the host does.
   std::function<Result<std::shared_ptr<HostReduce>>(const Layout& layout)> make_reduce = {};
+  double peak_flops = 0;  // Per second of all lanes; 0: not known. See gpu_peak_flops.h.
+  // Of each GPU, at any time and on any thread; empty on the CPU.
+  std::function<std::vector<DeviceMemory>()> read_memory = {};
   // What a job will need of the memory that is free, for people; empty: nothing to say.
   std::function<std::string(const JobSetup& setup)> memory_report = {};
 };

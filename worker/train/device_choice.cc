@@ -10,6 +10,7 @@
 #include "worker/nn/gpu_model.h"
 #include "worker/nn/products.h"
 #include "worker/train/gpu_memory_report.h"
+#include "worker/train/gpu_peak_flops.h"
 #include "worker/train/host_inlet.h"
 
 namespace drover {
@@ -17,6 +18,7 @@ namespace {
 
 // What a job says of GPUs.
 struct GpuChoice {
+  GpuArithmetic arithmetic = GpuArithmetic::kF32;
   bool tf32 = false;
   bool recompute = false;
 };
@@ -42,6 +44,29 @@ LeafModelMaker LaneOf(const GpuInfo& gpu, const GpuChoice& choice,
     return MakeGpuLeafModel(index, std::move(products).value(), network, setting, inlet,
                             choice.recompute);
   };
+}
+
+GpuArithmetic ArithmeticOf(const v1::JobSpec& spec) {
+  switch (spec.precision()) {
+    case v1::JobSpec::PRECISION_TF32:
+      return GpuArithmetic::kTf32;
+    case v1::JobSpec::PRECISION_BF16:
+      return GpuArithmetic::kBf16;
+    default:
+      return GpuArithmetic::kF32;
+  }
+}
+
+// GPUs that do not answer just now are left out.
+std::vector<DeviceMemory> MemoryOf(const std::vector<GpuInfo>& gpus) {
+  std::vector<DeviceMemory> memory;
+  for (const GpuInfo& gpu : gpus) {
+    const Result<GpuMemoryUse> use = ReadGpuMemoryUse(gpu.index);
+    if (!use.ok()) continue;
+    memory.push_back({fmt::format("cuda:{}", gpu.index), use.value().used, use.value().reserved,
+                      use.value().total});
+  }
+  return memory;
 }
 
 Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, const GpuChoice& choice) {
@@ -70,6 +95,9 @@ Result<ComputeDevice> OnGpus(const std::vector<GpuInfo>& gpus, const GpuChoice& 
     const Result<GpuMemoryReport> report = ReportGpuMemory(setup, room);
     return report.ok() ? report.value().text : report.status().message();
   };
+  device.peak_flops =
+      GpuPeakFlops(first, choice.arithmetic).value_or(0.0) * static_cast<double>(gpus.size());
+  device.read_memory = [gpus] { return MemoryOf(gpus); };
   if (gpus.size() > 1) {
     std::vector<int> devices;
     for (const GpuInfo& gpu : gpus) devices.push_back(gpu.index);
@@ -92,7 +120,8 @@ Result<ComputeDevice> FindGpus(const GpuChoice& choice) {
 
 Result<ComputeDevice> Choose(const v1::JobSpec& spec, uint32_t cpu_lanes) {
   if (spec.device() == v1::JobSpec::DEVICE_CPU) return OnlyCpu(cpu_lanes)(spec);
-  Result<ComputeDevice> gpus = FindGpus({.tf32 = spec.precision() == v1::JobSpec::PRECISION_TF32,
+  Result<ComputeDevice> gpus = FindGpus({.arithmetic = ArithmeticOf(spec),
+                                         .tf32 = spec.precision() == v1::JobSpec::PRECISION_TF32,
                                          .recompute = spec.numerics().recompute()});
   if (gpus.ok()) return gpus;
   if (spec.device() == v1::JobSpec::DEVICE_CUDA) return gpus.status().Annotate("device: cuda");

@@ -137,7 +137,7 @@ Result<LeafRunner::Added> LeafRunner::Run(int64_t step, uint32_t leaf, LeafWork 
     *on_final = [&, call = std::move(*on_final)](size_t tensor) {
       spent.backward += watch.Lap();
       call(tensor);
-      spent.encode += watch.Lap();
+      spent.reduce += watch.Lap();
     };
   };
   work.version = step;

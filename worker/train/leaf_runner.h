@@ -25,7 +25,8 @@ struct LeafTimes {
   Duration data{0};      // Reading samples: the lane waits.
   Duration forward{0};   // 0 where the device queues both passes.
   Duration backward{0};  // Without what follows.
-  Duration encode{0};    // In on_final.
+  Duration reduce{0};    // In on_final: checking and adding, less `encode`.
+  Duration encode{0};    // In on_final: making frames. LeafRunner does not know it.
 };
 
 // Sums over samples, and over masked tokens for models that predict them. Losses in units of 2^-20,

@@ -61,15 +61,19 @@ LeaseRun::LeaseRun(const Order& order, const LeaseContext& context,
 void LeaseRun::RunOn(LeafRunner* runner, float* lane_buffer) {
   if (runner->adds_leaves() && sums_ != nullptr) return AddLeavesOn(runner);
   std::vector<double> squares(tensors_.size());  // Of the leaf.
+  Duration encoding(0);                          // Within on_final.
   while (const std::optional<uint32_t> leaf = NextLeaf()) {
     float* gradient = LeafBuffer(lane_buffer);
     LeafTimes times;
+    encoding = Duration(0);
     const Result<StepStats> stats = runner->RunLeaf(
         order_.step, *leaf, weights_->view(), gradient,
-        [&](size_t tensor) { squares[tensor] = TensorFinal(*leaf, tensor, gradient); }, cancelled_,
-        &times);
+        [&](size_t tensor) { squares[tensor] = TensorFinal(*leaf, tensor, gradient, &encoding); },
+        cancelled_, &times);
     if (stats.ok()) {
-      context_.metrics->CountLeaf(stats.value().samples, times);
+      times.encode = encoding;
+      times.reduce -= encoding;
+      context_.metrics->CountLeaf(stats.value().samples, context_.sample_flops, times);
       // Of a device that adds leaves, only some would be known, by the luck of the leases.
       LeafFinal(stats.value(), runner->adds_leaves() ? kUnknownSquareTotal
                                                      : SquareTotalOf(std::accumulate(
@@ -99,8 +103,9 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
       own = context_.sums->Take();
     }
     int64_t* const sums = own != nullptr ? own->data() : sums_->data();
+    Duration encoding(0);  // Within on_final.
     const auto on_final = [&](size_t tensor) {
-      TensorSummed(begun, tensor, own != nullptr ? sums : nullptr);
+      TensorSummed(begun, tensor, own != nullptr ? sums : nullptr, &encoding);
     };
     LeafTimes times;
     const Result<LeafRunner::Added> added = runner->AddLeaf(order_.step, *leaf, weights_->view(),
@@ -119,7 +124,9 @@ void LeaseRun::AddLeavesOn(LeafRunner* runner) {
     if (const std::optional<BadElement>& bad = added.value().bad) {
       return EndAsBad(*leaf, bad->tensor, bad->element, bad->value);
     }
-    context_.metrics->CountLeaf(added.value().stats.samples, times);
+    times.encode = encoding;
+    times.reduce -= encoding;
+    context_.metrics->CountLeaf(added.value().stats.samples, context_.sample_flops, times);
     LeafFinal(added.value().stats, kUnknownSquareTotal);
   }
 }
@@ -194,7 +201,8 @@ float* LeaseRun::LeafBuffer(float* lane_buffer) {
   return single_ != nullptr ? single_->data() : lane_buffer;
 }
 
-double LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient) {
+double LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient,
+                             Duration* encoding) {
   const uint64_t offset = context_.layout->tensor_offset(tensor);
   const size_t size = context_.layout->tensor_size(tensor);
   // Block by block, so that the squares read from the cache what the check has brought there.
@@ -220,11 +228,12 @@ double LeaseRun::TensorFinal(uint32_t leaf, size_t tensor, const float* gradient
     state.empty = false;
     whole = --state.leaves_missing == 0;
   }
-  if (whole) TensorIsWhole(tensor);
+  if (whole) TensorIsWhole(tensor, encoding);
   return squares;
 }
 
-void LeaseRun::TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums) {
+void LeaseRun::TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums,
+                            Duration* encoding) {
   bool whole = false;
   {
     TensorState& state = tensors_[tensor];
@@ -243,7 +252,7 @@ void LeaseRun::TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums)
     state.leaves_missing -= leaves;
     whole = state.leaves_missing == 0;
   }
-  if (whole) TensorIsWhole(tensor);
+  if (whole) TensorIsWhole(tensor, encoding);
 }
 
 void LeaseRun::EndAsBad(uint32_t leaf, size_t tensor, uint64_t element, float value) {
@@ -252,11 +261,13 @@ void LeaseRun::EndAsBad(uint32_t leaf, size_t tensor, uint64_t element, float va
                          fmt::format("element {} is {}{}", element, value, why)});
 }
 
-void LeaseRun::TensorIsWhole(size_t tensor) {
+void LeaseRun::TensorIsWhole(size_t tensor, Duration* encoding) {
   if (cancelled_.load()) return;
+  const Instant begin = Clock::Real().Now();
   for (const size_t chunk : context_.chunks->chunks_of_tensor[tensor]) {
     if (tensors_missing_[chunk].fetch_sub(1) == 1) PushChunk(chunk);
   }
+  if (encoding != nullptr) *encoding += Clock::Real().Now() - begin;
 }
 
 void LeaseRun::LeafFinal(const StepStats& stats, const SquareTotal& squares) {

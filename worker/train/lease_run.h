@@ -49,6 +49,7 @@ struct LeaseContext {
   std::shared_ptr<HostReduce> reduce = nullptr;
   std::function<void()> on_change;   // An outcome is there. On any thread; must not block.
   WorkerMetrics* metrics = nullptr;  // Not null.
+  double sample_flops = 0;           // See worker/nn/model_flops.h; for figures.
 };
 
 // One buffer in use and one that a slow network still reads, without any allocation.
@@ -102,10 +103,12 @@ class LeaseRun : public LaneWork, public AckReceiver {
   // What RunOn is made of.
   std::optional<uint32_t> NextLeaf();     // The next leaf to compute, or none.
   float* LeafBuffer(float* lane_buffer);  // Where it is summed: the frame's memory for one leaf.
-  // Its sum is whole. Returns the sum of its squares, in the order of square_sum.h.
-  double TensorFinal(uint32_t leaf, size_t tensor, const float* gradient);
+  // Its sum is whole. Returns the sum of its squares, in the order of square_sum.h. Adds the time
+  // of making frames to `encoding`, which may be null.
+  double TensorFinal(uint32_t leaf, size_t tensor, const float* gradient,
+                     Duration* encoding = nullptr);
   // The sum of `leaves` leaves of this lease is; null: it stands in the lease's own memory.
-  void TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums);
+  void TensorSummed(uint32_t leaves, size_t tensor, const int64_t* sums, Duration* encoding);
   // `squares`: of all its tensors.
   void LeafFinal(const StepStats& stats, const SquareTotal& squares);
 
@@ -124,7 +127,7 @@ class LeaseRun : public LaneWork, public AckReceiver {
   // All lanes have left it; errors as of HostReduce::Finish.
   Status FinishSegment(size_t segment);
   void EndAsBad(uint32_t leaf, size_t tensor, uint64_t element, float value);
-  void TensorIsWhole(size_t tensor);
+  void TensorIsWhole(size_t tensor, Duration* encoding);
   void PushChunk(size_t chunk);
   void PushStats();
   FrameHeader NewHeader(FrameType type) const;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/logging.h"
+#include "worker/nn/model_flops.h"
 #include "worker/train/worker_messages.h"
 
 namespace drover {
@@ -145,6 +146,8 @@ Status TrainLoop::OpenJob(const v1::Assignment& assignment) {
   sums_ = MakeBufferPool<int64_t>(*layout_, device_.host_memory);
   OpenReduce();
   options_.metrics->SetJob(assignment.job(), static_cast<uint32_t>(device_.lanes.size()));
+  const std::string& of = device_.numeric_class;  // "cuda NVIDIA H100 ...": the kind comes first.
+  options_.metrics->SetDevice(of.substr(0, of.find(' ')), device_.peak_flops, device_.read_memory);
   idle_since_ = Clock::Real().Now();
   return Status();
 }
@@ -183,6 +186,7 @@ Status TrainLoop::Connect() {
   WorkerMetrics* metrics = options_.metrics;
   options.on_sent = [metrics](const FrameHeader& header) { metrics->CountSent(header); };
   options.on_received = [metrics](const FrameHeader& header) { metrics->CountReceived(header); };
+  options.on_retry = [metrics] { metrics->CountLinkRetry(); };
   Result<std::shared_ptr<ShardSet>> shards = ShardSet::Connect(std::move(options));
   if (!shards.ok()) return shards.status();
   shards_ = std::move(shards).value();
@@ -293,7 +297,9 @@ void TrainLoop::StartLease(const v1::Lease& order) {
       order.leaf_end() > setup_.PhaseAt(order.step()).leaves) {
     return;
   }
-  lease_context_.leaf_samples = setup_.PhaseAt(order.step()).leaf_samples();
+  const JobPhase& phase = setup_.PhaseAt(order.step());
+  lease_context_.leaf_samples = phase.leaf_samples();
+  lease_context_.sample_flops = TrainingFlops(setup_.NetworkOf(phase));
   WorkBegins(order.timeout_ms());
   const LeaseRun::Order lease = {
       order.lease(), order.step(), {order.leaf_begin(), order.leaf_end()}};

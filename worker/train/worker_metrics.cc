@@ -8,7 +8,40 @@
 namespace drover {
 
 WorkerMetrics::WorkerMetrics(MetricRegistry* registry, std::string worker)
-    : registry_(registry), worker_(std::move(worker)) {}
+
+    : registry_(registry),
+      worker_(std::move(worker)),
+      link_retries_(registry->CounterOf(Metric::kRpcRetriesTotal, {"Exchange"})),
+      session_retries_(registry->CounterOf(Metric::kRpcRetriesTotal, {"Session"})) {
+  registry->OnRender([this] { ReadMemory(); });
+}
+
+void WorkerMetrics::SetDevice(const std::string& kind, double peak_flops,
+                              std::function<std::vector<DeviceMemory>()> read_memory) {
+  if (peak_flops > 0) {
+    registry_->GaugeOf(Metric::kWorkerPeakFlops, {train_job_, worker_, kind}).Set(peak_flops);
+  }
+  MutexLock lock(&mutex_);
+  read_memory_ = std::move(read_memory);
+}
+
+void WorkerMetrics::ReadMemory() {
+  std::function<std::vector<DeviceMemory>()> read;
+  {
+    MutexLock lock(&mutex_);
+    read = read_memory_;
+  }
+  if (!read) return;
+  for (const DeviceMemory& memory : read()) {
+    const auto set = [&](const char* kind, int64_t bytes) {
+      registry_->GaugeOf(Metric::kDeviceMemoryBytes, {memory.device, kind})
+          .Set(static_cast<double>(bytes));
+    };
+    set("used", memory.used);
+    set("reserved", memory.reserved);
+    set("total", memory.total);
+  }
+}
 
 void WorkerMetrics::SetJob(uint64_t job, uint32_t lanes) {
   ClearJob();
@@ -17,6 +50,7 @@ void WorkerMetrics::SetJob(uint64_t job, uint32_t lanes) {
   registry_->AddJob(train_job_, {{"worker", worker_}});
   const std::vector<std::string> both = {train_job_, worker_};
   figures_.samples = registry_->CounterOf(Metric::kWorkerSamplesTotal, both);
+  figures_.flops = registry_->CounterOf(Metric::kWorkerModelFlopsTotal, both);
   figures_.data_stall = registry_->CounterOf(Metric::kWorkerDataStallSecondsTotal, both);
   const auto phase = [this](const char* name) {
     return registry_->HistogramOf(Metric::kWorkerPhaseDurationSeconds, {train_job_, name});
@@ -24,6 +58,7 @@ void WorkerMetrics::SetJob(uint64_t job, uint32_t lanes) {
   figures_.data = phase("data");
   figures_.forward = phase("forward");
   figures_.backward = phase("backward");
+  figures_.reduce = phase("reduce");
   figures_.encode = phase("encode");
   figures_.push = phase("push");
   figures_.pull = phase("pull");
@@ -48,12 +83,14 @@ void WorkerMetrics::ClearJob() {
   train_job_.clear();
 }
 
-void WorkerMetrics::CountLeaf(int64_t samples, const LeafTimes& times) {
+void WorkerMetrics::CountLeaf(int64_t samples, double sample_flops, const LeafTimes& times) {
   figures_.samples.Increment(static_cast<double>(samples));
+  figures_.flops.Increment(static_cast<double>(samples) * sample_flops);
   figures_.data_stall.Increment(Seconds(times.data) / lanes_);
   figures_.data.Observe(Seconds(times.data));
   figures_.forward.Observe(Seconds(times.forward));
   figures_.backward.Observe(Seconds(times.backward));
+  figures_.reduce.Observe(Seconds(times.reduce));
   figures_.encode.Observe(Seconds(times.encode));
 }
 

@@ -6,29 +6,49 @@
 #define DROVER_WORKER_TRAIN_WORKER_METRICS_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/frame_header.h"
 #include "worker/train/leaf_runner.h"
 
 namespace drover {
 
+// Bytes; used by all programs, reserved by this one.
+struct DeviceMemory {
+  std::string device;  // "cuda:0"
+  int64_t used = 0;
+  int64_t reserved = 0;
+  int64_t total = 0;
+};
+
 class WorkerMetrics {
  public:
-  // `registry` is of a worker and outlives this. `worker`: its name.
+  // `registry` is of a worker and not served yet; it outlives this, and renders nothing once this
+  // is gone. `worker`: its name.
   WorkerMetrics(MetricRegistry* registry, std::string worker);
 
   // The job that all of the rest is about. `lanes`: how many compute side by side.
   void SetJob(uint64_t job, uint32_t lanes);
   void ClearJob();  // Its series go. Repeatable.
+  // Where the job is computed: "cpu" or "cuda", operations per second or 0, and what is asked at
+  // each scrape; empty: nothing.
+  void SetDevice(const std::string& kind, double peak_flops,
+                 std::function<std::vector<DeviceMemory>()> read_memory) DROVER_EXCLUDES(mutex_);
 
-  // A lane has computed a leaf.
-  void CountLeaf(int64_t samples, const LeafTimes& times);
+  // A lane has computed a leaf. `sample_flops`: operations that the model asks for per sample.
+  void CountLeaf(int64_t samples, double sample_flops, const LeafTimes& times);
   // Frames that crossed the network; other than gradients and weights are not counted.
   void CountSent(const FrameHeader& header);
   void CountReceived(const FrameHeader& header);
+
+  // A stream to a shard, or the one to the coordinator, is dialled again.
+  void CountLinkRetry() { link_retries_.Increment(); }
+  void CountSessionRetry() { session_retries_.Increment(); }
 
   // From the last leaf of a lease until every shard has acknowledged it: what was not hidden behind
   // the computation.
@@ -42,10 +62,12 @@ class WorkerMetrics {
   // Handles of one job. Those that were never looked up do nothing.
   struct Figures {
     Counter samples;
+    Counter flops;
     Counter data_stall;
     Histogram data;
     Histogram forward;
     Histogram backward;
+    Histogram reduce;
     Histogram encode;
     Histogram push;
     Histogram pull;
@@ -58,11 +80,18 @@ class WorkerMetrics {
     Counter weight_wire_bf16;
   };
 
+  void ReadMemory() DROVER_EXCLUDES(mutex_);
+
   MetricRegistry* const registry_;
   const std::string worker_;
+  const Counter link_retries_;
+  const Counter session_retries_;
   std::string train_job_;  // Empty: none.
   double lanes_ = 1;
   Figures figures_;
+
+  Mutex mutex_;
+  std::function<std::vector<DeviceMemory>()> read_memory_ DROVER_GUARDED_BY(mutex_);
 };
 
 }  // namespace drover

@@ -35,6 +35,23 @@ TEST_F(DeviceChoiceTest, AutoTakesEveryGpuOfTheHost) {
   }
 }
 
+// Two emulated devices of compute capability 9.0, with 2 multiprocessors at 1 GHz each.
+TEST_F(DeviceChoiceTest, WhatItsGpusCanDoAndHoldIsKnown) {
+  emulator::SetDeviceCount(2);
+  const ComputeDevice device = Choose(v1::JobSpec::DEVICE_CUDA).value();
+  EXPECT_EQ(device.peak_flops, 2 * 2 * 1e9 * 256);
+  const DeviceBuffer<int64_t> buffer = DeviceBuffer<int64_t>::Make(1, 1000).value();
+
+  const std::vector<DeviceMemory> memory = device.read_memory();
+
+  ASSERT_EQ(memory.size(), 2u);
+  EXPECT_EQ(memory[1].device, "cuda:1");
+  EXPECT_GE(memory[1].reserved, 8000);
+  EXPECT_GE(memory[1].used, memory[1].reserved);
+  EXPECT_GT(memory[1].total, memory[1].used);
+  EXPECT_EQ(Choose(v1::JobSpec::DEVICE_CPU).value().peak_flops, 0);
+}
+
 TEST_F(DeviceChoiceTest, AutoTakesTheCpuWhereThereIsNoGpu) {
   emulator::SetDeviceCount(0);
   const Result<ComputeDevice> device = Choose(v1::JobSpec::DEVICE_AUTO);

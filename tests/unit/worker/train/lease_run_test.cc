@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/parse.h"
 #include "common/base/thread.h"
 #include "tests/support/random_floats.h"
 #include "tests/unit/worker/comm/fake_shard.h"
@@ -387,6 +388,29 @@ TEST_F(LeaseRunOnLaneTest, ComputesEveryLeafAndPushes) {
   EXPECT_EQ(pushed_[0].header.type, FrameType::kGradient);
   EXPECT_EQ(pushed_[1].header.type, FrameType::kStats);
   EXPECT_EQ(run_->outcome(), Outcome::kOpen);
+}
+
+TEST_F(LeaseRunOnLaneTest, CountsWhatItComputedAndWhereTheTimeWent) {
+  metrics_.SetJob(5, 1);
+  context_.sample_flops = 10;
+  const JobSetup setup = SmallJob();
+  RunOn(setup, {0, 2});
+  const std::string text = registry_.Render();
+  const auto value = [&text](const std::string& series) {
+    const size_t at = text.find(series);
+    EXPECT_NE(at, std::string::npos) << series;
+    const size_t begin = at == std::string::npos ? text.size() : at + series.size();
+    const auto number = ParseFloat(text.substr(begin, text.find('\n', begin) - begin));
+    return number.ok() ? number.value() : -1.0;
+  };
+  const std::string job = "train_job=\"0000000000000005\"";
+  EXPECT_EQ(value("drover_worker_model_flops_total{" + job + ",worker=\"w\"} "),
+            10.0 * 2 * static_cast<double>(setup.phases[0].leaf_samples()));
+  for (const std::string phase : {"reduce", "encode"}) {
+    EXPECT_GT(
+        value("drover_worker_phase_duration_seconds_sum{phase=\"" + phase + "\"," + job + "} "), 0)
+        << phase;
+  }
 }
 
 // All but the squares of single leaves, which never leave such a device.

@@ -31,9 +31,10 @@ TEST_F(WorkerMetricsTest, LeavesAreCountedWithTheirPhases) {
   times.data = milliseconds(500);
   times.forward = milliseconds(1000);
   times.backward = milliseconds(2000);
+  times.reduce = milliseconds(750);
   times.encode = milliseconds(250);
-  metrics_.CountLeaf(64, times);
-  metrics_.CountLeaf(64, times);
+  metrics_.CountLeaf(64, 1000, times);
+  metrics_.CountLeaf(64, 1000, times);
   metrics_.ObservePush(milliseconds(125));
   metrics_.ObservePull(milliseconds(750));
   metrics_.ObserveIdle(milliseconds(1500));
@@ -41,13 +42,15 @@ TEST_F(WorkerMetricsTest, LeavesAreCountedWithTheirPhases) {
   const std::string text = registry_.Render();
   const std::string job = R"(train_job="0000000000000007")";
   EXPECT_THAT(text, HasSubstr("drover_worker_samples_total{" + job + R"(,worker="w-1"} 128)"));
+  EXPECT_THAT(text,
+              HasSubstr("drover_worker_model_flops_total{" + job + R"(,worker="w-1"} 128000)"));
   // Lanes wait side by side.
   EXPECT_THAT(
       text, HasSubstr("drover_worker_data_stall_seconds_total{" + job + R"(,worker="w-1"} 0.25)"));
   for (const auto& [phase, sum] :
        {std::pair("data", "1"), std::pair("forward", "2"), std::pair("backward", "4"),
-        std::pair("encode", "0.5"), std::pair("push", "0.125"), std::pair("pull", "0.75"),
-        std::pair("idle", "1.5")}) {
+        std::pair("reduce", "1.5"), std::pair("encode", "0.5"), std::pair("push", "0.125"),
+        std::pair("pull", "0.75"), std::pair("idle", "1.5")}) {
     EXPECT_THAT(text, HasSubstr(std::string("drover_worker_phase_duration_seconds_sum{phase=\"") +
                                 phase + "\"," + job + "} " + sum + "\n"));
   }
@@ -77,15 +80,51 @@ TEST_F(WorkerMetricsTest, BytesAreCountedAsTensorsAndAsEncoded) {
                               job + " 800\n"));
 }
 
+TEST_F(WorkerMetricsTest, StreamsDialledAgainAreCountedBesideTheJobs) {
+  metrics_.CountLinkRetry();
+  metrics_.CountLinkRetry();
+  metrics_.CountSessionRetry();
+  metrics_.ClearJob();
+
+  const std::string text = registry_.Render();
+  EXPECT_THAT(text, HasSubstr("drover_rpc_retries_total{grpc_method=\"Exchange\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("drover_rpc_retries_total{grpc_method=\"Session\"} 1\n"));
+}
+
+TEST_F(WorkerMetricsTest, TheMemoryOfADeviceIsReadAtEachScrape) {
+  int64_t used = 100;
+  metrics_.SetDevice("cuda", 1e12, [&used] {
+    return std::vector<DeviceMemory>{{"cuda:0", used, 50, 1000}};
+  });
+  EXPECT_THAT(registry_.Render(),
+              HasSubstr("drover_device_memory_bytes{device=\"cuda:0\",kind=\"used\"} 100\n"));
+  used = 200;
+
+  const std::string text = registry_.Render();
+
+  const std::string memory = "drover_device_memory_bytes{device=\"cuda:0\",kind=\"";
+  EXPECT_THAT(text, HasSubstr(memory + "used\"} 200\n"));
+  EXPECT_THAT(text, HasSubstr(memory + "reserved\"} 50\n"));
+  EXPECT_THAT(text, HasSubstr(memory + "total\"} 1000\n"));
+  EXPECT_THAT(text, HasSubstr("drover_worker_peak_flops{device=\"cuda\",train_job="
+                              "\"0000000000000007\",worker=\"w-1\"} 1000000000000\n"));
+}
+
+TEST_F(WorkerMetricsTest, APeakThatIsNotKnownIsNotShown) {
+  metrics_.SetDevice("cpu", 0, nullptr);
+  EXPECT_THAT(registry_.Render(), Not(HasSubstr("drover_worker_peak_flops{")));
+  EXPECT_THAT(registry_.Render(), Not(HasSubstr("drover_device_memory_bytes{")));
+}
+
 TEST_F(WorkerMetricsTest, SeriesGoWithTheirJob) {
-  metrics_.CountLeaf(64, {});
+  metrics_.CountLeaf(64, 1000, {});
   metrics_.ClearJob();
   metrics_.ClearJob();
-  metrics_.CountLeaf(64, {});
+  metrics_.CountLeaf(64, 1000, {});
 
   EXPECT_THAT(registry_.Render(), Not(HasSubstr("0000000000000007")));
   metrics_.SetJob(8, 1);
-  metrics_.CountLeaf(32, {});
+  metrics_.CountLeaf(32, 1000, {});
   EXPECT_THAT(
       registry_.Render(),
       HasSubstr(R"(drover_worker_samples_total{train_job="0000000000000008",worker="w-1"} 32)"));
