@@ -176,6 +176,9 @@ CLUSTER = [
             'rate(drover_worker_model_flops_total{JOB,worker=~"$worker"}[$__rate_interval]) '
             '/ ignoring (device) drover_worker_peak_flops{JOB,worker=~"$worker"}', "{{worker}}"),
               unit="percentunit", text="Of GPUs whose peak is published; CPUs have no line."),
+        panel("Collectives among the GPUs of a worker", (
+            mean("drover_collective_duration_seconds", "instance, operation"),
+            "{{instance}} {{operation}}"), unit="s"),
         panel("Memory of the GPUs", (
             'drover_device_memory_bytes{job=~"drover-.+"}',
             "{{job}} {{instance}} {{device}} {{kind}}"), unit="bytes"),

@@ -13,7 +13,8 @@ from monitored_run import PROMETHEUS, cluster, missing_programs, monitored, pane
 # The run here is without TLS; tests/integration/tls_test.py looks at this series.
 ONLY_WITH_TLS = "drover_tls_certificate_not_after_timestamp_seconds"
 # Nor has it a GPU; unit tests of worker and shard look at these, on an emulated one.
-ONLY_WITH_GPU = ("drover_worker_peak_flops", "drover_device_memory_bytes")
+ONLY_WITH_GPU = ("drover_worker_peak_flops", "drover_device_memory_bytes",
+                 "drover_collective_duration_seconds")
 SELECTOR = re.compile(r"(?<![\w:])(?:train_job:)?(?:drover_[\w:]+|up)(?:\{[^}]*\})?")
 
 

@@ -128,6 +128,20 @@ class WireTest(GpuWorkers):
         # One more may be on its way, and tensors are padded.
         self.assertGreaterEqual(received, pulls * 4 * weights)
         self.assertLess(received, 1.5 * pulls * 4 * weights)
+        # What only workers on GPUs have to say.
+        for operation in ("reduce_scatter", "all_gather"):
+            count = f'drover_collective_duration_seconds_count{{operation="{operation}"'
+            self.assertGreater(figure(metrics, count), 0, metrics)
+        flops = figure(metrics, "drover_worker_model_flops_total")
+        self.assertGreater(flops, 0)
+        self.assertEqual(flops % (6 * (784 * 12 + 12 * 10)), 0)  # Whole samples.
+        self.assertGreater(figure(metrics, "drover_worker_peak_flops"), 0)
+        for device in ("cuda:0", "cuda:1"):
+            used, reserved, total = (
+                figure(metrics, f'drover_device_memory_bytes{{device="{device}",kind="{kind}"')
+                for kind in ("used", "reserved", "total"))
+            self.assertGreater(reserved, 4 * weights)
+            self.assertTrue(reserved <= used <= total, metrics)
 
 
 class DoctorTest(GpuWorkers):

@@ -179,7 +179,7 @@ std::optional<uint32_t> LeaseRun::GiveBack() {
       tensors_[tensor].leaves_missing -= returned;
       whole = tensors_[tensor].leaves_missing == 0;
     }
-    if (whole) TensorIsWhole(tensor);
+    if (whole) TensorIsWhole(tensor, nullptr);
   }
   // A lane that found no further leaf may have left its last one there already.
   for (size_t segment = 0; segment < leaves_left_out_.size(); ++segment) {

@@ -5,6 +5,7 @@
 
 #include "common/base/logging.h"
 #include "worker/nn/model_flops.h"
+#include "worker/train/timed_reduce.h"
 #include "worker/train/worker_messages.h"
 
 namespace drover {
@@ -161,7 +162,7 @@ void TrainLoop::OpenReduce() {
     return;
   }
   LogInfo("adding up {} GPUs by a reduce-scatter among them", device_.lanes.size());
-  reduce_ = std::move(reduce).value();
+  reduce_ = std::make_shared<TimedReduce>(std::move(reduce).value(), options_.metrics);
   if (device_.make_shared_inlet) {
     device_.inlets = {
         device_.make_shared_inlet(reduce_, layout_->SpanElements(layout_->all_blocks()))};

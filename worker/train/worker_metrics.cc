@@ -21,6 +21,7 @@ void WorkerMetrics::SetDevice(const std::string& kind, double peak_flops,
   if (peak_flops > 0) {
     registry_->GaugeOf(Metric::kWorkerPeakFlops, {train_job_, worker_, kind}).Set(peak_flops);
   }
+  if (!read_memory) return;
   MutexLock lock(&mutex_);
   read_memory_ = std::move(read_memory);
 }
@@ -63,6 +64,11 @@ void WorkerMetrics::SetJob(uint64_t job, uint32_t lanes) {
   figures_.push = phase("push");
   figures_.pull = phase("pull");
   figures_.idle = phase("idle");
+  const auto collective = [this](const char* operation) {
+    return registry_->HistogramOf(Metric::kCollectiveDurationSeconds, {train_job_, operation});
+  };
+  figures_.reduce_scatter = collective("reduce_scatter");
+  figures_.all_gather = collective("all_gather");
   figures_.gradient_payload =
       registry_->CounterOf(Metric::kPayloadBytesTotal, {train_job_, "sent", "gradient"});
   figures_.weight_payload =

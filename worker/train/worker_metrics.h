@@ -35,8 +35,8 @@ class WorkerMetrics {
   // The job that all of the rest is about. `lanes`: how many compute side by side.
   void SetJob(uint64_t job, uint32_t lanes);
   void ClearJob();  // Its series go. Repeatable.
-  // Where the job is computed: "cpu" or "cuda", operations per second or 0, and what is asked at
-  // each scrape; empty: nothing.
+  // Where the job is computed: "cpu" or "cuda", operations per second or 0, and who is asked at
+  // each scrape from now on; empty: who was before, so that no figure goes stale.
   void SetDevice(const std::string& kind, double peak_flops,
                  std::function<std::vector<DeviceMemory>()> read_memory) DROVER_EXCLUDES(mutex_);
 
@@ -55,6 +55,11 @@ class WorkerMetrics {
   void ObservePush(Duration duration) { figures_.push.Observe(Seconds(duration)); }
   // From the first chunk of a version to its last.
   void ObservePull(Duration duration) { figures_.pull.Observe(Seconds(duration)); }
+  // What the GPUs of the host did together. While the job is set.
+  void ObserveReduceScatter(Duration duration) {
+    figures_.reduce_scatter.Observe(Seconds(duration));
+  }
+  void ObserveAllGather(Duration duration) { figures_.all_gather.Observe(Seconds(duration)); }
   // Between two leases; waiting for a version is in it.
   void ObserveIdle(Duration duration) { figures_.idle.Observe(Seconds(duration)); }
 
@@ -72,6 +77,8 @@ class WorkerMetrics {
     Histogram push;
     Histogram pull;
     Histogram idle;
+    Histogram reduce_scatter;
+    Histogram all_gather;
     Counter gradient_payload;
     Counter gradient_wire_f32;
     Counter gradient_wire_i64;
