@@ -371,6 +371,16 @@ TEST_F(DiscardedWorkTest, ReturnedLeavesGoToWhoWaits) {
   EXPECT_EQ(Discarded(CountEvent::What::kDiscardedWorkerLost, WorkerLeft{kFirst, "left"}), 0);
 }
 
+// A shard may have refused the range because it holds part of it: single leaves it takes.
+TEST_F(DiscardedWorkTest, WhatAWorkerGivesUpIsLeasedOneByOne) {
+  ASSERT_GT(lease_.leaves.size(), 1u);
+  now_ = now_ + std::chrono::seconds(4);
+
+  const LeaseOrder again = Ask(kFirst).value();
+
+  EXPECT_EQ(again.leaves, (LeafRange{lease_.leaves.begin, lease_.leaves.begin + 1}));
+}
+
 TEST_F(DiscardedWorkTest, AWorkerCannotReturnWhatIsNotItsOwn) {
   for (const LeaseReturned& lie : {LeaseReturned{kFirst + 1, lease_.fence, lease_.lease, 1},
                                    LeaseReturned{kFirst, lease_.fence, lease_.lease + 1, 1},
