@@ -366,7 +366,7 @@ inline constexpr std::array<MetricRow, 98> kMetricTable = {{
      "train_job,outcome=ok|error|abandoned", "", BucketSet::kNone, "Checkpoints attempted."},
     {Metric::kCheckpointsQuarantinedTotal, "drover_checkpoints_quarantined_total",
      MetricType::kCounter, "coordinator", "train_job", "", BucketSet::kNone,
-     "Checkpoints set aside because a file did not verify."},
+     "Checkpoints that a shard could not start from."},
     {Metric::kCheckpointDurationSeconds, "drover_checkpoint_duration_seconds",
      MetricType::kHistogram, "coordinator", "train_job,phase=write|verify|commit", "seconds",
      BucketSet::kStep, "Time of each checkpoint phase."},
